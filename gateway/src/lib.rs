@@ -1,0 +1,24 @@
+//! Trunkline, the daemon: composition, the call state machine, admission, routing, outcomes, the two HTTP listeners,
+//! events, metrics, and the demo.
+//!
+//! ```text
+//! public_api ─┐                    ┌─ media::worker::Plane
+//!             ├─ calls::Calls ─ call::Call (pure) ─ driver ─┤
+//! control_api ┘        │                                     └─ sip (task around signaling::Endpoint)
+//!                      └─ events
+//! ```
+
+pub mod call;
+pub mod calls;
+pub mod control_api;
+pub mod daemon;
+pub mod demo;
+pub mod events;
+pub mod ids;
+pub mod metrics;
+pub mod outcome;
+pub mod problem;
+pub mod public_api;
+pub mod routing;
+pub mod session;
+pub mod sip;

@@ -1,0 +1,36 @@
+//! Sessions: what a widget gets before a call, with its token.
+
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::ids::SessionId;
+
+/// A session that may start one call at a time.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// Its app.
+    pub app: String,
+    /// The profile in use (after fallback), if the app has any.
+    pub profile: Option<String>,
+    /// What the widget asked for was not there.
+    pub profile_fallback: bool,
+    /// BCP 47, `en` when not said.
+    pub lang: String,
+    /// No call may ever come of it.
+    pub preview: bool,
+    /// Accepted context, in order.
+    pub context: Vec<(String, String)>,
+    /// Form values, sanitised like context.
+    pub form: Vec<(String, String)>,
+    /// Destinations given by the back end; they win over the profile.
+    pub destination: Option<String>,
+    /// SIP header fields given by the back end.
+    pub headers: Vec<(String, String)>,
+    /// The back end's own data, returned in records.
+    pub metadata: Option<Value>,
+    /// When it was made.
+    pub created: Instant,
+}

@@ -1,0 +1,387 @@
+//! The words in which the control plane and the media plane talk: commands in, reports out.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::audio::Codec;
+use crate::audio::prompt::Prompt;
+use crate::sdp::browser::{IceCredentials, Offer};
+use crate::sdp::trunk::TrunkMedia;
+
+/// Names one call inside the media plane. The control plane chooses it and never reuses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallKey(pub u64);
+
+/// A side of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Leg {
+    /// The visitor's browser.
+    Browser,
+    /// The contact centre's trunk (`sip` in the public API).
+    Trunk,
+}
+
+/// Everything needed to open a call's browser leg.
+#[derive(Debug, Clone)]
+pub struct OpenCall {
+    /// The call's name in the media plane.
+    pub key: CallKey,
+    /// The browser's offer, already parsed.
+    pub offer: Offer,
+    /// Codecs the browser may be answered with, most wanted first; order of the answer follows the offer
+    /// unless `prefer` says otherwise.
+    pub codecs: Vec<Codec>,
+    /// Put this codec first if the browser offers it (relay policy of the trunk).
+    pub prefer: Option<Codec>,
+    /// The call's time limits.
+    pub limits: Limits,
+    /// Seed of every random choice of the call (ufrag, pwd, SSRCs, first sequence numbers).
+    pub seed: [u8; 32],
+}
+
+/// Time limits of a call's media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// From the offer to a finished DTLS handshake.
+    pub setup: Duration,
+    /// No RTP on a leg that owes us some.
+    pub inactivity: Duration,
+    /// How long a vanished browser is waited for.
+    pub grace: Duration,
+}
+
+/// A browser leg that is registered and can be answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The SDP answer.
+    pub answer: String,
+    /// Names the ICE session (the local ufrag); strong, changes with each restart.
+    pub ice_session: String,
+    /// The codec both sides prefer: what the browser will send.
+    pub codec: Codec,
+}
+
+/// Why an offer could not be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The offer parses but asks for what we do not do.
+    #[error("unsupported offer: {0}")]
+    Unsupported(String),
+    /// No room on this worker.
+    #[error("the media plane is full")]
+    Full,
+    /// No such call (reattach, restart).
+    #[error("no such call")]
+    NoSuchCall,
+    /// The worker is gone.
+    #[error("the media plane has stopped")]
+    Stopped,
+}
+
+/// Answer to an ICE restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restarted {
+    /// Our new credentials.
+    pub local: IceCredentials,
+    /// Our candidates, as `a=candidate` values without the `a=`.
+    pub candidates: Vec<String>,
+    /// Names the new ICE session.
+    pub ice_session: String,
+}
+
+/// How the trunk leg decides whom to believe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RtpSource {
+    /// Only packets from the address in the SDP.
+    #[default]
+    Signalled,
+    /// The SDP's IP address, any port, locked on the first four packets in sequence.
+    Latch,
+}
+
+/// A digit for RFC 4733: `0-9*#A-D`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digit(u8);
+
+impl Digit {
+    /// The digit a character names; `None` for anything that is no DTMF digit.
+    #[must_use]
+    pub fn from_char(c: char) -> Option<Self> {
+        let c = c.to_ascii_uppercase();
+        "0123456789*#ABCD".find(c).and_then(|at| u8::try_from(at).ok()).map(Self)
+    }
+
+    /// The digit an RFC 4733 event code names (0..=15).
+    #[must_use]
+    pub fn from_event(code: u8) -> Option<Self> {
+        (code < 16).then_some(Self(code))
+    }
+
+    /// RFC 4733 section 3.2 event code.
+    #[must_use]
+    pub fn event(self) -> u8 {
+        self.0
+    }
+
+    /// The digit as it is written.
+    #[must_use]
+    pub fn as_char(self) -> char {
+        b"0123456789*#ABCD".get(usize::from(self.0)).map_or('?', |&c| char::from(c))
+    }
+}
+
+/// What the control plane may ask of a live call. Commands for an unknown call are counted and dropped.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Apply the trunk's negotiated media (answer, early media, re-INVITE); audio may flow from now on.
+    ConnectTrunk(TrunkMedia),
+    /// The trunk leg is over (attempt failed, next destination follows): quarantine its ports.
+    ReleaseTrunk,
+    /// Stop or resume what this leg sends towards the other side.
+    SetMuted {
+        /// The leg whose speech is withheld.
+        leg: Leg,
+        /// Muted or not.
+        muted: bool,
+    },
+    /// Send these digits, in order, towards a leg.
+    SendDtmf {
+        /// The leg that shall receive them.
+        leg: Leg,
+        /// The digits.
+        digits: Vec<Digit>,
+        /// How long each lasts, 40..=6000.
+        duration_ms: u32,
+    },
+    /// Play a prompt to a leg, over whatever it hears.
+    Play {
+        /// Who hears it.
+        leg: Leg,
+        /// What is heard.
+        prompt: Arc<Prompt>,
+        /// Start again at the end, until stopped.
+        looped: bool,
+    },
+    /// Stop playing to a leg.
+    StopPlaying {
+        /// The leg.
+        leg: Leg,
+    },
+    /// The call is over: free everything.
+    Close,
+}
+
+/// Something happened to a call's media.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Whose.
+    pub key: CallKey,
+    /// When, on the worker's clock.
+    pub at: Instant,
+    /// What.
+    pub event: MediaEvent,
+}
+
+/// What can happen to a call's media.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MediaEvent {
+    /// The first STUN check with good integrity arrived.
+    IceConnected {
+        /// The browser's address.
+        remote: SocketAddr,
+        /// Over what.
+        path: Path,
+    },
+    /// Keys are in place.
+    DtlsConnected {
+        /// The SRTP profile's registered name, e.g. `SRTP_AEAD_AES_128_GCM`.
+        profile: &'static str,
+    },
+    /// The set-up limit passed, or the handshake failed for good.
+    SetupFailed(SetupFailure),
+    /// First packet of audio from this leg.
+    FirstAudio {
+        /// The leg it came from.
+        from: Leg,
+    },
+    /// A digit arrived in full.
+    Dtmf {
+        /// The leg it came from.
+        from: Leg,
+        /// Which.
+        digit: Digit,
+        /// How long it was held.
+        duration_ms: u32,
+    },
+    /// Everything asked for with [`Command::SendDtmf`] has been sent to this leg.
+    DtmfSent {
+        /// The leg it was sent to.
+        leg: Leg,
+    },
+    /// The browser's packets come from a new address whose STUN check was authentic.
+    BrowserMoved {
+        /// The new address.
+        remote: SocketAddr,
+    },
+    /// Nothing authentic (RTP, RTCP, STUN) from the browser for a while, or it said goodbye.
+    BrowserLost {
+        /// How.
+        how: BrowserLoss,
+    },
+    /// The browser is back after [`MediaEvent::BrowserLost`].
+    BrowserBack {
+        /// How long nothing was heard.
+        gap_ms: u64,
+        /// What brought it back.
+        cause: BackCause,
+    },
+    /// The grace for a lost browser passed.
+    GraceExpired {
+        /// How it was lost.
+        how: BrowserLoss,
+    },
+    /// No RTP for the inactivity limit from a leg that owes us some (not held, not silent by DTX or CN).
+    MediaTimeout {
+        /// The silent leg.
+        leg: Leg,
+    },
+    /// A prompt that does not loop came to its end.
+    PromptFinished {
+        /// Who heard it.
+        leg: Leg,
+    },
+    /// A panic inside this call was caught; the call's media is gone.
+    Crashed,
+    /// Counters, once a second.
+    Sample(Box<CallStats>),
+}
+
+/// How a browser reaches us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Path {
+    /// Plain UDP.
+    Udp,
+    /// ICE-TCP.
+    Tcp,
+}
+
+/// Why a browser leg never became usable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SetupFailure {
+    /// No authentic check within the limit.
+    Ice {
+        /// Candidates the browser told us about.
+        candidates: usize,
+        /// STUN requests for this leg, authentic or not.
+        checks: u64,
+    },
+    /// The certificate does not match the fingerprint in the SDP.
+    DtlsFingerprint,
+    /// The handshake did not finish within the limit.
+    DtlsTimeout,
+    /// The handshake was refused, with the alert's number where there was one.
+    DtlsAlert(Option<u8>),
+}
+
+/// How a browser went away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrowserLoss {
+    /// Everything stopped at once.
+    Silence,
+    /// DTLS close_notify.
+    CloseNotify,
+    /// RTCP BYE.
+    RtcpBye,
+}
+
+/// What ended a browser's absence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackCause {
+    /// Its packets simply came again.
+    SamePath,
+    /// An authentic check from a new address.
+    NewAddress,
+    /// An ICE restart.
+    IceRestart,
+    /// A new peer connection.
+    Reattach,
+}
+
+/// One call's counters. All monotonic unless named otherwise.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CallStats {
+    /// Browser leg, received.
+    pub browser_in: StreamStats,
+    /// Browser leg, sent.
+    pub browser_out: SentStats,
+    /// Trunk leg, received.
+    pub trunk_in: StreamStats,
+    /// Trunk leg, sent.
+    pub trunk_out: SentStats,
+    /// Datagrams dropped, by reason.
+    pub drops: DropStats,
+    /// Milliseconds since the last authentic STUN check, if any.
+    pub last_check_age_ms: Option<u64>,
+    /// The browser's current address.
+    pub browser_remote: Option<SocketAddr>,
+}
+
+/// What was received on a leg.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StreamStats {
+    /// RTP packets accepted.
+    pub packets: u64,
+    /// Their payload octets.
+    pub octets: u64,
+    /// Lost so far (RFC 3550 A.3; may go down when late packets come).
+    pub lost: i64,
+    /// Interarrival jitter (RFC 3550 A.8), milliseconds.
+    pub jitter_ms: f64,
+    /// Came too late to be played, or twice.
+    pub discarded: u64,
+    /// Samples made up by concealment, milliseconds.
+    pub concealed_ms: u64,
+    /// Milliseconds since the last RTP packet, if any.
+    pub last_rtp_age_ms: Option<u64>,
+    /// Round trip from the peer's receiver reports, milliseconds.
+    pub rtt_ms: Option<f64>,
+    /// Jitter buffer's delay now, milliseconds (0 in relay).
+    pub buffer_ms: u32,
+}
+
+/// What was sent on a leg, and what the peer says of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SentStats {
+    /// RTP packets sent.
+    pub packets: u64,
+    /// Their payload octets.
+    pub octets: u64,
+    /// Fraction lost in the peer's last receiver report (0..1).
+    pub remote_fraction_lost: Option<f64>,
+    /// Cumulative loss in the peer's last report.
+    pub remote_lost: Option<i64>,
+    /// Jitter in the peer's last report, milliseconds.
+    pub remote_jitter_ms: Option<f64>,
+}
+
+/// Why datagrams were dropped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DropStats {
+    /// Neither STUN, DTLS, RTP nor RTCP, or too short for what it claims to be.
+    pub malformed: u64,
+    /// A STUN check whose integrity is wrong.
+    pub bad_integrity: u64,
+    /// From an address no check has proven, or not the trunk's.
+    pub wrong_source: u64,
+    /// SRTP or SRTCP that does not decrypt.
+    pub undecryptable: u64,
+    /// SRTP replayed or too old.
+    pub replayed: u64,
+    /// A payload type nobody negotiated.
+    pub unknown_payload: u64,
+    /// DTLS records that could not be used.
+    pub bad_dtls: u64,
+    /// RTCP that does not parse.
+    pub bad_rtcp: u64,
+}

@@ -1,0 +1,1 @@
+//! The bridge: relay or transcode, chosen per direction.

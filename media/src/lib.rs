@@ -1,0 +1,21 @@
+//! Trunkline's media plane: bytes in, audio across, bytes out.
+//!
+//! Everything here but [`worker`] is sans-IO: values that are told the time, take datagrams, and put
+//! datagrams and events out. [`worker`] owns the sockets and threads and holds no logic.
+//!
+//! ```text
+//! worker (threads, sockets) ── call::Call ─┬─ browser::BrowserLeg (ICE-lite, DTLS, SRTP, RTCP)
+//!                                          ├─ bridge (relay or transcode, per direction)
+//!                                          └─ trunk::TrunkLeg (RTP/RTCP on a leased port pair)
+//! ```
+
+pub mod api;
+pub mod audio;
+pub mod bridge;
+pub mod browser;
+pub mod call;
+pub mod outbox;
+pub mod rtp;
+pub mod sdp;
+pub mod trunk;
+pub mod worker;

@@ -1,0 +1,86 @@
+//! Datagrams on their way out, gathered without allocating per packet.
+
+use std::net::SocketAddr;
+
+/// Which of a call's sockets a datagram leaves by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Port {
+    /// The worker's public UDP port.
+    Browser,
+    /// The trunk leg's RTP port.
+    TrunkRtp,
+    /// The trunk leg's RTCP port.
+    TrunkRtcp,
+}
+
+/// One datagram ready to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Datagram<'a> {
+    /// Where from.
+    pub port: Port,
+    /// Where to.
+    pub to: SocketAddr,
+    /// The bytes.
+    pub bytes: &'a [u8],
+}
+
+/// A batch of outgoing datagrams in one buffer. Cleared, never freed, so the steady state allocates nothing.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    port: Port,
+    to: SocketAddr,
+    start: usize,
+    end: usize,
+}
+
+impl Outbox {
+    /// An empty batch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends a datagram.
+    pub fn push(&mut self, port: Port, to: SocketAddr, bytes: &[u8]) {
+        self.push_with(port, to, |buffer| buffer.extend_from_slice(bytes));
+    }
+
+    /// Appends a datagram that `write` composes at the buffer's end.
+    pub fn push_with(&mut self, port: Port, to: SocketAddr, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        self.entries.push(Entry { port, to, start, end: self.bytes.len() });
+    }
+
+    /// How many datagrams wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The datagrams in the order they were pushed.
+    pub fn iter(&self) -> impl Iterator<Item = Datagram<'_>> {
+        self.entries.iter().filter_map(|e| {
+            let bytes = self.bytes.get(e.start..e.end)?;
+            Some(Datagram { port: e.port, to: e.to, bytes })
+        })
+    }
+
+    /// Forgets everything, keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+    }
+}

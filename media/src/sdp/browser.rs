@@ -1,0 +1,126 @@
+//! The browser's offer, checked, and our answer to it.
+
+use crate::audio::Codec;
+use crate::rtp::{PayloadType, Ssrc};
+
+/// ICE user fragment and password of one side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IceCredentials {
+    /// `a=ice-ufrag`, 4..=256 characters.
+    pub ufrag: String,
+    /// `a=ice-pwd`, 22..=256 characters.
+    pub password: String,
+}
+
+/// A certificate fingerprint (RFC 8122).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// Hash name, lower case; `sha-256` is what we make, `sha-1` is refused.
+    pub algorithm: String,
+    /// The hash.
+    pub bytes: Vec<u8>,
+}
+
+/// A checked offer: one audio m-line, BUNDLE, rtcp-mux, DTLS-SRTP. Limits: 64 KiB, 16 m-lines (all but one audio line
+/// rejected or refused), 64 candidates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// `a=mid` of the audio line.
+    pub mid: String,
+    /// The browser's ICE credentials.
+    pub ice: IceCredentials,
+    /// Its certificate fingerprints.
+    pub fingerprints: Vec<Fingerprint>,
+    /// Codecs in the offer's order that this gateway knows, with their payload type.
+    pub codecs: Vec<(PayloadType, Codec)>,
+    /// `telephone-event` payload types with their clock.
+    pub telephone_events: Vec<(PayloadType, u32)>,
+    /// SSRC the browser announces, if it does.
+    pub ssrc: Option<Ssrc>,
+    /// Whether the browser wants to send / to receive.
+    pub direction: Direction,
+    /// How many candidates it named (addresses are not used: we are ICE-lite).
+    pub candidates: usize,
+    /// The line as it must be echoed: `UDP/TLS/RTP/SAVPF` or a registered variant.
+    pub protocol: String,
+}
+
+/// Media direction as its owner writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Direction {
+    /// Sends and receives.
+    #[default]
+    SendRecv,
+    /// Sends only.
+    SendOnly,
+    /// Receives only.
+    RecvOnly,
+    /// Neither.
+    Inactive,
+}
+
+/// Why an offer is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OfferError {
+    /// Not SDP, or broken where it matters (400 `invalid-sdp`).
+    #[error("invalid SDP: {0}")]
+    Invalid(String),
+    /// Sound, but not something we do (422 `unsupported-sdp`).
+    #[error("unsupported SDP: {0}")]
+    Unsupported(String),
+}
+
+impl Offer {
+    /// Parses and checks an offer.
+    pub fn parse(bytes: &[u8]) -> Result<Self, OfferError> {
+        todo!()
+    }
+}
+
+/// What the two sides agreed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrowserMedia {
+    /// What we expect first and send: the answer's first codec.
+    pub codec: Codec,
+    /// Its payload type.
+    pub payload_type: PayloadType,
+    /// Every codec the browser may send us, with its payload type.
+    pub accepted: Vec<(PayloadType, Codec)>,
+    /// The one telephone-event whose clock equals the chosen codec's.
+    pub telephone_event: Option<PayloadType>,
+    /// Whether the browser will send.
+    pub receives: bool,
+    /// Whether the browser wants to hear.
+    pub sends: bool,
+}
+
+impl BrowserMedia {
+    /// Chooses codecs: those of `allowed` that are offered, in the offer's order, `prefer` first if offered.
+    pub fn negotiate(offer: &Offer, allowed: &[Codec], prefer: Option<Codec>) -> Result<Self, OfferError> {
+        todo!()
+    }
+}
+
+/// What goes into an answer beside the negotiated media.
+#[derive(Debug, Clone)]
+pub struct AnswerParts<'a> {
+    /// Our ICE credentials.
+    pub ice: &'a IceCredentials,
+    /// `a=candidate` values without `a=`.
+    pub candidates: &'a [String],
+    /// Our certificate's SHA-256.
+    pub fingerprint: &'a Fingerprint,
+    /// Our stream.
+    pub ssrc: Ssrc,
+    /// Its cname (random, names nobody).
+    pub cname: &'a str,
+    /// `o=` session id and version.
+    pub session: (u64, u64),
+}
+
+/// Writes the answer: BUNDLE, mid, rtcp-mux, ice-lite, setup:passive, ssrc with cname, all candidates,
+/// end-of-candidates.
+#[must_use]
+pub fn answer(offer: &Offer, media: &BrowserMedia, parts: &AnswerParts<'_>) -> String {
+    todo!()
+}

@@ -1,0 +1,1 @@
+//! The trunk leg: RTP and RTCP on a leased port pair.

@@ -1,0 +1,15 @@
+//! Trunkline's SIP core (RFC 3261 and friends) as sans-IO values; SDP is opaque bytes here.
+//!
+//! ```text
+//! transport (sockets) ── endpoint::Endpoint ─┬─ transaction (the four machines of section 17, RFC 6026)
+//!                                            ├─ dialog (section 12)
+//!                                            ├─ auth (RFC 8760 digest)
+//!                                            └─ message (section 25 grammar, zero-copy)
+//! ```
+
+pub mod auth;
+pub mod dialog;
+pub mod endpoint;
+pub mod message;
+pub mod transaction;
+pub mod transport;
