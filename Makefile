@@ -1,0 +1,29 @@
+# `make demo` and `make test` need a Rust toolchain, make and a C compiler; what else they need they install by name.
+CARGO ?= cargo
+BENCH_CALLS ?= 100
+BENCH_SECONDS ?= 20
+
+.PHONY: demo test lint bench fmt build-deps test-deps
+
+demo: build-deps
+	$(CARGO) run --release --bin trunkline -- demo
+
+test: build-deps test-deps
+	$(CARGO) nextest run --workspace --no-fail-fast
+	$(CARGO) test --workspace --doc
+
+lint: build-deps
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+	.ci/deny
+
+bench: build-deps
+	$(CARGO) build --release --bin trunkline --bin trunkline-loadtest
+	target/release/trunkline-loadtest bench --calls $(BENCH_CALLS) --seconds $(BENCH_SECONDS) --gateway target/release/trunkline
+
+build-deps:
+	@.ci/install build
+
+test-deps:
+	@.ci/install test
