@@ -53,3 +53,31 @@ id!(
     /// An event.
     EventId, "evt_"
 );
+
+/// Fresh bits from the operating system's generator: the one place where the daemon draws identifiers and keys.
+///
+/// # Panics
+/// When the operating system has no randomness to give; going on without would make identifiers guessable.
+#[must_use]
+pub fn random_bits<const N: usize>() -> [u8; N] {
+    use rand::TryRng as _;
+    let mut bits = [0; N];
+    #[allow(clippy::expect_used)] // A gateway that cannot draw a secret must not go on.
+    rand::rngs::SysRng.try_fill_bytes(&mut bits).expect("the operating system's random generator");
+    bits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_prefixed_url_safe_and_never_the_same() {
+        let one = SessionId::from_random(random_bits());
+        let two = SessionId::from_random(random_bits());
+        assert_ne!(one, two);
+        let bare = one.as_str().strip_prefix("ses_").unwrap();
+        assert_eq!(bare.len(), 22);
+        assert!(bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')));
+    }
+}

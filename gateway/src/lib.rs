@@ -10,6 +10,7 @@
 
 pub mod call;
 pub mod calls;
+pub mod clock;
 pub mod control_api;
 pub mod daemon;
 pub mod demo;
