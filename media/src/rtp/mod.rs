@@ -1,8 +1,13 @@
 //! RTP and RTCP (RFC 3550): headers, what a receiver counts, what a sender keeps, reports.
 
+use std::time::Duration;
+
+mod packet;
 pub mod receiver;
 pub mod rtcp;
 pub mod sender;
+
+pub use packet::RtpPacket;
 
 /// A synchronisation source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,32 +17,18 @@ pub struct Ssrc(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PayloadType(pub u8);
 
-/// A parsed RTP packet that borrows its payload (padding and extensions taken off).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RtpPacket<'a> {
-    /// Marker bit.
-    pub marker: bool,
-    /// Payload type.
-    pub payload_type: PayloadType,
-    /// Sequence number as on the wire.
-    pub sequence: u16,
-    /// Timestamp as on the wire.
-    pub timestamp: u32,
-    /// Source.
-    pub ssrc: Ssrc,
-    /// Payload.
-    pub payload: &'a [u8],
+/// Sequence numbers further ahead than this are no loss but another stream (RFC 3550 appendix A.1, `MAX_DROPOUT`).
+pub(crate) const MAX_DROPOUT: u16 = 3000;
+
+/// A span of time in units of an RTP clock (Hz), rounded to the nearest; saturates.
+pub(crate) fn clock_units(span: Duration, clock_rate: u32) -> u64 {
+    let nanos = span.as_nanos().saturating_mul(u128::from(clock_rate)).saturating_add(500_000_000);
+    u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX)
 }
 
-impl<'a> RtpPacket<'a> {
-    /// Parses a packet (RFC 3550 section 5.1: version, CSRCs, extension, padding all checked); `None` if it is not one.
-    #[must_use]
-    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
-        todo!()
-    }
-
-    /// Appends the packet (12-octet header, no CSRC, no extension) to `buffer`.
-    pub fn write(&self, buffer: &mut Vec<u8>) {
-        todo!()
-    }
+/// A number of RTP clock units (Hz) as a span of time, rounded to the nearest nanosecond; saturates.
+pub(crate) fn clock_span(units: u64, clock_rate: u32) -> Duration {
+    let rate = u128::from(clock_rate.max(1));
+    let nanos = (u128::from(units) * 1_000_000_000 + rate / 2) / rate;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
