@@ -1,21 +1,31 @@
 //! SIP messages: parsed strictly where identity, framing or routing is at stake, liberally elsewhere. Values are
-//! slices of the datagram ([`Bytes`]); nothing is copied until somebody builds a new message.
+//! slices of the datagram ([`Bytes`]); nothing is copied until somebody builds a new message (a folded value excepted:
+//! it is unfolded).
 
 use bytes::Bytes;
 
+pub mod accessors;
 pub mod build;
+mod fields;
+pub(crate) mod grammar;
+pub mod header_name;
 pub mod headers;
+pub mod host;
 pub mod method;
 pub mod name_addr;
 pub mod parse;
+#[cfg(test)]
+mod tests;
 pub mod uri;
 pub mod via;
 
-pub use headers::{HeaderName, Headers};
+pub use accessors::{RAck, Reason, Refresher, SessionExpires};
+pub use build::reason_phrase;
+pub use headers::{CSeq, HeaderError, HeaderName, Headers};
 pub use method::Method;
 pub use name_addr::NameAddr;
 pub use parse::{ParseError, parse};
-pub use uri::{Host, Uri};
+pub use uri::{Host, SipUri, Uri};
 pub use via::Via;
 
 /// A whole SIP message.
@@ -27,8 +37,8 @@ pub enum Message {
     Response(Response),
 }
 
-/// A request whose mandatory fields (Via, From, To, Call-ID, CSeq, Max-Forwards where RFC 3261 demands it) are there
-/// once and parse.
+/// A request whose mandatory fields (Via, From, To, Call-ID, CSeq) are there once (Via: at least once) and parse.
+/// Max-Forwards may be missing: RFC 2543 knew none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// The method.
@@ -52,4 +62,36 @@ pub struct Response {
     pub headers: Headers,
     /// Body.
     pub body: Bytes,
+}
+
+impl Message {
+    /// Header fields of either kind.
+    #[must_use]
+    pub const fn headers(&self) -> &Headers {
+        match self {
+            Self::Request(request) => &request.headers,
+            Self::Response(response) => &response.headers,
+        }
+    }
+
+    /// Body of either kind.
+    #[must_use]
+    pub const fn body(&self) -> &Bytes {
+        match self {
+            Self::Request(request) => &request.body,
+            Self::Response(response) => &response.body,
+        }
+    }
+}
+
+impl From<Request> for Message {
+    fn from(request: Request) -> Self {
+        Self::Request(request)
+    }
+}
+
+impl From<Response> for Message {
+    fn from(response: Response) -> Self {
+        Self::Response(response)
+    }
 }

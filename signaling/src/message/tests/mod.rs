@@ -1,0 +1,3 @@
+//! Tables for each piece, the RFC's torture messages, properties, and an independent reader of what we write.
+
+mod torture;
