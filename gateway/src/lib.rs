@@ -23,3 +23,5 @@ pub mod public_api;
 pub mod routing;
 pub mod session;
 pub mod sip;
+#[cfg(test)]
+mod testing;

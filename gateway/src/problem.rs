@@ -143,7 +143,9 @@ fn challenge(slug: &str) -> Option<&'static str> {
         }
         "invalid-api-key" => Some(r#"Bearer realm="trunkline control""#),
         "insufficient-scope" => Some(r#"Bearer realm="trunkline control", error="insufficient_scope""#),
-        "widget-key-mismatch" => Some(r#"WidgetKey realm="trunkline""#),
+        "widget-key-mismatch" => {
+            Some(r#"Bearer realm="trunkline", error="invalid_token", error_description="widget key""#)
+        }
         _ => None,
     }
 }

@@ -1,10 +1,34 @@
-//! Sessions: what a widget gets before a call, with its token.
+//! Sessions: what a widget gets before a call, with its token. A session is memory only; no port, ICE agent or SIP
+//! message exists because of one.
+//!
+//! ```text
+//! Desk::open ─ request (parse) ─ keys (whose widget) ─ context (what is kept) ─ store (count, expiry) ─ token (JWT)
+//!                                                                  └─ idempotency (a retry gets the same session)
+//! ```
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::ids::SessionId;
+
+pub mod context;
+pub mod desk;
+pub mod idempotency;
+pub mod keys;
+pub mod request;
+pub mod store;
+#[cfg(test)]
+mod tests;
+pub mod token;
+
+pub use desk::{Caller, Desk};
+pub use request::NewSession;
+pub use store::Sessions;
+pub use token::{Claims, Mode, TokenKey, Verified};
+
+/// How long a session may start calls; its token says the same.
+pub const LIFETIME: Duration = Duration::from_secs(600);
 
 /// A session that may start one call at a time.
 #[derive(Debug, Clone)]

@@ -1,0 +1,232 @@
+//! Where sessions are opened: the one path both listeners take.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+use trunkline_config::{App, Config, Hours, Profile, Secret};
+
+use super::context::{Report, admit};
+use super::idempotency::{Answers, Claim};
+use super::keys::widget_key_fits;
+use super::request::Additions;
+use super::store::ClientReport;
+use super::{NewSession, Session, Sessions, TokenKey};
+use crate::clock::{Now, rfc3339};
+use crate::ids::{SessionId, random_bits};
+use crate::problem::Problem;
+
+/// Sessions at once.
+const SESSIONS: usize = 50_000;
+
+/// Who asks for a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller<'a> {
+    /// A widget: a browser at an address, on a page of an origin.
+    Widget {
+        /// The client's address, as it is rate-limited.
+        address: &'a str,
+        /// `Origin`, when it is not the gateway's own.
+        origin: Option<&'a str>,
+    },
+    /// A back end with an API key.
+    BackEnd {
+        /// The key's name.
+        key: &'a str,
+    },
+}
+
+/// A session that was opened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opened {
+    /// The answer of `POST /v1/sessions`.
+    pub body: Value,
+    /// What became of the context.
+    pub report: Report,
+}
+
+/// Opens sessions and checks their tokens.
+pub struct Desk {
+    config: Arc<Config>,
+    tokens: TokenKey,
+    state: Mutex<State>,
+}
+
+struct State {
+    sessions: Sessions,
+    answers: Answers,
+}
+
+impl Desk {
+    /// A desk for a configuration. Without a configured key, tokens are good until the process ends.
+    #[must_use]
+    pub fn new(config: Arc<Config>) -> Self {
+        Self::with_room_for(config, SESSIONS)
+    }
+
+    /// As [`Self::new`], with another limit on sessions at once.
+    #[must_use]
+    pub fn with_room_for(config: Arc<Config>, sessions: usize) -> Self {
+        let random = || Secret::new(random_bits::<32>().map(|byte| format!("{byte:02x}")).concat());
+        let key = config.public.token_key.clone().unwrap_or_else(random);
+        let tokens = TokenKey::new(&key, &config.public.url);
+        let state = Mutex::new(State { sessions: Sessions::new(sessions), answers: Answers::default() });
+        Self { config, tokens, state }
+    }
+
+    /// Opens a session. Problems in this order: `unknown-app`, `widget-key-mismatch`, `origin-not-allowed`,
+    /// `provider-not-active`, `idempotency-key-reused`, `overloaded`.
+    pub fn open(
+        &self,
+        now: Now,
+        caller: Caller<'_>,
+        asked: &NewSession,
+        claim: Option<&Claim>,
+    ) -> Result<Opened, Problem> {
+        let app = self.app(&asked.app).ok_or_else(|| Problem::unknown_app("check the app id"))?;
+        let additions = match caller {
+            Caller::Widget { origin, .. } => {
+                self.check_widget(app, asked, origin)?;
+                Additions::default()
+            }
+            Caller::BackEnd { .. } => asked.additions()?,
+        };
+        if !self.has_enabled_trunk(app, additions.destination.as_deref()) {
+            return Err(Problem::provider_not_active("enable a trunk for the app"));
+        }
+        let mut state = self.state();
+        if let Some(claim) = claim
+            && let Some(body) = state.answers.find(now.instant, claim)?
+        {
+            return Ok(Opened { body, report: Report::default() });
+        }
+        let (session, report) = build(now, app, asked, additions);
+        let body = self.answer(now, app, &session, &report)?;
+        state.sessions.insert(now.instant, session)?;
+        if let Some(claim) = claim {
+            state.answers.keep(now.instant, claim, body.clone());
+        }
+        Ok(Opened { body, report })
+    }
+
+    /// The key that checks tokens.
+    #[must_use]
+    pub fn tokens(&self) -> &TokenKey {
+        &self.tokens
+    }
+
+    /// The app of this name.
+    #[must_use]
+    pub fn app(&self, id: &str) -> Option<&App> {
+        self.config.apps.iter().find(|app| app.id == id)
+    }
+
+    /// Whether a page of this origin may use the app.
+    #[must_use]
+    pub fn allows_origin(&self, app: &str, origin: &str) -> bool {
+        self.app(app).is_some_and(|app| app.allowed_origins.iter().any(|allowed| allowed == origin))
+    }
+
+    /// Whether a page of this origin may use any app: all that is known at a preflight.
+    #[must_use]
+    pub fn knows_origin(&self, origin: &str) -> bool {
+        self.config.apps.iter().any(|app| app.allowed_origins.iter().any(|allowed| allowed == origin))
+    }
+
+    /// A session that may still start calls.
+    #[must_use]
+    pub fn session(&self, now: Now, id: &SessionId) -> Option<Session> {
+        self.state().sessions.get(now.instant, id)
+    }
+
+    /// Keeps a report for the session's next call.
+    pub fn note_report(&self, id: &SessionId, report: ClientReport) {
+        self.state().sessions.note(id, report);
+    }
+
+    /// Hands over the reports kept for a session.
+    #[must_use]
+    pub fn take_reports(&self, id: &SessionId) -> Vec<ClientReport> {
+        self.state().sessions.take_reports(id)
+    }
+
+    /// Forgets expired sessions; the number of those left.
+    pub fn reap(&self, now: Now) -> usize {
+        let mut state = self.state();
+        state.sessions.reap(now.instant);
+        state.sessions.len()
+    }
+
+    fn check_widget(&self, app: &App, asked: &NewSession, origin: Option<&str>) -> Result<(), Problem> {
+        if !widget_key_fits(&app.widget_keys, asked.widget_key.as_deref().unwrap_or_default()) {
+            return Err(Problem::widget_key_mismatch("check widget_key"));
+        }
+        match origin {
+            Some(origin) if !self.allows_origin(&app.id, origin) => {
+                Err(Problem::origin_not_allowed("add the page's origin to the app's allowed_origins"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The app's own trunk, or one that a destination names as its host.
+    fn has_enabled_trunk(&self, app: &App, given: Option<&str>) -> bool {
+        let enabled = |id: &str| self.config.trunks.iter().any(|trunk| trunk.enabled && trunk.id == id);
+        let mut destinations = app.profiles.iter().flat_map(|profile| &profile.destinations).map(String::as_str);
+        app.trunk.as_deref().is_some_and(enabled)
+            || given.is_some_and(|uri| enabled(host(uri)))
+            || destinations.any(|uri| enabled(host(uri)))
+    }
+
+    fn answer(&self, now: Now, app: &App, session: &Session, report: &Report) -> Result<Value, Problem> {
+        let (token, expires_at) = self.tokens.issue(now.wall, session, random_bits())?;
+        let survey = profile_of(app, session.profile.as_deref()).is_some_and(|profile| profile.survey);
+        let state = match (session.preview, &app.hours) {
+            (true, _) => "preview",
+            // A schedule does not get past the start of the daemon.
+            (false, Hours::Always | Hours::Schedule(_)) => "ready",
+        };
+        Ok(json!({
+            "session": session.id, "token": token, "expires_at": rfc3339(expires_at), "state": state,
+            "profile": session.profile, "profile_fallback": session.profile_fallback, "survey": survey,
+            "ice_servers": [], "context_report": report,
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn build(now: Now, app: &App, asked: &NewSession, additions: Additions) -> (Session, Report) {
+    let (context, report) = admit(&asked.context.0, app.context);
+    let (form, _) = admit(&asked.form.0, app.context);
+    let wanted = asked.profile.as_deref();
+    let found = profile_of(app, wanted);
+    let profile = found.or_else(|| profile_of(app, app.default_profile.as_deref())).or_else(|| app.profiles.first());
+    let session = Session {
+        id: SessionId::from_random(random_bits()),
+        app: app.id.clone(),
+        profile: profile.map(|profile| profile.id.clone()),
+        profile_fallback: wanted.is_some() && found.is_none(),
+        lang: asked.language(),
+        preview: asked.preview,
+        context,
+        form,
+        destination: additions.destination,
+        headers: additions.headers,
+        metadata: additions.metadata,
+        created: now.instant,
+    };
+    (session, report)
+}
+
+fn profile_of<'a>(app: &'a App, id: Option<&str>) -> Option<&'a Profile> {
+    id.and_then(|id| app.profiles.iter().find(|profile| profile.id == id))
+}
+
+/// The host of a SIP URI: what follows `@` (or the scheme), up to a port, parameter or header.
+fn host(uri: &str) -> &str {
+    let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    rest.split([':', ';', '?', '>']).next().unwrap_or(rest)
+}

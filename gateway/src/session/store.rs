@@ -1,0 +1,114 @@
+//! The sessions of this node: bounded in number and age, in memory only.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use super::context::cut;
+use super::{LIFETIME, Session};
+use crate::ids::SessionId;
+use crate::problem::Problem;
+
+/// Reports kept for a session that has no call yet.
+const REPORTS: usize = 10;
+/// Longest detail of a report, bytes.
+const DETAIL_BYTES: usize = 500;
+
+/// What a browser told of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientReport {
+    /// One of the published codes.
+    pub code: &'static str,
+    /// In its own words.
+    pub detail: Option<String>,
+}
+
+impl ClientReport {
+    /// A report with its detail cut to size.
+    #[must_use]
+    pub fn new(code: &'static str, detail: Option<&str>) -> Self {
+        Self { code, detail: detail.map(|detail| cut(detail, DETAIL_BYTES).to_owned()) }
+    }
+}
+
+struct Kept {
+    session: Session,
+    reports: Vec<ClientReport>,
+}
+
+/// All sessions that may still start a call.
+pub struct Sessions {
+    kept: HashMap<SessionId, Kept>,
+    /// In the order they were made, which is the order they expire.
+    order: VecDeque<(Instant, SessionId)>,
+    cap: usize,
+}
+
+impl Sessions {
+    /// A store of at most `cap`.
+    #[must_use]
+    pub fn new(cap: usize) -> Self {
+        Self { kept: HashMap::new(), order: VecDeque::new(), cap }
+    }
+
+    /// Takes one in. Problem: `overloaded` 503.
+    pub fn insert(&mut self, now: Instant, session: Session) -> Result<(), Problem> {
+        self.reap(now);
+        if self.kept.len() >= self.cap {
+            // overflow: refused; the oldest one's expiry says when there is room again.
+            let wait = self
+                .order
+                .front()
+                .map_or(LIFETIME, |(made, _)| LIFETIME.saturating_sub(now.saturating_duration_since(*made)));
+            let wait = u32::try_from(wait.as_secs().clamp(1, 60)).unwrap_or(60);
+            return Err(Problem::overloaded("try again later").retry_in(wait));
+        }
+        self.order.push_back((now, session.id.clone()));
+        self.kept.insert(session.id.clone(), Kept { session, reports: Vec::new() });
+        Ok(())
+    }
+
+    /// One that has not expired.
+    #[must_use]
+    pub fn get(&mut self, now: Instant, id: &SessionId) -> Option<Session> {
+        self.reap(now);
+        self.kept.get(id).map(|kept| kept.session.clone())
+    }
+
+    /// Keeps a report until a call takes it.
+    pub fn note(&mut self, id: &SessionId, report: ClientReport) {
+        // overflow: the first reports stay, they are nearer the cause.
+        if let Some(kept) = self.kept.get_mut(id)
+            && kept.reports.len() < REPORTS
+        {
+            kept.reports.push(report);
+        }
+    }
+
+    /// The reports kept so far, for the call that begins.
+    #[must_use]
+    pub fn take_reports(&mut self, id: &SessionId) -> Vec<ClientReport> {
+        self.kept.get_mut(id).map(|kept| std::mem::take(&mut kept.reports)).unwrap_or_default()
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// Forgets those that can no longer start a call.
+    pub fn reap(&mut self, now: Instant) {
+        while let Some((made, id)) = self.order.front()
+            && now.saturating_duration_since(*made) >= LIFETIME
+        {
+            self.kept.remove(id);
+            self.order.pop_front();
+        }
+    }
+}
