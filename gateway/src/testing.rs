@@ -95,3 +95,8 @@ fn app(id: &str, key: &str, trunk: &str, origin: &str) -> App {
         context: ContextLimits { value_bytes: 256, total_bytes: 4096 },
     }
 }
+
+/// The calls of a configuration.
+pub(crate) fn calls(_config: &Config) -> crate::calls::Calls {
+    crate::calls::Calls {}
+}

@@ -1,0 +1,208 @@
+//! Calls as operators see them: look them up, steer them.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use trunkline_config::Scope;
+use trunkline_media::api::Leg;
+
+use super::{Api, auth};
+use crate::calls::{CallFilter, HangupBy};
+use crate::clock::rfc3339;
+use crate::ids::CallId;
+use crate::problem::Problem;
+use crate::public_api::body::{read_json, read_json_or_nothing};
+use crate::public_api::calls::{check_digits, default_duration_ms, unknown_call};
+
+const STATES: [&str; 5] = ["setup", "ringing", "talking", "reconnecting", "ended"];
+const PAGE: usize = 50;
+const LONGEST_PAGE: usize = 200;
+
+/// The query of `GET /v1/calls`.
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    state: Option<String>,
+    app: Option<String>,
+    reason: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+impl Wanted {
+    fn filter(self) -> Result<CallFilter, Problem> {
+        if self.state.as_ref().is_some_and(|state| !STATES.contains(&state.as_str())) {
+            return Err(Problem::invalid_request(format!("state is one of {}", STATES.join(", "))));
+        }
+        let limit = self.limit.unwrap_or(PAGE);
+        if !(1..=LONGEST_PAGE).contains(&limit) {
+            return Err(Problem::invalid_request(format!("limit is 1 to {LONGEST_PAGE}")));
+        }
+        Ok(CallFilter {
+            state: self.state,
+            app: self.app,
+            reason: self.reason,
+            since: self.since.map(|time| time_of("since", &time)).transpose()?,
+            until: self.until.map(|time| time_of("until", &time)).transpose()?,
+            cursor: self.cursor,
+            limit,
+        })
+    }
+}
+
+/// RFC 3339 in any zone, as records have it: UTC with milliseconds.
+fn time_of(name: &str, text: &str) -> Result<String, Problem> {
+    // A `+` that was not escaped in the query arrives as a space.
+    let text = text.replace(' ', "+");
+    let time: Timestamp = text.parse().map_err(|_| Problem::invalid_request(format!("{name} is an RFC 3339 time")))?;
+    Ok(rfc3339(time))
+}
+
+/// `GET /v1/calls`.
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    query: Result<Query<Wanted>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    auth::require(&api, &headers, Scope::Read)?;
+    let Query(wanted) = query.map_err(|_| Problem::invalid_request("the query cannot be read"))?;
+    let page = api.calls.list(&wanted.filter()?);
+    Ok(Json(json!({"calls": page.calls, "next_cursor": page.next_cursor})))
+}
+
+/// `GET /v1/calls/{call}`.
+pub(super) async fn record(
+    State(api): State<Arc<Api>>,
+    Path(call): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    auth::require(&api, &headers, Scope::Read)?;
+    api.calls.record(&CallId::from_client(&call)).map(Json).ok_or_else(unknown_call)
+}
+
+#[derive(Deserialize)]
+struct HangUp {
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+/// `POST /v1/calls/{call}/hangup`.
+pub(super) async fn hang_up(
+    State(api): State<Arc<Api>>,
+    Path(call): Path<String>,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    let (parts, body) = request.into_parts();
+    auth::require(&api, &parts.headers, Scope::Control)?;
+    let call = known(&api, &call)?;
+    let asked: HangUp = read_json_or_nothing(&parts.headers, body).await?;
+    let reason = asked.reason.unwrap_or_else(|| "operator".to_owned());
+    let plain = reason.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
+    if !(1..=64).contains(&reason.len()) || !plain {
+        return Err(Problem::invalid_request("reason is 1 to 64 letters, digits, '_', '-' or '.'"));
+    }
+    if api.calls.hangup(&call, HangupBy::Operator(reason)) { Ok(StatusCode::ACCEPTED) } else { Err(unknown_call()) }
+}
+
+#[derive(Deserialize)]
+struct OneLeg {
+    #[serde(default)]
+    leg: Option<LegName>,
+}
+
+/// A leg by its name in the API.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum LegName {
+    Browser,
+    Sip,
+}
+
+impl From<LegName> for Leg {
+    fn from(name: LegName) -> Self {
+        match name {
+            LegName::Browser => Self::Browser,
+            LegName::Sip => Self::Trunk,
+        }
+    }
+}
+
+/// `POST /v1/calls/{call}/mute`.
+pub(super) async fn mute(
+    State(api): State<Arc<Api>>,
+    Path(call): Path<String>,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    set_muted(&api, &call, request, true).await
+}
+
+/// `POST /v1/calls/{call}/unmute`.
+pub(super) async fn unmute(
+    State(api): State<Arc<Api>>,
+    Path(call): Path<String>,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    set_muted(&api, &call, request, false).await
+}
+
+async fn set_muted(api: &Api, call: &str, request: Request, muted: bool) -> Result<StatusCode, Problem> {
+    let (parts, body) = request.into_parts();
+    auth::require(api, &parts.headers, Scope::Control)?;
+    let call = known(api, call)?;
+    let asked: OneLeg = read_json_or_nothing(&parts.headers, body).await?;
+    api.calls.mute(&call, asked.leg.unwrap_or(LegName::Browser).into(), muted)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+struct Digits {
+    #[serde(default)]
+    leg: Option<LegName>,
+    digits: String,
+    #[serde(default = "default_duration_ms")]
+    duration_ms: u32,
+}
+
+/// `POST /v1/calls/{call}/dtmf`.
+pub(super) async fn dtmf(
+    State(api): State<Arc<Api>>,
+    Path(call): Path<String>,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    let (parts, body) = request.into_parts();
+    auth::require(&api, &parts.headers, Scope::Control)?;
+    let call = known(&api, &call)?;
+    let asked: Digits = read_json(&parts.headers, body).await?;
+    check_digits(&asked.digits, asked.duration_ms)?;
+    api.calls.dtmf(&call, asked.leg.unwrap_or(LegName::Sip).into(), &asked.digits, asked.duration_ms)?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+fn known(api: &Api, call: &str) -> Result<CallId, Problem> {
+    let call = CallId::from_client(call);
+    if api.calls.session_of(&call).is_some() { Ok(call) } else { Err(unknown_call()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_in_any_zone_are_compared_in_one() {
+        for (text, expected) in [
+            ("2026-01-02T03:04:05Z", Some("2026-01-02T03:04:05.000Z")),
+            ("2026-01-02T03:04:05.1234+01:00", Some("2026-01-02T02:04:05.123Z")),
+            ("2026-01-02T03:04:05 01:00", Some("2026-01-02T02:04:05.000Z")),
+            ("yesterday", None),
+            ("2026-01-02", None),
+        ] {
+            assert_eq!(time_of("since", text).ok().as_deref(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The node itself: how it is, how much it carries, and letting it run dry.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use trunkline_config::{BrowserAudio, Codec, Scope, SipTransport, Srtp, Trunk};
+
+use super::{Api, auth};
+use crate::calls::CallFilter;
+use crate::clock::rfc3339;
+use crate::metrics::{Snapshot, TEXT_FORMAT};
+use crate::problem::Problem;
+
+/// `GET /healthz`: the process answers.
+pub(super) async fn healthz() -> Json<Value> {
+    Json(json!({"status": "ok"}))
+}
+
+/// `GET /readyz`: new calls are taken.
+pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Json<Value>, Problem> {
+    if api.calls.is_draining() {
+        return Err(Problem::draining("the node is being drained").retry_in(5));
+    }
+    Ok(Json(json!({"status": "ready"})))
+}
+
+/// `GET /metrics`: needs no key, and says nothing of anybody.
+pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Response {
+    ([(header::CONTENT_TYPE, TEXT_FORMAT)], api.metrics.render(&snapshot(&api))).into_response()
+}
+
+/// `GET /v1/node`.
+pub(super) async fn node(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
+    auth::require(&api, &headers, Scope::Read)?;
+    let now = snapshot(&api);
+    let workers: Vec<Value> = now
+        .workers
+        .iter()
+        .enumerate()
+        .map(|(n, worker)| {
+            json!({
+                "worker": n, "calls": worker.calls, "leased_pairs": worker.leased_pairs,
+                "quarantined_pairs": worker.quarantined_pairs, "received": worker.received, "sent": worker.sent,
+                "stray": worker.stray,
+            })
+        })
+        .collect();
+    Ok(Json(json!({
+        "node": api.config.node.name, "version": env!("CARGO_PKG_VERSION"),
+        "started_at": rfc3339(api.started.wall), "uptime_seconds": now.uptime.as_secs(),
+        "calls": {"live": now.calls}, "sessions": now.sessions, "draining": now.draining, "workers": workers,
+        "sip": {"legs": now.sip.legs, "transactions": now.sip.transactions},
+    })))
+}
+
+/// `POST /v1/node/drain`: no new calls from now on; live ones go on.
+pub(super) async fn drain(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Response, Problem> {
+    let key = auth::require(&api, &headers, Scope::Admin)?;
+    tracing::info!(key = key.name, "draining, as asked by an operator");
+    api.calls.drain();
+    Ok((StatusCode::ACCEPTED, Json(json!({"draining": true, "calls": {"live": api.calls.live()}}))).into_response())
+}
+
+/// `GET /v1/trunks`.
+pub(super) async fn trunks(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
+    auth::require(&api, &headers, Scope::Read)?;
+    let live = live_by_trunk(&api);
+    let trunks: Vec<Value> =
+        api.config.trunks.iter().map(|trunk| view(trunk, live.get(trunk.id.as_str()).copied().unwrap_or(0))).collect();
+    Ok(Json(json!({"trunks": trunks})))
+}
+
+/// Everything that is read at the moment somebody asks.
+fn snapshot(api: &Api) -> Snapshot {
+    let now = api.clock.now();
+    Snapshot {
+        calls: api.calls.live(),
+        sessions: api.desk.reap(now),
+        draining: api.calls.is_draining(),
+        uptime: now.instant.saturating_duration_since(api.started.instant),
+        ..(api.gauges)()
+    }
+}
+
+fn live_by_trunk(api: &Api) -> HashMap<String, usize> {
+    let mut live = HashMap::new();
+    for state in ["setup", "ringing", "talking", "reconnecting"] {
+        let mut filter = CallFilter { state: Some(state.to_owned()), limit: 200, ..CallFilter::default() };
+        loop {
+            let page = api.calls.list(&filter);
+            for trunk in page.calls.iter().filter_map(|call| call.pointer("/sip/trunk")?.as_str()) {
+                *live.entry(trunk.to_owned()).or_insert(0) += 1;
+            }
+            if page.next_cursor.is_none() {
+                break;
+            }
+            filter.cursor = page.next_cursor;
+        }
+    }
+    live
+}
+
+/// A trunk without its secrets. Nothing watches trunks yet, so their state is unknown.
+fn view(trunk: &Trunk, live: usize) -> Value {
+    let transport = match trunk.target.transport {
+        SipTransport::Udp => "udp",
+        SipTransport::Tcp => "tcp",
+        SipTransport::Tls => "tls",
+    };
+    let browser_audio = match trunk.browser_audio {
+        BrowserAudio::Relay => "relay",
+        BrowserAudio::Elastic => "elastic",
+        BrowserAudio::Opus => "opus",
+    };
+    let srtp = match trunk.srtp {
+        Srtp::Off => "off",
+        Srtp::Optional => "optional",
+        Srtp::Required => "required",
+    };
+    let codec = |codec: &Codec| match codec {
+        Codec::Opus => "opus",
+        Codec::G722 => "G722",
+        Codec::Pcmu => "PCMU",
+        Codec::Pcma => "PCMA",
+    };
+    json!({
+        "id": trunk.id, "enabled": trunk.enabled, "state": "unknown",
+        "target": {"host": trunk.target.host, "port": trunk.target.port, "transport": transport},
+        "codecs": trunk.codecs.iter().map(codec).collect::<Vec<_>>(), "browser_audio": browser_audio, "srtp": srtp,
+        "register": trunk.register, "max_calls": trunk.max_calls, "live_calls": live,
+    })
+}

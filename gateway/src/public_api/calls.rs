@@ -1,0 +1,263 @@
+//! Calls as the browser sees them: WHIP-style (RFC 9725 with two-way audio), one token for every method.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use trunkline_media::api::Leg;
+
+use super::Api;
+use super::body::{bearer, expect_type, read, read_json};
+use super::client;
+use super::cors::{self, CrossOrigin};
+use super::limits::client_key;
+use crate::calls::{HangupBy, IfMatch, Patched, Started};
+use crate::ids::CallId;
+use crate::problem::Problem;
+use crate::session::{Mode, Verified};
+
+/// The media type of offers and answers.
+pub const SDP: &str = "application/sdp";
+/// The media type of RFC 8840 section 9.
+pub const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+
+/// `POST /v1/calls`.
+pub(super) async fn start(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let now = api.clock.now();
+    let claims = verify(&api, &request, None)?.fresh()?;
+    if claims.mode == Mode::Preview {
+        return Err(Problem::preview_session("a preview shows the widget; it starts no calls"));
+    }
+    api.limits.calls.take(now.instant, client_key(client::address(&request, &api.trusted_proxies)))?;
+    let session = api
+        .desk
+        .session(now, &claims.sid)
+        .ok_or_else(|| Problem::invalid_token("the session is not known here; create a new one"))?;
+    let offer = read_offer(request).await?;
+    let started = api.calls.start(&session, &offer).await?;
+    for report in api.desk.take_reports(&session.id) {
+        api.calls.client_report(&session.id, report.code, report.detail.as_deref());
+    }
+    created(started)
+}
+
+/// `POST /v1/calls/{call}/reattach`.
+pub(super) async fn reattach(
+    State(api): State<Arc<Api>>,
+    Path(call): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let call = owned(&api, &request, &call, None)?;
+    api.limits.steer(api.clock.now().instant, &call)?;
+    let offer = read_offer(request).await?;
+    created(api.calls.reattach(&call, &offer).await?)
+}
+
+/// `PATCH /v1/calls/{call}`: trickle, or an ICE restart (RFC 9725 section 4.3).
+pub(super) async fn patch(
+    State(api): State<Arc<Api>>,
+    Path(call): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let call = owned(&api, &request, &call, None)?;
+    api.limits.steer(api.clock.now().instant, &call)?;
+    let (parts, body) = request.into_parts();
+    expect_type(&parts.headers, FRAGMENT)?;
+    let if_match = if_match(&parts.headers)?;
+    let fragment = read(&parts.headers, body).await?;
+    match api.calls.patch(&call, &if_match, &fragment).await? {
+        // No ETag here: the ICE session is still the one it was.
+        Patched::Trickled => Ok(StatusCode::NO_CONTENT.into_response()),
+        Patched::Restarted(restart) => {
+            let headers =
+                [(header::CONTENT_TYPE, HeaderValue::from_static(FRAGMENT)), (header::ETAG, quoted(&restart.etag)?)];
+            Ok((StatusCode::OK, headers, restart.fragment).into_response())
+        }
+    }
+}
+
+/// `DELETE /v1/calls/{call}`: the visitor hung up. Whatever If-Match says (RFC 9725 section 4.2).
+pub(super) async fn hang_up(
+    State(api): State<Arc<Api>>,
+    Path(call): Path<String>,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    let call = owned(&api, &request, &call, None)?;
+    if api.calls.hangup(&call, HangupBy::Visitor) { Ok(StatusCode::OK) } else { Err(unknown_call()) }
+}
+
+/// `GET /v1/calls/{call}`: nothing to see (RFC 9725 section 4.2), to the call's owner.
+pub(super) async fn look(
+    State(api): State<Arc<Api>>,
+    Path(call): Path<String>,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    owned(&api, &request, &call, None).map(|_| StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+struct Digits {
+    digits: String,
+    #[serde(default = "default_duration_ms")]
+    duration_ms: u32,
+}
+
+/// `POST /v1/calls/{call}/dtmf`.
+pub(super) async fn dtmf(
+    State(api): State<Arc<Api>>,
+    Path(call): Path<String>,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    let call = owned(&api, &request, &call, None)?;
+    api.limits.digits.take(api.clock.now().instant, call.as_str().to_owned())?;
+    let (parts, body) = request.into_parts();
+    let asked: Digits = read_json(&parts.headers, body).await?;
+    check_digits(&asked.digits, asked.duration_ms)?;
+    api.calls.dtmf(&call, Leg::Trunk, &asked.digits, asked.duration_ms)?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+#[derive(Deserialize)]
+struct Mute {
+    muted: bool,
+}
+
+/// `POST /v1/calls/{call}/mute`.
+pub(super) async fn mute(
+    State(api): State<Arc<Api>>,
+    Path(call): Path<String>,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    let call = owned(&api, &request, &call, None)?;
+    api.limits.steer(api.clock.now().instant, &call)?;
+    let (parts, body) = request.into_parts();
+    let asked: Mute = read_json(&parts.headers, body).await?;
+    api.calls.mute(&call, Leg::Browser, asked.muted)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The session token of a request, ours and not foreign; `in_query` where the header cannot be set.
+pub(super) fn verify(api: &Api, request: &Request, in_query: Option<&str>) -> Result<Verified, Problem> {
+    let token = bearer(request.headers()).or(in_query).unwrap_or_default();
+    let verified = api.desk.tokens().verify(api.clock.now().wall, token)?;
+    cors::check(api, &verified.claims.app, request.extensions().get::<CrossOrigin>())?;
+    Ok(verified)
+}
+
+/// The call, if the token is of its session. A call of somebody else and none at all are answered alike. A token that
+/// has expired is good for the live call it started, and for nothing else.
+pub(super) fn owned(api: &Api, request: &Request, call: &str, in_query: Option<&str>) -> Result<CallId, Problem> {
+    let verified = verify(api, request, in_query)?;
+    let call = CallId::from_client(call);
+    if verified.expired && api.calls.live_call_of(&verified.claims.sid).as_ref() != Some(&call) {
+        return Err(Problem::token_expired("create a new session"));
+    }
+    if api.calls.session_of(&call).as_ref() == Some(&verified.claims.sid) { Ok(call) } else { Err(unknown_call()) }
+}
+
+/// The one answer for foreign and unknown calls.
+pub(crate) fn unknown_call() -> Problem {
+    Problem::unknown_call("check the call")
+}
+
+/// RFC 4733 digits and a duration that can be sent.
+pub(crate) fn check_digits(digits: &str, duration_ms: u32) -> Result<(), Problem> {
+    if !(1..=64).contains(&digits.len()) || !digits.bytes().all(|digit| b"0123456789*#ABCDabcd".contains(&digit)) {
+        return Err(Problem::invalid_digits("digits are 1 to 64 of 0-9, *, #, A-D"));
+    }
+    if !(40..=6000).contains(&duration_ms) {
+        return Err(Problem::invalid_digits("duration_ms is 40 to 6000"));
+    }
+    Ok(())
+}
+
+pub(crate) fn default_duration_ms() -> u32 {
+    100
+}
+
+async fn read_offer(request: Request) -> Result<axum::body::Bytes, Problem> {
+    let (parts, body) = request.into_parts();
+    expect_type(&parts.headers, SDP)?;
+    read(&parts.headers, body).await
+}
+
+fn created(started: Started) -> Result<Response, Problem> {
+    let location = HeaderValue::from_str(&format!("/v1/calls/{}", started.call)).map_err(|_| broken())?;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(SDP)),
+        (header::LOCATION, location),
+        (header::ETAG, quoted(&started.etag)?),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((StatusCode::CREATED, headers, started.answer).into_response())
+}
+
+fn quoted(etag: &str) -> Result<HeaderValue, Problem> {
+    HeaderValue::from_str(&format!("\"{etag}\"")).map_err(|_| broken())
+}
+
+fn broken() -> Problem {
+    Problem::internal_error("an answer could not be written")
+}
+
+/// RFC 9110 section 13.1.1, and the quoted star of the examples in RFC 9725. A weak tag never matches.
+fn if_match(headers: &HeaderMap) -> Result<IfMatch, Problem> {
+    let value = headers
+        .get(header::IF_MATCH)
+        .ok_or_else(|| Problem::precondition_required("send If-Match with the ETag of the ICE session, or *"))?;
+    match value.to_str().unwrap_or_default().trim() {
+        "*" | "\"*\"" => Ok(IfMatch::Any),
+        weak if weak.starts_with("W/") => Err(Problem::precondition_failed("the tag is a strong one")),
+        tag => {
+            let bare = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(tag);
+            if bare.is_empty() || bare.contains(['"', ',']) {
+                return Err(Problem::invalid_request("If-Match is one entity tag, or *"));
+            }
+            Ok(IfMatch::Tag(bare.to_owned()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn if_match_as_browsers_and_the_rfc_write_it() {
+        for (sent, expected) in [
+            (None, Err(428)),
+            (Some("*"), Ok(IfMatch::Any)),
+            (Some("\"*\""), Ok(IfMatch::Any)),
+            (Some("\"abc\""), Ok(IfMatch::Tag("abc".into()))),
+            (Some("abc"), Ok(IfMatch::Tag("abc".into()))),
+            (Some("W/\"abc\""), Err(412)),
+            (Some("\"a\", \"b\""), Err(400)),
+            (Some(""), Err(400)),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(sent) = sent {
+                headers.insert(header::IF_MATCH, sent.parse().unwrap());
+            }
+            assert_eq!(if_match(&headers).map_err(|problem| problem.status), expected, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn digits_and_durations() {
+        for (digits, duration_ms, good) in [
+            ("12#", 100, true),
+            ("0123456789*#ABCDabcd", 40, true),
+            ("1", 6000, true),
+            ("", 100, false),
+            ("1 2", 100, false),
+            ("E", 100, false),
+            ("1", 39, false),
+            ("1", 6001, false),
+            (&"1".repeat(65), 100, false),
+        ] {
+            assert_eq!(check_digits(digits, duration_ms).is_ok(), good, "{digits} {duration_ms}");
+        }
+    }
+}

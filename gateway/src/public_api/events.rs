@@ -1,0 +1,56 @@
+//! `GET /v1/calls/{call}/events`: the call's own events as they come, and those that were missed.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::Stream;
+use serde::Deserialize;
+
+use super::Api;
+use super::calls::{owned, unknown_call};
+use crate::calls::EventStream;
+use crate::problem::Problem;
+
+/// How often a quiet stream shows that it lives; proxies cut those that do not.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// `EventSource` sets no headers, so a token may come in the query here, and only here.
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    #[serde(default)]
+    token: Option<String>,
+}
+
+pub(super) async fn follow(
+    State(api): State<Arc<Api>>,
+    Path(call): Path<String>,
+    query: Result<Query<Wanted>, QueryRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let token = query.ok().and_then(|Query(wanted)| wanted.token);
+    let call = owned(&api, &request, &call, token.as_deref())?;
+    api.limits.steer(api.clock.now().instant, &call)?;
+    let events = api.calls.events(&call, last_seen(request.headers())).ok_or_else(unknown_call)?;
+    let mut response = Sse::new(stream(events)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// The last event the client has, by `Last-Event-ID`; from the beginning when it says nothing sensible.
+fn last_seen(headers: &HeaderMap) -> u64 {
+    headers.get("last-event-id").and_then(|value| value.to_str().ok()?.trim().parse().ok()).unwrap_or(0)
+}
+
+fn stream(events: EventStream) -> impl Stream<Item = Result<Event, Infallible>> {
+    futures::stream::unfold(events, |mut events| async move {
+        let envelope = events.next().await?;
+        let data = serde_json::to_string(&*envelope).unwrap_or_default();
+        Some((Ok(Event::default().id(envelope.seq.to_string()).event(envelope.name).data(data)), events))
+    })
+}

@@ -1,0 +1,108 @@
+//! `POST /v1/sessions`, and what a browser reports of itself.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::body::{expect_type, read, read_json};
+use super::client;
+use super::cors::CrossOrigin;
+use super::limits::client_key;
+use super::{Api, calls};
+use crate::ids::SessionId;
+use crate::problem::Problem;
+use crate::session::idempotency::Claim;
+use crate::session::store::ClientReport;
+use crate::session::{Caller, NewSession};
+
+/// The codes a browser may report.
+pub const REPORT_CODES: [&str; 7] = [
+    "mic_denied",
+    "mic_not_found",
+    "mic_policy_blocked",
+    "insecure_context",
+    "autoplay_blocked",
+    "ice_failed",
+    "other",
+];
+
+/// `POST /v1/sessions`.
+pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    open(&api, request).await.inspect_err(|problem| api.metrics.session_rejected(problem.slug))
+}
+
+async fn open(api: &Api, request: Request) -> Result<Response, Problem> {
+    let now = api.clock.now();
+    let client = client_key(client::address(&request, &api.trusted_proxies));
+    api.limits.sessions.take(now.instant, client)?;
+    let (parts, body) = request.into_parts();
+    expect_type(&parts.headers, "application/json")?;
+    let body = read(&parts.headers, body).await?;
+    let asked = NewSession::parse(&body)?;
+    let address = client.to_string();
+    let claim = claim(&parts.headers, &address, &asked, &body)?;
+    let origin = parts.extensions.get::<CrossOrigin>().map(|origin| origin.0.as_str());
+    let caller = Caller::Widget { address: &address, origin };
+    let opened = api.desk.open(now, caller, &asked, claim.as_ref())?;
+    api.metrics.session_opened(&opened.report);
+    Ok(created(opened.body))
+}
+
+/// What `Idempotency-Key` claims, if it is there.
+pub(crate) fn claim(
+    headers: &HeaderMap,
+    caller: &str,
+    asked: &NewSession,
+    body: &[u8],
+) -> Result<Option<Claim>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    Claim::new(caller, &asked.app, key.to_str().unwrap_or_default(), body).map(Some)
+}
+
+/// `201` that no cache keeps: it carries a token.
+pub(crate) fn created(body: serde_json::Value) -> Response {
+    (StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response()
+}
+
+#[derive(Deserialize)]
+struct Report {
+    code: String,
+    #[serde(default)]
+    detail: Option<String>,
+}
+
+/// `POST /v1/sessions/{session}/client-report`.
+pub(super) async fn client_report(
+    State(api): State<Arc<Api>>,
+    Path(session): Path<String>,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    let now = api.clock.now();
+    let verified = calls::verify(&api, &request, None)?;
+    let session = SessionId::from_client(&session);
+    if verified.claims.sid != session {
+        return Err(Problem::unknown_session("check the session"));
+    }
+    if verified.expired && api.calls.live_call_of(&session).is_none() {
+        return Err(Problem::token_expired("create a new session"));
+    }
+    api.limits.reports.take(now.instant, session.as_str().to_owned())?;
+    let (parts, body) = request.into_parts();
+    let report: Report = read_json(&parts.headers, body).await?;
+    let Some(code) = REPORT_CODES.into_iter().find(|code| *code == report.code) else {
+        return Err(Problem::invalid_request(format!("code is one of {}", REPORT_CODES.join(", "))));
+    };
+    let report = ClientReport::new(code, report.detail.as_deref());
+    api.metrics.client_reported(code);
+    if api.calls.live_call_of(&session).is_some() {
+        api.calls.client_report(&session, report.code, report.detail.as_deref());
+    } else {
+        api.desk.note_report(&session, report);
+    }
+    Ok(StatusCode::NO_CONTENT)
+}

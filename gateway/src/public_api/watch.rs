@@ -1,0 +1,67 @@
+//! What is around every handler of both listeners: a time limit, a count, and problems for what no route takes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::metrics::{Listener, Metrics};
+use crate::problem::{MEDIA_TYPE, Problem};
+
+/// Longest time from the headers of a request to those of its answer. Event streams have answered by then.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Whose requests are counted.
+#[derive(Clone)]
+pub struct Watch {
+    metrics: Arc<Metrics>,
+    listener: Listener,
+}
+
+impl Watch {
+    /// A watch on a listener.
+    #[must_use]
+    pub fn new(metrics: &Arc<Metrics>, listener: Listener) -> Self {
+        Self { metrics: metrics.clone(), listener }
+    }
+}
+
+/// Limits and counts a request.
+pub async fn watch(State(watch): State<Watch>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = match tokio::time::timeout(LONGEST, next.run(request)).await {
+        Ok(response) => as_problem(response),
+        Err(_) => Problem::request_timeout("send the whole request at once").into_response(),
+    };
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    watch.metrics.http_request(watch.listener, route, response.status().as_u16());
+    response
+}
+
+/// What the framework refuses before a handler sees it (a path that is no UTF-8, …) is a problem as well.
+fn as_problem(response: Response) -> Response {
+    let status = response.status();
+    let ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == MEDIA_TYPE);
+    if ours {
+        response
+    } else if status.is_client_error() {
+        Problem::invalid_request("the request cannot be read").into_response()
+    } else if status.is_server_error() {
+        Problem::internal_error("the gateway could not answer").into_response()
+    } else {
+        response
+    }
+}
+
+/// No such route.
+pub async fn nothing_here() -> Problem {
+    Problem::not_found("check the path")
+}
+
+/// A route, but not with this method.
+pub async fn wrong_method() -> Problem {
+    Problem::method_not_allowed("see the Allow header")
+}
