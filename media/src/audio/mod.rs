@@ -1,9 +1,14 @@
-//! Audio: codecs, the jitter buffer, concealment, DTMF, prompts.
+//! Audio: codecs, the jitter buffer, concealment, DTMF, prompts, test tones.
 
 pub mod codec;
+mod conceal;
 pub mod dtmf;
+mod g711;
 pub mod jitter_buffer;
+mod opus;
 pub mod prompt;
+mod resample;
+pub mod tone;
 
 /// A voice codec this gateway speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +38,27 @@ impl Codec {
             Self::Opus => "opus",
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
+        }
+    }
+
+    /// How much audio a payload holds, in units of the codec's RTP clock: what a jitter buffer wants to know of a
+    /// packet. `None` if it is no payload of this codec.
+    #[must_use]
+    pub fn samples_in(self, payload: &[u8]) -> Option<u32> {
+        match self {
+            Self::Opus => opus::samples_in(payload, 48_000).and_then(|n| u32::try_from(n).ok()),
+            Self::Pcmu | Self::Pcma => g711::samples_in(payload).and_then(|n| u32::try_from(n).ok()),
+        }
+    }
+
+    /// Whether a payload holds (next to) silence, as far as can be said without decoding: such a frame can be left
+    /// out unheard.
+    #[must_use]
+    pub fn is_quiet(self, payload: &[u8]) -> bool {
+        match self {
+            Self::Opus => payload.len() <= opus::QUIET_OCTETS,
+            Self::Pcmu => g711::is_quiet(g711::Law::Mu, payload),
+            Self::Pcma => g711::is_quiet(g711::Law::A, payload),
         }
     }
 }
