@@ -215,11 +215,18 @@ pub const fn reason_phrase(status: u16) -> &'static str {
         606 => "Not Acceptable",
         607 => "Unwanted",
         608 => "Rejected",
-        101..=199 => "Session Progress",
-        201..=299 => "OK",
-        301..=399 => "Redirection",
-        401..=499 => "Client Error",
-        501..=599 => "Server Error",
+        _ => class_phrase(status),
+    }
+}
+
+/// A phrase for a status nobody registered.
+const fn class_phrase(status: u16) -> &'static str {
+    match status / 100 {
+        1 => "Session Progress",
+        2 => "OK",
+        3 => "Redirection",
+        4 => "Client Error",
+        5 => "Server Error",
         _ => "Global Failure",
     }
 }

@@ -14,7 +14,7 @@ pub(crate) const MAX_HEADERS: usize = 256;
 pub(crate) type Fault = (u16, &'static str);
 
 /// Header fields which a message may hold only once (RFC 3261 section 7.3.1), as two readers may take different ones.
-const SINGLETONS: [HeaderName; 6] = [
+static SINGLETONS: [HeaderName; 6] = [
     HeaderName::From,
     HeaderName::To,
     HeaderName::CallId,
@@ -35,7 +35,15 @@ pub(crate) struct Fields {
 
 /// Cuts off a line that ends with CRLF. A CR or LF of its own is left inside.
 pub(crate) fn take_line(rest: &mut Bytes) -> Option<Bytes> {
-    let end = rest.windows(2).position(|pair| pair == b"\r\n")?;
+    let mut end = 0;
+    loop {
+        let tail = rest.get(end..)?;
+        end += tail.iter().position(|b| *b == b'\r')?;
+        if rest.get(end + 1) == Some(&b'\n') {
+            break;
+        }
+        end += 1;
+    }
     let line = rest.split_to(end);
     *rest = rest.slice(2..);
     Some(line)

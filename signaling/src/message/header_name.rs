@@ -53,48 +53,66 @@ pub enum HeaderName {
     Other(Bytes),
 }
 
-/// Long and compact forms (RFC 3261 section 7.3.3, RFC 4028, RFC 3515, RFC 6665), frequent names first.
-static NAMES: [(HeaderName, &[u8], Option<u8>); 39] = [
-    (HeaderName::Via, b"Via", Some(b'v')),
-    (HeaderName::From, b"From", Some(b'f')),
-    (HeaderName::To, b"To", Some(b't')),
-    (HeaderName::CallId, b"Call-ID", Some(b'i')),
-    (HeaderName::CSeq, b"CSeq", None),
-    (HeaderName::MaxForwards, b"Max-Forwards", None),
-    (HeaderName::Contact, b"Contact", Some(b'm')),
-    (HeaderName::ContentLength, b"Content-Length", Some(b'l')),
-    (HeaderName::ContentType, b"Content-Type", Some(b'c')),
-    (HeaderName::RecordRoute, b"Record-Route", None),
-    (HeaderName::Route, b"Route", None),
-    (HeaderName::Allow, b"Allow", None),
-    (HeaderName::Supported, b"Supported", Some(b'k')),
-    (HeaderName::UserAgent, b"User-Agent", None),
-    (HeaderName::Server, b"Server", None),
-    (HeaderName::SessionExpires, b"Session-Expires", Some(b'x')),
-    (HeaderName::MinSe, b"Min-SE", None),
-    (HeaderName::Require, b"Require", None),
-    (HeaderName::Authorization, b"Authorization", None),
-    (HeaderName::ProxyAuthorization, b"Proxy-Authorization", None),
-    (HeaderName::WwwAuthenticate, b"WWW-Authenticate", None),
-    (HeaderName::ProxyAuthenticate, b"Proxy-Authenticate", None),
-    (HeaderName::Reason, b"Reason", None),
-    (HeaderName::RetryAfter, b"Retry-After", None),
-    (HeaderName::Warning, b"Warning", None),
-    (HeaderName::Accept, b"Accept", None),
-    (HeaderName::AcceptEncoding, b"Accept-Encoding", None),
-    (HeaderName::AcceptLanguage, b"Accept-Language", None),
-    (HeaderName::ContentDisposition, b"Content-Disposition", None),
-    (HeaderName::ContentEncoding, b"Content-Encoding", Some(b'e')),
-    (HeaderName::Date, b"Date", None),
-    (HeaderName::Event, b"Event", Some(b'o')),
-    (HeaderName::Expires, b"Expires", None),
-    (HeaderName::ProxyRequire, b"Proxy-Require", None),
-    (HeaderName::RAck, b"RAck", None),
-    (HeaderName::RSeq, b"RSeq", None),
-    (HeaderName::ReferTo, b"Refer-To", Some(b'r')),
-    (HeaderName::Unsupported, b"Unsupported", None),
-    (HeaderName::UserToUser, b"User-to-User", None),
-];
+/// Writes the table of spellings and the way back from one list.
+macro_rules! known_names {
+    ($($variant:ident $long:literal $compact:expr;)*) => {
+        static NAMES: [(HeaderName, &[u8], Option<u8>); 39] = [$((HeaderName::$variant, $long, $compact)),*];
+
+        impl HeaderName {
+            /// The long form.
+            #[must_use]
+            pub fn as_bytes(&self) -> &[u8] {
+                match self {
+                    $(Self::$variant => $long,)*
+                    Self::Other(name) => name,
+                }
+            }
+        }
+    };
+}
+
+// Long and compact forms (RFC 3261 section 7.3.3, RFC 4028, RFC 3515, RFC 6665), frequent names first.
+known_names! {
+    Via b"Via" Some(b'v');
+    From b"From" Some(b'f');
+    To b"To" Some(b't');
+    CallId b"Call-ID" Some(b'i');
+    CSeq b"CSeq" None;
+    MaxForwards b"Max-Forwards" None;
+    Contact b"Contact" Some(b'm');
+    ContentLength b"Content-Length" Some(b'l');
+    ContentType b"Content-Type" Some(b'c');
+    RecordRoute b"Record-Route" None;
+    Route b"Route" None;
+    Allow b"Allow" None;
+    Supported b"Supported" Some(b'k');
+    UserAgent b"User-Agent" None;
+    Server b"Server" None;
+    SessionExpires b"Session-Expires" Some(b'x');
+    MinSe b"Min-SE" None;
+    Require b"Require" None;
+    Authorization b"Authorization" None;
+    ProxyAuthorization b"Proxy-Authorization" None;
+    WwwAuthenticate b"WWW-Authenticate" None;
+    ProxyAuthenticate b"Proxy-Authenticate" None;
+    Reason b"Reason" None;
+    RetryAfter b"Retry-After" None;
+    Warning b"Warning" None;
+    Accept b"Accept" None;
+    AcceptEncoding b"Accept-Encoding" None;
+    AcceptLanguage b"Accept-Language" None;
+    ContentDisposition b"Content-Disposition" None;
+    ContentEncoding b"Content-Encoding" Some(b'e');
+    Date b"Date" None;
+    Event b"Event" Some(b'o');
+    Expires b"Expires" None;
+    ProxyRequire b"Proxy-Require" None;
+    RAck b"RAck" None;
+    RSeq b"RSeq" None;
+    ReferTo b"Refer-To" Some(b'r');
+    Unsupported b"Unsupported" None;
+    UserToUser b"User-to-User" None;
+}
 
 /// Compact forms of names that have no variant; two spellings of one field must compare equal.
 const OTHER_COMPACT: [(u8, &str); 5] = [
@@ -130,16 +148,6 @@ impl HeaderName {
             let (_, long) = OTHER_COMPACT.iter().find(|(compact, _)| *compact == letter)?;
             Some(Self::Other(Bytes::from_static(long.as_bytes())))
         })
-    }
-
-    /// The long form.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        if let Self::Other(name) = self {
-            return name;
-        }
-        let this = std::mem::discriminant(self);
-        NAMES.iter().find(|(name, _, _)| std::mem::discriminant(name) == this).map_or(b"", |(_, long, _)| long)
     }
 }
 

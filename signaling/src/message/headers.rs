@@ -218,8 +218,8 @@ impl HeaderError {
 
 /// The name in its one spelling; `None` if it is no token.
 fn checked(name: HeaderName) -> Option<HeaderName> {
-    match name {
-        HeaderName::Other(spelled) => is_token(&spelled).then(|| HeaderName::parse(&spelled)),
-        known => Some(known),
+    if let HeaderName::Other(spelled) = &name {
+        return is_token(spelled).then(|| HeaderName::parse(spelled));
     }
+    Some(name)
 }
