@@ -19,6 +19,7 @@ pub mod ids;
 pub mod metrics;
 pub mod outcome;
 pub mod problem;
+pub mod prompts;
 pub mod public_api;
 pub mod routing;
 pub mod session;

@@ -132,7 +132,7 @@ impl Digit {
 }
 
 /// What the control plane may ask of a live call. Commands for an unknown call are counted and dropped.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Apply the trunk's negotiated media (answer, early media, re-INVITE); audio may flow from now on.
     ConnectTrunk(TrunkMedia),
@@ -217,6 +217,11 @@ pub enum MediaEvent {
     /// Everything asked for with [`Command::SendDtmf`] has been sent to this leg.
     DtmfSent {
         /// The leg it was sent to.
+        leg: Leg,
+    },
+    /// Digits for this leg were not sent, or not all: it has no telephone-event, is not connected, or too many wait.
+    DtmfNotSent {
+        /// The leg they were meant for.
         leg: Leg,
     },
     /// The browser's packets come from a new address whose STUN check was authentic.

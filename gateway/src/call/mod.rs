@@ -1,1 +1,326 @@
-//! placeholder
+//! One call as a value: told the time and what happened, it says what to do. No clock, no socket, no task.
+//!
+//! After every `handle_*`: take all effects with [`Call::poll_effect`], carry them out in order, read
+//! [`Call::poll_timeout`]. Exactly one [`Effect::Finished`] comes, last of all; from then on every input is ignored.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+use trunkline_media::api::{Command, Limits};
+use trunkline_media::audio::Codec;
+use trunkline_media::audio::prompt::Prompt;
+use trunkline_media::sdp::trunk::{LocalMedia, TrunkMedia};
+
+use crate::ids::{CallId, SessionId};
+use crate::outcome::{Outcome, Phase, Reason, RemoteHangup};
+use crate::routing::{Planned, Route};
+use crate::wall::WallAnchor;
+
+mod browser;
+mod dialing;
+pub mod effect;
+mod ending;
+pub mod headers;
+pub mod input;
+mod record;
+mod talking;
+mod timers;
+
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod tests;
+
+pub use effect::{CallEvent, Effect, InviteOrder};
+pub use input::{Api, AttemptId, Input, LeaseRefused, NotSent, ResolveError, SipEvent};
+
+use browser::Browser;
+use record::Notes;
+use timers::{Timer, Timers};
+
+/// How much later than the media plane the call itself gives up waiting for the media plane's word.
+const BACKSTOP: Duration = Duration::from_secs(5);
+/// Longest step before an INVITE: DNS gives up after two seconds, a worker answers in milliseconds.
+const STEP: Duration = Duration::from_secs(10);
+/// Longest a prompt of ours is waited for.
+const PROMPT: Duration = Duration::from_secs(30);
+/// Digits that are told as events; more are counted only.
+const MAX_DTMF_EVENTS: u32 = 512;
+
+/// What does not change over a call.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// Its id.
+    pub call: CallId,
+    /// Its session.
+    pub session: SessionId,
+    /// Its app.
+    pub app: String,
+    /// Its profile.
+    pub profile: Option<String>,
+    /// The session's context, on every event.
+    pub context: Vec<(String, String)>,
+    /// The back end's own data, in the record.
+    pub metadata: Option<Value>,
+    /// Whether the visitor filled a form.
+    pub has_form_values: bool,
+    /// Header fields for the trunk, clean.
+    pub fields: headers::Fields,
+    /// What the browser will send.
+    pub browser_codec: Codec,
+    /// Address in our SDP instead of the leased one.
+    pub advertise: Option<IpAddr>,
+    /// `o=` session id of our SDP.
+    pub sdp_session: u64,
+    /// The media plane's limits.
+    pub limits: Limits,
+    /// Played when there is nothing to dial.
+    pub no_destination: Option<Arc<Prompt>>,
+    /// Wall time.
+    pub wall: WallAnchor,
+}
+
+/// What the public API calls a call's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// On the way.
+    Setup,
+    /// A 18x came.
+    Ringing,
+    /// Answered.
+    Talking,
+    /// Answered, and the browser is away.
+    Reconnecting,
+    /// Over.
+    Ended,
+}
+
+impl State {
+    /// The contract's word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Setup => "setup",
+            Self::Ringing => "ringing",
+            Self::Talking => "talking",
+            Self::Reconnecting => "reconnecting",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// One call.
+#[derive(Debug)]
+pub struct Call {
+    about: About,
+    /// Destinations not tried yet.
+    plan: VecDeque<Planned>,
+    stage: Stage,
+    browser: Browser,
+    timers: Timers,
+    effects: VecDeque<Effect>,
+    notes: Notes,
+    attempts: u32,
+    seq: u64,
+    /// How the last destination failed, and how far it had come.
+    last_failure: Option<(Reason, Phase)>,
+}
+
+/// Where the trunk's side stands.
+#[derive(Debug)]
+enum Stage {
+    /// Before the start, and between two destinations.
+    Idle,
+    /// Nothing to dial: the prompt waits for the browser, or plays.
+    NoDestination {
+        playing: bool,
+    },
+    /// Waiting for a port pair.
+    Leasing {
+        attempt: AttemptId,
+        route: Arc<Route>,
+    },
+    /// Waiting for DNS.
+    Resolving {
+        attempt: AttemptId,
+        route: Arc<Route>,
+        local: LocalMedia,
+    },
+    /// An INVITE is out.
+    Inviting(Inviting),
+    /// Answered.
+    Talking(Talking),
+    Ended,
+}
+
+#[derive(Debug)]
+struct Inviting {
+    attempt: AttemptId,
+    route: Arc<Route>,
+    local: LocalMedia,
+    /// Addresses not tried yet.
+    others: VecDeque<SocketAddr>,
+    ringing: bool,
+    /// What the media plane was told so far.
+    early: Option<TrunkMedia>,
+}
+
+#[derive(Debug)]
+struct Talking {
+    attempt: AttemptId,
+    route: Arc<Route>,
+    local: LocalMedia,
+    media: TrunkMedia,
+}
+
+impl Call {
+    /// A call whose browser leg is open. `plan` are its destinations, in order.
+    #[must_use]
+    pub fn new(now: Instant, about: About, plan: Vec<Planned>) -> Self {
+        let browser = Browser::new(about.browser_codec);
+        let notes = Notes::new(now, plan.first());
+        Self {
+            about,
+            plan: plan.into(),
+            stage: Stage::Idle,
+            browser,
+            timers: Timers::default(),
+            effects: VecDeque::new(),
+            notes,
+            attempts: 0,
+            seq: 0,
+            last_failure: None,
+        }
+    }
+
+    /// Something happened.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        if self.is_over() {
+            return;
+        }
+        match input {
+            Input::Start => self.start(now),
+            Input::Media(event) => self.handle_media(now, event),
+            Input::Sip { attempt, event } => self.handle_sip(now, attempt, event),
+            Input::Api(api) => self.handle_api(now, api),
+            Input::TrunkLeased { attempt, result } => self.handle_leased(now, attempt, result),
+            Input::Resolved { attempt, result } => self.handle_resolved(now, attempt, result),
+            Input::Broken(error) => {
+                self.notes.evidence("error", error);
+                self.finish(now, Reason::InternalError);
+            }
+            Input::SipGone => self.sip_gone(now),
+            Input::Shutdown => self.finish(now, Reason::NodeShutdown),
+            #[cfg(test)]
+            Input::Panic => panic!("asked for"),
+        }
+    }
+
+    /// A deadline passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.take_expired(now) {
+            self.notes.timer_fired(timer.name());
+            match timer {
+                Timer::Setup => self.setup_overdue(now),
+                Timer::Step => self.step_overdue(now),
+                Timer::Ring => self.rang_too_long(now),
+                Timer::MaxDuration => self.finish(now, Reason::RemoteHangup(RemoteHangup::MaxDuration)),
+                Timer::Grace => self.grace_over(now, None),
+                Timer::Prompt => self.finish(now, Reason::NoDestination),
+            }
+        }
+    }
+
+    /// What to do next.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// The next deadline and why.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        self.timers.next()
+    }
+
+    /// Whether the call has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Ended)
+    }
+
+    /// The call's state in the API's terms.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match &self.stage {
+            Stage::Idle | Stage::NoDestination { .. } | Stage::Leasing { .. } | Stage::Resolving { .. } => State::Setup,
+            Stage::Inviting(inviting) if inviting.ringing => State::Ringing,
+            Stage::Inviting(_) => State::Setup,
+            Stage::Talking(_) if self.browser.is_lost() => State::Reconnecting,
+            Stage::Talking(_) => State::Talking,
+            Stage::Ended => State::Ended,
+        }
+    }
+
+    /// How the call ended, once it has.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.notes.outcome.as_ref()
+    }
+
+    /// What does not change over the call.
+    #[must_use]
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn start(&mut self, now: Instant) {
+        let destination = self.notes.first_destination.clone();
+        self.emit("call_started", [
+            ("destination_id", destination.into()),
+            ("has_form_values", self.about.has_form_values.into()),
+        ]);
+        self.timers.set(Timer::Setup, now + self.about.limits.setup + BACKSTOP);
+        if self.plan.is_empty() { self.tell_no_destination(now) } else { self.next_destination(now) }
+    }
+
+    fn handle_api(&mut self, now: Instant, api: Api) {
+        match api {
+            Api::VisitorHangup => self.finish(now, Reason::UserHangup),
+            Api::OperatorHangup(reason) => {
+                self.notes.evidence("operator_reason", reason);
+                self.finish(now, Reason::RemoteHangup(RemoteHangup::Operator));
+            }
+            Api::Dtmf { towards, digits, duration_ms } => {
+                self.media(Command::SendDtmf { leg: towards, digits, duration_ms });
+            }
+            Api::Mute { leg, muted } => self.media(Command::SetMuted { leg, muted }),
+            Api::Restarted => self.browser.note_new_path(now),
+            Api::Reattached { codec } => {
+                self.browser.codec = codec;
+                self.browser.note_new_path(now);
+            }
+            Api::ClientReport { code, detail } => self.notes.client_report(now, code, detail),
+        }
+    }
+
+    fn media(&mut self, command: Command) {
+        self.effects.push_back(Effect::Media(command));
+    }
+
+    fn emit<const N: usize>(&mut self, name: &'static str, own: [(&str, Value); N]) {
+        self.seq = self.seq.saturating_add(1);
+        let mut data = Map::new();
+        data.insert("call".into(), self.about.call.as_str().into());
+        data.insert("session".into(), self.about.session.as_str().into());
+        data.insert("context".into(), self.context());
+        data.extend(own.into_iter().map(|(key, value)| (key.to_owned(), value)));
+        self.effects.push_back(Effect::Emit(CallEvent { seq: self.seq, name, data }));
+    }
+
+    fn context(&self) -> Value {
+        self.about.context.iter().map(|(key, value)| (key.clone(), Value::from(value.clone()))).collect::<Map<_, _>>().into()
+    }
+}

@@ -1,0 +1,255 @@
+//! The browser's side: what the media plane reports of its path, its absence and its return.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use trunkline_media::api::{BackCause, BrowserLoss, Leg, MediaEvent, Path, SetupFailure};
+use trunkline_media::audio::Codec;
+
+use super::timers::Timer;
+use super::{BACKSTOP, Call, MAX_DTMF_EVENTS, Stage};
+use crate::outcome::{DtlsFailure, IceFailure, IceState, Phase, Reason};
+
+/// A new path this long before a silence explains it.
+const CHANGE_BEFORE_LOSS: Duration = Duration::from_secs(10);
+
+/// What is known of the browser.
+#[derive(Debug)]
+pub(super) struct Browser {
+    pub(super) ice: IceState,
+    pub(super) path: Option<Path>,
+    pub(super) remote: Option<SocketAddr>,
+    /// SRTP profile; keys are in place when there is one.
+    pub(super) srtp: Option<&'static str>,
+    pub(super) codec: Codec,
+    lost: Option<Lost>,
+    new_path_at: Option<Instant>,
+    dtmf_events: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Lost {
+    at: Instant,
+    how: BrowserLoss,
+    /// `call_reconnecting` went out.
+    told: bool,
+}
+
+impl Browser {
+    pub(super) fn new(codec: Codec) -> Self {
+        Self {
+            ice: IceState::New,
+            path: None,
+            remote: None,
+            srtp: None,
+            codec,
+            lost: None,
+            new_path_at: None,
+            dtmf_events: 0,
+        }
+    }
+
+    /// Keys are in place: audio can flow.
+    pub(super) fn is_up(&self) -> bool {
+        self.srtp.is_some()
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.is_some()
+    }
+
+    /// An authentic check from elsewhere, an ICE restart, a new peer connection.
+    pub(super) fn note_new_path(&mut self, now: Instant) {
+        self.new_path_at = Some(now);
+    }
+
+    /// Why a browser that did not come back is gone.
+    fn gone(&self, how: BrowserLoss) -> Reason {
+        let lost_at = self.lost.map(|l| l.at);
+        let changed = self.new_path_at.is_some_and(|changed| {
+            lost_at.is_none_or(|lost| lost.saturating_duration_since(changed) < CHANGE_BEFORE_LOSS)
+        });
+        match how {
+            BrowserLoss::Silence if changed => Reason::IpChange,
+            BrowserLoss::Silence => Reason::PeerVanished,
+            BrowserLoss::CloseNotify | BrowserLoss::RtcpBye if changed => Reason::IpChange,
+            BrowserLoss::CloseNotify | BrowserLoss::RtcpBye => Reason::ClientGone,
+        }
+    }
+}
+
+impl Call {
+    pub(super) fn handle_media(&mut self, now: Instant, event: MediaEvent) {
+        match event {
+            MediaEvent::IceConnected { remote, path } => {
+                self.browser.ice = IceState::Connected;
+                self.browser.remote = Some(remote);
+                self.browser.path = Some(path);
+                self.notes.ice_connected_at.get_or_insert(now);
+            }
+            MediaEvent::DtlsConnected { profile } => {
+                self.browser.srtp = Some(profile);
+                self.notes.dtls_connected_at.get_or_insert(now);
+                self.timers.stop(Timer::Setup);
+                self.play_no_destination(now);
+            }
+            MediaEvent::SetupFailed(failure) => self.setup_failed(now, failure),
+            MediaEvent::FirstAudio { from: Leg::Browser } => {
+                self.notes.first_audio_up_at.get_or_insert(now);
+            }
+            MediaEvent::FirstAudio { from: Leg::Trunk } => {
+                self.notes.first_audio_down_at.get_or_insert(now);
+            }
+            MediaEvent::Dtmf { from, digit, duration_ms } => self.digit(from, digit.as_char(), duration_ms),
+            MediaEvent::DtmfSent { .. } => {}
+            MediaEvent::BrowserMoved { remote } => {
+                self.browser.remote = Some(remote);
+                self.browser.note_new_path(now);
+            }
+            MediaEvent::BrowserLost { how } => self.lost(now, how),
+            MediaEvent::BrowserBack { gap_ms, cause } => self.back(gap_ms, cause),
+            MediaEvent::GraceExpired { how } => self.grace_over(now, Some(how)),
+            MediaEvent::MediaTimeout { leg } => self.silent(now, leg),
+            MediaEvent::PromptFinished { leg } => {
+                if matches!((&self.stage, leg), (Stage::NoDestination { playing: true }, Leg::Browser)) {
+                    self.finish(now, Reason::NoDestination);
+                }
+            }
+            MediaEvent::Crashed => {
+                self.notes.evidence("error", "panic in the media plane");
+                self.finish(now, Reason::InternalError);
+            }
+            MediaEvent::Sample(stats) => self.notes.sampled(now, *stats),
+        }
+    }
+
+    fn setup_failed(&mut self, now: Instant, failure: SetupFailure) {
+        if self.browser.is_up() {
+            // A later peer connection failed: the call waits for another, as for any lost browser.
+            return self.lost(now, BrowserLoss::Silence);
+        }
+        let reason = match failure {
+            SetupFailure::Ice { candidates, checks } => {
+                self.notes.evidence("candidates", candidates);
+                self.notes.evidence("checks_udp", checks);
+                match (candidates, checks) {
+                    (_, 1..) => Reason::IceFailed(IceFailure::ChecksTimeout),
+                    (0, 0) => Reason::IceFailed(IceFailure::NoCandidates),
+                    (1.., 0) => Reason::IceFailed(IceFailure::UdpBlocked),
+                }
+            }
+            SetupFailure::DtlsFingerprint => Reason::DtlsFailed(DtlsFailure::Fingerprint),
+            SetupFailure::DtlsTimeout => Reason::DtlsFailed(DtlsFailure::HandshakeTimeout),
+            SetupFailure::DtlsAlert(alert) => {
+                self.notes.evidence("dtls_alert", alert);
+                Reason::DtlsFailed(DtlsFailure::Alert)
+            }
+        };
+        self.not_set_up(now, reason);
+    }
+
+    /// The media plane owes us a word on the set-up.
+    pub(super) fn setup_overdue(&mut self, now: Instant) {
+        let reason = match self.browser.ice {
+            IceState::Connected => Reason::DtlsFailed(DtlsFailure::HandshakeTimeout),
+            IceState::New | IceState::Disconnected | IceState::Failed => Reason::IceFailed(IceFailure::ChecksTimeout),
+        };
+        self.not_set_up(now, reason);
+    }
+
+    fn not_set_up(&mut self, now: Instant, reason: Reason) {
+        if matches!(reason, Reason::IceFailed(_)) {
+            self.browser.ice = IceState::Failed;
+        }
+        // Nothing would have been dialled anyway: that is what an operator has to mend first.
+        if matches!(self.stage, Stage::NoDestination { .. }) {
+            return self.finish(now, Reason::NoDestination);
+        }
+        self.finish_in(now, reason, Phase::Setup);
+    }
+
+    fn digit(&mut self, from: Leg, digit: char, duration_ms: u32) {
+        self.browser.dtmf_events = self.browser.dtmf_events.saturating_add(1);
+        // overflow: digits beyond the limit are counted in the record, not told.
+        if self.browser.dtmf_events > MAX_DTMF_EVENTS {
+            self.notes.untold_digits = self.notes.untold_digits.saturating_add(1);
+            return;
+        }
+        self.emit("dtmf_received", [
+            ("leg", leg_word(from).into()),
+            ("digit", digit.to_string().into()),
+            ("duration_ms", duration_ms.into()),
+        ]);
+    }
+
+    fn lost(&mut self, now: Instant, how: BrowserLoss) {
+        if matches!(self.stage, Stage::NoDestination { .. }) {
+            return self.finish(now, Reason::NoDestination);
+        }
+        if self.browser.lost.is_none() {
+            self.browser.lost = Some(Lost { at: now, how, told: false });
+            self.browser.ice = IceState::Disconnected;
+            self.timers.set(Timer::Grace, now + self.about.limits.grace + BACKSTOP);
+            self.tell_reconnecting();
+        }
+    }
+
+    /// The browser is away and somebody waits for it: say so, once.
+    pub(super) fn tell_reconnecting(&mut self) {
+        let Some(lost) = self.browser.lost.as_mut().filter(|l| !l.told) else { return };
+        if matches!(self.stage, Stage::Talking(_)) {
+            lost.told = true;
+            let cause = loss_word(lost.how);
+            self.emit("call_reconnecting", [("cause", cause.into())]);
+        }
+    }
+
+    fn back(&mut self, gap_ms: u64, cause: BackCause) {
+        let Some(lost) = self.browser.lost.take() else { return };
+        self.browser.ice = IceState::Connected;
+        self.timers.stop(Timer::Grace);
+        if lost.told {
+            self.emit("call_reconnected", [("gap_ms", gap_ms.into()), ("cause", back_word(cause).into())]);
+        }
+    }
+
+    /// The browser did not come back. `how` is the media plane's word; `None`: it never came.
+    pub(super) fn grace_over(&mut self, now: Instant, how: Option<BrowserLoss>) {
+        let how = how.or(self.browser.lost.map(|l| l.how)).unwrap_or(BrowserLoss::Silence);
+        self.notes.evidence("loss", loss_word(how));
+        self.finish(now, self.browser.gone(how));
+    }
+
+    fn silent(&mut self, now: Instant, leg: Leg) {
+        // A lost browser has the grace period; before the answer nobody owes audio.
+        let excused = leg == Leg::Browser && self.browser.is_lost();
+        if matches!(self.stage, Stage::Talking(_)) && !excused {
+            self.finish(now, Reason::MediaTimeout(leg));
+        }
+    }
+}
+
+/// A leg's name in the public API.
+pub(super) fn leg_word(leg: Leg) -> &'static str {
+    match leg {
+        Leg::Browser => "browser",
+        Leg::Trunk => "sip",
+    }
+}
+
+fn loss_word(how: BrowserLoss) -> &'static str {
+    match how {
+        BrowserLoss::Silence => "silence",
+        BrowserLoss::CloseNotify => "close_notify",
+        BrowserLoss::RtcpBye => "rtcp_bye",
+    }
+}
+
+fn back_word(cause: BackCause) -> &'static str {
+    match cause {
+        BackCause::SamePath => "same_path",
+        BackCause::NewAddress => "new_address",
+        BackCause::IceRestart => "ice_restart",
+        BackCause::Reattach => "reattach",
+    }
+}

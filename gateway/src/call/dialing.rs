@@ -1,0 +1,328 @@
+//! From a plan to an answer: one destination after the other, each with a leased port pair, its addresses in turn, and a
+//! limit on how long it may ring.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use trunkline_media::api::Command;
+use trunkline_media::sdp::trunk::{self, LocalMedia};
+use trunkline_signaling::endpoint::Failure;
+
+use super::input::{AttemptId, LeaseRefused, NotSent, ResolveError, SipEvent};
+use super::timers::Timer;
+use super::{Call, Effect, Inviting, InviteOrder, PROMPT, STEP, Stage, Talking, headers};
+use crate::outcome::{DestTimeout, LastSip, Phase, Reason, Unavailable, table};
+use crate::routing::{Planned, Route};
+
+/// Addresses of one destination that are tried.
+const MAX_ADDRESSES: usize = 3;
+
+impl Call {
+    /// Goes on with the next destination; the call ends with the last one's failure when there is none.
+    pub(super) fn next_destination(&mut self, now: Instant) {
+        self.stage = Stage::Idle;
+        loop {
+            match self.plan.pop_front() {
+                Some(Planned::Dial(route)) => return self.lease(now, route),
+                Some(Planned::Skip { destination, trunk, reason }) => {
+                    self.notes.skipped(destination, trunk, reason);
+                    self.last_failure = Some((reason, Phase::Routing));
+                }
+                None => {
+                    let (reason, phase) = self.last_failure.unwrap_or((Reason::NoDestination, Phase::Routing));
+                    return self.finish_in(now, reason, phase);
+                }
+            }
+        }
+    }
+
+    /// Nothing is dialled: the visitor hears so, then the call ends.
+    pub(super) fn tell_no_destination(&mut self, now: Instant) {
+        self.notes.evidence("prompt_played", false);
+        if self.about.no_destination.is_none() {
+            return self.finish(now, Reason::NoDestination);
+        }
+        self.stage = Stage::NoDestination { playing: false };
+        if self.browser.is_up() {
+            self.play_no_destination(now);
+        }
+    }
+
+    /// The browser can hear now.
+    pub(super) fn play_no_destination(&mut self, now: Instant) {
+        let Stage::NoDestination { playing: playing @ false } = &mut self.stage else { return };
+        *playing = true;
+        let Some(prompt) = self.about.no_destination.clone() else { return };
+        self.notes.evidence("prompt_played", true);
+        self.media(Command::Play { leg: trunkline_media::api::Leg::Browser, prompt, looped: false });
+        self.timers.set(Timer::Prompt, now + PROMPT);
+    }
+
+    fn lease(&mut self, now: Instant, route: Arc<Route>) {
+        let attempt = self.next_attempt();
+        self.effects.push_back(Effect::LeaseTrunk { attempt, trunk: route.trunk.clone() });
+        self.timers.set(Timer::Step, now + STEP);
+        self.notes.dialing(&route);
+        self.stage = Stage::Leasing { attempt, route };
+    }
+
+    pub(super) fn handle_leased(
+        &mut self,
+        now: Instant,
+        attempt: AttemptId,
+        result: Result<SocketAddr, LeaseRefused>,
+    ) {
+        // An answer to a lease that was given up: the media plane replaces that leg by the next, or closes the call.
+        let Stage::Leasing { attempt: current, route } = &self.stage else { return };
+        if *current != attempt {
+            return;
+        }
+        let route = Arc::clone(route);
+        match result {
+            Ok(leased) => {
+                let address = SocketAddr::new(self.about.advertise.unwrap_or(leased.ip()), leased.port());
+                let codecs = route.codecs.clone();
+                let local = LocalMedia { address, codecs, session_id: self.about.sdp_session, version: 1 };
+                let (host, port) = (route.host.clone(), route.port);
+                self.effects.push_back(Effect::Resolve { attempt, host, port });
+                self.timers.set(Timer::Step, now + STEP);
+                self.stage = Stage::Resolving { attempt, route, local };
+            }
+            Err(LeaseRefused::TrunkFull) => {
+                self.destination_failed(now, Reason::DestUnavailable(Unavailable::TrunkFull), None);
+            }
+            Err(LeaseRefused::NoPorts) => {
+                self.destination_failed(now, Reason::DestUnavailable(Unavailable::GatewayFull), None);
+            }
+            Err(LeaseRefused::MediaGone) => {
+                self.notes.evidence("error", LeaseRefused::MediaGone.to_string());
+                self.finish(now, Reason::InternalError);
+            }
+        }
+    }
+
+    pub(super) fn handle_resolved(
+        &mut self,
+        now: Instant,
+        attempt: AttemptId,
+        result: Result<Vec<SocketAddr>, ResolveError>,
+    ) {
+        let Stage::Resolving { attempt: current, route, local } = &self.stage else { return };
+        if *current != attempt {
+            return;
+        }
+        let (route, local) = (Arc::clone(route), local.clone());
+        match result {
+            Ok(addresses) => {
+                let mut others: VecDeque<_> = addresses.into_iter().take(MAX_ADDRESSES).collect();
+                let Some(target) = others.pop_front() else {
+                    return self.destination_failed(now, Reason::DestDns, None);
+                };
+                self.timers.stop(Timer::Step);
+                self.timers.set(Timer::Ring, now + route.ring_timeout);
+                self.invite(attempt, route, local, target, others);
+            }
+            Err(error) => {
+                self.notes.evidence("dns", error.to_string());
+                self.destination_failed(now, Reason::DestDns, None);
+            }
+        }
+    }
+
+    fn invite(
+        &mut self,
+        attempt: AttemptId,
+        route: Arc<Route>,
+        local: LocalMedia,
+        target: SocketAddr,
+        others: VecDeque<SocketAddr>,
+    ) {
+        let sdp = trunk::offer(&local);
+        let (fields, dropped_fields) = headers::fit(&self.about.fields, &route.request_uri, &sdp);
+        self.notes.invited(&route, target);
+        let order = InviteOrder { attempt, target, route: Arc::clone(&route), fields, dropped_fields, sdp };
+        self.effects.push_back(Effect::Invite(Box::new(order)));
+        self.stage = Stage::Inviting(Inviting { attempt, route, local, others, ringing: false, early: None });
+    }
+
+    /// An event of the SIP side; those of attempts given up are ignored.
+    pub(super) fn handle_sip(&mut self, now: Instant, attempt: AttemptId, event: SipEvent) {
+        match &self.stage {
+            Stage::Inviting(inviting) if inviting.attempt == attempt => self.handle_sip_inviting(now, event),
+            Stage::Talking(talking) if talking.attempt == attempt => self.handle_sip_talking(now, event),
+            Stage::Idle
+            | Stage::NoDestination { .. }
+            | Stage::Leasing { .. }
+            | Stage::Resolving { .. }
+            | Stage::Inviting(_)
+            | Stage::Talking(_)
+            | Stage::Ended => {}
+        }
+    }
+
+    fn handle_sip_inviting(&mut self, now: Instant, event: SipEvent) {
+        match event {
+            SipEvent::Sent(call_id) => self.notes.sip_call_id = call_id,
+            SipEvent::NotSent(NotSent::Full) => {
+                self.destination_failed(now, Reason::DestUnavailable(Unavailable::GatewayFull), None);
+            }
+            SipEvent::NotSent(NotSent::BadUri) => self.destination_failed(now, Reason::DestNotFound, None),
+            SipEvent::NotSent(NotSent::Gone) => self.destination_failed(now, Reason::DestUnreachable, None),
+            SipEvent::Provisional { status, sdp } => self.progress(now, status, sdp),
+            SipEvent::Answered { sdp } => self.answered(now, sdp),
+            SipEvent::Failed(failure) => self.invite_failed(now, failure),
+            // Before our first offer is answered the trunk may not make one of its own (RFC 3264 section 4).
+            SipEvent::Offer { .. } => {
+                if let Stage::Inviting(inviting) = &self.stage {
+                    self.effects.push_back(Effect::AnswerOffer { attempt: inviting.attempt, answer: Err(491) });
+                }
+            }
+            SipEvent::OfferAnswered(_) => {}
+            SipEvent::Ended { .. } | SipEvent::Lost { .. } => {
+                self.destination_failed(now, Reason::DestUnavailable(Unavailable::Status), None);
+            }
+        }
+    }
+
+    fn progress(&mut self, now: Instant, status: u16, sdp: Option<Bytes>) {
+        self.notes.last_sip = Some(LastSip { message: "INVITE", code: Some(status) });
+        let Stage::Inviting(inviting) = &mut self.stage else { return };
+        if let Some(sdp) = sdp {
+            // Early media that cannot be used is no failure yet: the answer decides.
+            if let Ok(media) = trunk::accept_answer(&inviting.local, &sdp, inviting.route.rtp_source) {
+                if inviting.early.as_ref() != Some(&media) {
+                    inviting.early = Some(media.clone());
+                    self.effects.push_back(Effect::Media(Command::ConnectTrunk(media)));
+                }
+            }
+        }
+        if (180..190).contains(&status) {
+            inviting.ringing = true;
+            if self.notes.ringing_at.is_none() {
+                self.notes.ringing_at = Some(now);
+                self.emit("call_ringing", []);
+            }
+        }
+    }
+
+    fn answered(&mut self, now: Instant, sdp: Option<Bytes>) {
+        self.notes.last_sip = Some(LastSip { message: "INVITE", code: Some(200) });
+        let Stage::Inviting(inviting) = &mut self.stage else { return };
+        let media = match (&sdp, &inviting.early) {
+            (Some(sdp), _) => trunk::accept_answer(&inviting.local, sdp, inviting.route.rtp_source).ok(),
+            // The answer came with the 183 (RFC 3261 section 13.2.1: the first one counts).
+            (None, early) => early.clone(),
+        };
+        let Some(media) = media else {
+            let attempt = inviting.attempt;
+            let reason = table::reason_header(Reason::DestCodec);
+            self.effects.push_back(Effect::Hangup { attempt, reason });
+            return self.destination_failed(now, Reason::DestCodec, Some(200));
+        };
+        let changed = inviting.early.as_ref() != Some(&media);
+        let (attempt, route, local) = (inviting.attempt, Arc::clone(&inviting.route), inviting.local.clone());
+        if changed {
+            self.media(Command::ConnectTrunk(media.clone()));
+        }
+        self.timers.stop(Timer::Ring);
+        self.timers.set(Timer::MaxDuration, now + route.max_duration);
+        self.notes.concluded(Some(200), None);
+        self.notes.answered(now, &media);
+        self.stage = Stage::Talking(Talking { attempt, route, local, media });
+        self.emit("call_answered", []);
+        self.tell_reconnecting();
+    }
+
+    fn invite_failed(&mut self, now: Instant, failure: Failure) {
+        // RFC 3263 section 4.3: silence, a transport error or 503 send the request to the next address.
+        let elsewhere = matches!(
+            failure,
+            Failure::NoProvisional | Failure::Transport | Failure::Rejected { status: 503, .. }
+        );
+        let (reason, status) = match failure {
+            Failure::Rejected { status, reason, .. } => {
+                if let Some(reason) = reason {
+                    self.notes.received_reason(&reason);
+                }
+                (table::reason_of_status(status), Some(status))
+            }
+            Failure::AuthenticationFailed { status } => (Reason::DestAuth, Some(status)),
+            Failure::NoProvisional => (Reason::DestTimeout(DestTimeout::NoProvisional), None),
+            Failure::NoFinal => (Reason::DestTimeout(DestTimeout::NoFinal), None),
+            Failure::Transport => (Reason::DestUnreachable, None),
+            Failure::Cancelled => (Reason::DestNoAnswer, Some(487)),
+        };
+        self.notes.last_sip = Some(LastSip { message: "INVITE", code: status });
+        if let Some((route, local, target, others)) = self.next_address().filter(|_| elsewhere) {
+            self.notes.concluded(status, Some(reason));
+            let attempt = self.next_attempt();
+            return self.invite(attempt, route, local, target, others);
+        }
+        self.destination_failed(now, reason, status);
+    }
+
+    /// The next address of the destination being dialled, unless somebody has already rung there.
+    fn next_address(&self) -> Option<(Arc<Route>, LocalMedia, SocketAddr, VecDeque<SocketAddr>)> {
+        let Stage::Inviting(inviting) = &self.stage else { return None };
+        let mut others = inviting.others.clone();
+        let target = others.pop_front().filter(|_| !inviting.ringing && inviting.early.is_none())?;
+        Some((Arc::clone(&inviting.route), inviting.local.clone(), target, others))
+    }
+
+    /// It rang for as long as the trunk's limit says.
+    pub(super) fn rang_too_long(&mut self, now: Instant) {
+        let Stage::Inviting(inviting) = &self.stage else { return };
+        let attempt = inviting.attempt;
+        self.effects.push_back(Effect::Hangup { attempt, reason: table::reason_header(Reason::DestNoAnswer) });
+        self.destination_failed(now, Reason::DestNoAnswer, None);
+    }
+
+    /// Ports or DNS never came back.
+    pub(super) fn step_overdue(&mut self, now: Instant) {
+        match &self.stage {
+            Stage::Leasing { .. } => {
+                self.destination_failed(now, Reason::DestUnavailable(Unavailable::GatewayFull), None);
+            }
+            Stage::Resolving { .. } => self.destination_failed(now, Reason::DestDns, None),
+            Stage::Idle | Stage::NoDestination { .. } | Stage::Inviting(_) | Stage::Talking(_) | Stage::Ended => {}
+        }
+    }
+
+    /// The SIP side of this node is gone: whatever was up with it is over.
+    pub(super) fn sip_gone(&mut self, now: Instant) {
+        match &self.stage {
+            Stage::Inviting(_) => self.destination_failed(now, Reason::DestUnreachable, None),
+            Stage::Talking(_) => self.finish_without_leg(now, Reason::SipTransportLost),
+            Stage::Idle
+            | Stage::NoDestination { .. }
+            | Stage::Leasing { .. }
+            | Stage::Resolving { .. }
+            | Stage::Ended => {}
+        }
+    }
+
+    /// The destination being tried is over; its leg is gone or hung up.
+    fn destination_failed(&mut self, now: Instant, reason: Reason, status: Option<u16>) {
+        let phase = self.phase();
+        self.timers.stop(Timer::Ring);
+        self.timers.stop(Timer::Step);
+        match &self.stage {
+            Stage::Inviting(_) => self.notes.concluded(status, Some(reason)),
+            Stage::Leasing { route, .. } | Stage::Resolving { route, .. } => {
+                self.notes.skipped(route.destination.clone(), Some(route.trunk.clone()), reason);
+            }
+            Stage::Idle | Stage::NoDestination { .. } | Stage::Talking(_) | Stage::Ended => {}
+        }
+        self.media(Command::ReleaseTrunk);
+        self.last_failure = Some((reason, phase));
+        self.next_destination(now);
+    }
+
+    fn next_attempt(&mut self) -> AttemptId {
+        self.attempts = self.attempts.saturating_add(1);
+        AttemptId(self.attempts)
+    }
+}

@@ -1,0 +1,85 @@
+//! What a call wants done: data, carried out in order by its driver.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use trunkline_media::api::Command;
+use trunkline_signaling::endpoint::Reason as ReasonHeader;
+
+use super::headers::Fields;
+use super::input::AttemptId;
+use crate::outcome::Outcome;
+use crate::routing::Route;
+
+/// What a call wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Tell the media plane.
+    Media(Command),
+    /// Count the call on the trunk and lease a port pair; comes back as `Input::TrunkLeased`.
+    LeaseTrunk {
+        /// For whom.
+        attempt: AttemptId,
+        /// Whose limit counts.
+        trunk: String,
+    },
+    /// Look a host up; comes back as `Input::Resolved`.
+    Resolve {
+        /// For whom.
+        attempt: AttemptId,
+        /// Name or literal.
+        host: String,
+        /// Port, if one is named.
+        port: Option<u16>,
+    },
+    /// Send an INVITE; comes back as `SipEvent`s.
+    Invite(Box<InviteOrder>),
+    /// CANCEL or BYE, whatever the leg's state asks for.
+    Hangup {
+        /// Whose.
+        attempt: AttemptId,
+        /// Why.
+        reason: ReasonHeader,
+    },
+    /// Answer the trunk's offer, or refuse it with a status.
+    AnswerOffer {
+        /// Whose.
+        attempt: AttemptId,
+        /// The description.
+        answer: Result<Bytes, u16>,
+    },
+    /// Tell the world.
+    Emit(CallEvent),
+    /// The call is over. Nothing follows.
+    Finished(Box<Outcome>),
+}
+
+/// An INVITE to send.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InviteOrder {
+    /// For whom.
+    pub attempt: AttemptId,
+    /// Where to.
+    pub target: SocketAddr,
+    /// Request-URI, credentials.
+    pub route: Arc<Route>,
+    /// Further header fields, clean.
+    pub fields: Fields,
+    /// How many more there were no room for.
+    pub dropped_fields: usize,
+    /// The offer.
+    pub sdp: String,
+}
+
+/// An event without what only the edge knows (id, wall time).
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallEvent {
+    /// From 1, without gaps.
+    pub seq: u64,
+    /// The contract's name.
+    pub name: &'static str,
+    /// Call, session, context and the event's own fields.
+    pub data: Map<String, Value>,
+}

@@ -1,0 +1,79 @@
+//! The one way out: hang up, close the media, tell the world, once.
+
+use std::time::Instant;
+
+use serde_json::Value;
+use trunkline_media::api::Command;
+
+use super::{Call, Effect, Stage};
+use crate::outcome::{Class, Outcome, Phase, QualityAtEnd, Reason, table};
+
+impl Call {
+    /// Ends the call in the phase it is in.
+    pub(super) fn finish(&mut self, now: Instant, reason: Reason) {
+        self.finish_in(now, reason, self.phase());
+    }
+
+    /// Ends the call after the trunk's leg went away by itself.
+    pub(super) fn finish_without_leg(&mut self, now: Instant, reason: Reason) {
+        let phase = self.phase();
+        self.stage = Stage::Idle;
+        self.finish_in(now, reason, phase);
+    }
+
+    /// Ends the call; `phase` is how far it had come.
+    pub(super) fn finish_in(&mut self, now: Instant, reason: Reason, phase: Phase) {
+        if self.is_over() {
+            return;
+        }
+        if let Some(attempt) = match &self.stage {
+            Stage::Inviting(inviting) => Some(inviting.attempt),
+            Stage::Talking(talking) => Some(talking.attempt),
+            Stage::Idle | Stage::NoDestination { .. } | Stage::Leasing { .. } | Stage::Resolving { .. } | Stage::Ended => {
+                None
+            }
+        } {
+            self.effects.push_back(Effect::Hangup { attempt, reason: table::reason_header(reason) });
+        }
+        self.stage = Stage::Ended;
+        self.timers.stop_all();
+        self.media(Command::Close);
+        self.notes.ended_at = Some(now);
+        let quality_at_end = QualityAtEnd::unknown();
+        let evidence = self.notes.take_evidence(now, &self.browser);
+        let outcome = Outcome { reason, phase, quality_at_end, evidence };
+        self.notes.outcome = Some(outcome.clone());
+        self.emit_end(now, &outcome);
+        self.effects.push_back(Effect::Finished(Box::new(outcome)));
+    }
+
+    fn emit_end(&mut self, now: Instant, outcome: &Outcome) {
+        let reason = outcome.reason;
+        let name = match reason.class() {
+            Class::Ended => "call_ended",
+            Class::Error => "call_error",
+        };
+        // No evidence: it names trunk addresses, and the visitor's browser reads this too.
+        self.emit(name, [
+            ("class", reason.class().word().into()),
+            ("reason", reason.word().into()),
+            ("detail", reason.detail().into()),
+            ("phase", outcome.phase.word().into()),
+            ("blame", reason.blame().word().into()),
+            ("duration_seconds", self.notes.duration_seconds(now).into()),
+            ("talk_seconds", self.notes.talk_seconds(now).into()),
+            ("quality_at_end", serde_json::to_value(&outcome.quality_at_end).unwrap_or(Value::Null)),
+        ]);
+    }
+
+    /// How far the call has come.
+    pub(super) fn phase(&self) -> Phase {
+        match &self.stage {
+            Stage::Idle => self.last_failure.map_or(Phase::Routing, |(_, phase)| phase),
+            Stage::NoDestination { .. } | Stage::Leasing { .. } | Stage::Resolving { .. } => Phase::Routing,
+            Stage::Inviting(inviting) if inviting.ringing => Phase::Ringing,
+            Stage::Inviting(_) => Phase::Setup,
+            Stage::Talking(_) | Stage::Ended => Phase::Talking,
+        }
+    }
+}

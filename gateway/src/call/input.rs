@@ -1,0 +1,171 @@
+//! What can happen to a call.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use trunkline_media::api::{Leg, MediaEvent};
+use trunkline_media::audio::Codec;
+use trunkline_signaling::endpoint::{Failure, Reason as ReasonHeader};
+
+/// Names one try to reach somebody inside a call: one leased trunk leg, or one INVITE over it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttemptId(pub u32);
+
+/// What can happen to a call.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// The browser leg is open: begin. Once, first.
+    Start,
+    /// The media plane reports.
+    Media(MediaEvent),
+    /// The SIP side reports, about one attempt.
+    Sip {
+        /// Which.
+        attempt: AttemptId,
+        /// What.
+        event: SipEvent,
+    },
+    /// Somebody asks for something through the API.
+    Api(Api),
+    /// What became of [`super::Effect::LeaseTrunk`].
+    TrunkLeased {
+        /// For whom.
+        attempt: AttemptId,
+        /// The local RTP address.
+        result: Result<SocketAddr, LeaseRefused>,
+    },
+    /// What became of [`super::Effect::Resolve`].
+    Resolved {
+        /// For whom.
+        attempt: AttemptId,
+        /// Addresses, best first; never empty when `Ok`.
+        result: Result<Vec<SocketAddr>, ResolveError>,
+    },
+    /// This gateway failed the call: a panic, a full queue. With the error's chain.
+    Broken(String),
+    /// The SIP side of this node is gone.
+    SipGone,
+    /// This node stops.
+    Shutdown,
+    /// Blows up, for tests of what catches it.
+    #[cfg(test)]
+    Panic,
+}
+
+/// What the SIP side says of an attempt.
+#[derive(Debug, Clone)]
+pub enum SipEvent {
+    /// The INVITE is on its way; its Call-ID.
+    Sent(Option<String>),
+    /// It could not be sent.
+    NotSent(NotSent),
+    /// 101..=199.
+    Provisional {
+        /// Status.
+        status: u16,
+        /// Early media.
+        sdp: Option<Bytes>,
+    },
+    /// 2xx, already ACKed.
+    Answered {
+        /// The answer.
+        sdp: Option<Bytes>,
+    },
+    /// It came to nothing; the leg is gone.
+    Failed(Failure),
+    /// The trunk offers (re-INVITE, UPDATE); `None`: asks us to offer.
+    Offer {
+        /// Its offer.
+        sdp: Option<Bytes>,
+    },
+    /// The trunk's answer to an offer of ours, or the status that refused it.
+    OfferAnswered(Result<Bytes, u16>),
+    /// The trunk hung up; the leg is gone.
+    Ended {
+        /// Its Reason.
+        reason: Option<ReasonHeader>,
+    },
+    /// The dialog died; the leg is gone.
+    Lost {
+        /// The status, if one came.
+        status: Option<u16>,
+    },
+}
+
+/// Why an INVITE was never sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotSent {
+    /// No SIP transaction left.
+    #[error("too many SIP transactions")]
+    Full,
+    /// The Request-URI is none.
+    #[error("not a SIP URI")]
+    BadUri,
+    /// The SIP side is gone.
+    #[error("the SIP side has stopped")]
+    Gone,
+}
+
+/// Why there is no trunk leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LeaseRefused {
+    /// The trunk is at its `max_calls`.
+    #[error("the trunk is at its limit")]
+    TrunkFull,
+    /// No port pair is free.
+    #[error("no free RTP port")]
+    NoPorts,
+    /// The media plane has lost the call.
+    #[error("the media plane has lost the call")]
+    MediaGone,
+}
+
+/// Why a name has no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// DNS says so.
+    #[error("{0}")]
+    Failed(String),
+    /// DNS says nothing.
+    #[error("no answer from DNS in time")]
+    TimedOut,
+}
+
+/// What the API asks of a call.
+#[derive(Debug, Clone)]
+pub enum Api {
+    /// The visitor hung up.
+    VisitorHangup,
+    /// An operator hung up, for this reason.
+    OperatorHangup(String),
+    /// Send digits, already checked.
+    Dtmf {
+        /// Who receives them.
+        towards: Leg,
+        /// Which.
+        digits: Vec<trunkline_media::api::Digit>,
+        /// How long each.
+        duration_ms: u32,
+    },
+    /// Withhold what a leg says.
+    Mute {
+        /// Whose speech.
+        leg: Leg,
+        /// Muted or not.
+        muted: bool,
+    },
+    /// ICE was restarted.
+    Restarted,
+    /// The browser came with a new peer connection.
+    Reattached {
+        /// What it will send.
+        codec: Codec,
+    },
+    /// The widget noticed something.
+    ClientReport {
+        /// One of the contract's codes.
+        code: String,
+        /// Its words.
+        detail: Option<String>,
+    },
+}

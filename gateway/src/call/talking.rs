@@ -1,0 +1,80 @@
+//! An answered call: the trunk's new offers, its goodbye, its loss.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use trunkline_media::api::Command;
+use trunkline_media::sdp::trunk;
+
+use super::input::SipEvent;
+use super::{Call, Effect, Stage};
+use crate::outcome::{LastSip, Reason, RemoteHangup};
+
+impl Call {
+    pub(super) fn handle_sip_talking(&mut self, now: Instant, event: SipEvent) {
+        match event {
+            SipEvent::Offer { sdp } => self.offered(sdp),
+            SipEvent::OfferAnswered(Ok(sdp)) => self.offer_answered(&sdp),
+            // Nothing changed (RFC 3261 section 14.1).
+            SipEvent::OfferAnswered(Err(status)) => {
+                self.notes.last_sip = Some(LastSip { message: "INVITE", code: Some(status) });
+            }
+            SipEvent::Ended { reason } => {
+                self.notes.last_sip = Some(LastSip { message: "BYE", code: None });
+                if let Some(reason) = reason {
+                    self.notes.received_reason(&reason);
+                }
+                self.finish_without_leg(now, Reason::RemoteHangup(RemoteHangup::Bye));
+            }
+            SipEvent::Lost { status } => {
+                self.notes.last_sip = Some(LastSip { message: "INVITE", code: status });
+                // A status says that the trunk lives and has forgotten the call; silence, that nobody is there.
+                let reason = if status.is_some() { Reason::TrunkLost } else { Reason::SipTransportLost };
+                self.finish_without_leg(now, reason);
+            }
+            // The INVITE's own story is over.
+            SipEvent::Sent(_)
+            | SipEvent::NotSent(_)
+            | SipEvent::Provisional { .. }
+            | SipEvent::Answered { .. }
+            | SipEvent::Failed(_) => {}
+        }
+    }
+
+    /// A re-INVITE or UPDATE: hold, resume, a new address, a new codec. What cannot be taken changes nothing.
+    fn offered(&mut self, sdp: Option<Bytes>) {
+        self.notes.last_sip = Some(LastSip { message: "INVITE", code: None });
+        let Stage::Talking(talking) = &mut self.stage else { return };
+        let attempt = talking.attempt;
+        let mut local = talking.local.clone();
+        local.version = local.version.saturating_add(1);
+        let Some(sdp) = sdp else {
+            // Asked for an offer of ours; the answer comes with the ACK.
+            let offer = trunk::offer(&local);
+            talking.local = local;
+            self.effects.push_back(Effect::AnswerOffer { attempt, answer: Ok(offer.into()) });
+            return;
+        };
+        match trunk::answer_offer(&local, &sdp, talking.route.rtp_source) {
+            Ok((media, answer)) => {
+                talking.local = local;
+                talking.media = media.clone();
+                self.notes.trunk_codec = Some(media.codec);
+                self.effects.push_back(Effect::AnswerOffer { attempt, answer: Ok(answer.into()) });
+                self.media(Command::ConnectTrunk(media));
+            }
+            Err(_) => self.effects.push_back(Effect::AnswerOffer { attempt, answer: Err(488) }),
+        }
+    }
+
+    fn offer_answered(&mut self, sdp: &Bytes) {
+        let Stage::Talking(talking) = &mut self.stage else { return };
+        // An answer that cannot be used leaves the media as it was.
+        let Ok(media) = trunk::accept_answer(&talking.local, sdp, talking.route.rtp_source) else { return };
+        if talking.media != media {
+            talking.media = media.clone();
+            self.notes.trunk_codec = Some(media.codec);
+            self.media(Command::ConnectTrunk(media));
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The call's deadlines: a table, so that none can be forgotten.
+
+use std::time::Instant;
+
+/// What a deadline is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// The browser's path should be up; the media plane decides, this is for when its report is lost.
+    Setup,
+    /// Ports or DNS should have come back; their own limits are shorter.
+    Step,
+    /// It rings too long.
+    Ring,
+    /// The call lasts too long.
+    MaxDuration,
+    /// A lost browser should be back; the media plane decides, this is for when its report is lost.
+    Grace,
+    /// The prompt should be over.
+    Prompt,
+}
+
+impl Timer {
+    const ALL: [Self; 6] = [Self::Setup, Self::Step, Self::Ring, Self::MaxDuration, Self::Grace, Self::Prompt];
+
+    /// The timer's name in logs and evidence.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Setup => "setup",
+            Self::Step => "step",
+            Self::Ring => "ring",
+            Self::MaxDuration => "max_duration",
+            Self::Grace => "grace",
+            Self::Prompt => "prompt",
+        }
+    }
+}
+
+/// At most one deadline of each kind.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    running: Vec<(Instant, Timer)>,
+}
+
+impl Timers {
+    pub(super) fn set(&mut self, timer: Timer, at: Instant) {
+        self.stop(timer);
+        self.running.push((at, timer));
+    }
+
+    pub(super) fn stop(&mut self, timer: Timer) {
+        self.running.retain(|&(_, t)| t != timer);
+    }
+
+    pub(super) fn stop_all(&mut self) {
+        self.running.clear();
+    }
+
+    /// Takes out one timer that is due, in table order.
+    pub(super) fn take_expired(&mut self, now: Instant) -> Option<Timer> {
+        let due = |timer: &Timer| self.running.iter().any(|&(at, t)| t == *timer && at <= now);
+        let timer = Timer::ALL.into_iter().find(due)?;
+        self.stop(timer);
+        Some(timer)
+    }
+
+    pub(super) fn next(&self) -> Option<(Instant, &'static str)> {
+        self.running.iter().min_by_key(|(at, _)| *at).map(|&(at, timer)| (at, timer.name()))
+    }
+}

@@ -1,0 +1,247 @@
+//! From a session to what is dialled: destinations in order, each with its trunk.
+//!
+//! A destination is `sip:user@host`, `sips:…`, `tel:…` or bare `user@host`. A host that is a trunk's id stands for that
+//! trunk: the user is dialled at the trunk's own host and port. Any other host stays in the Request-URI, and the call
+//! goes out over the app's trunk: nothing is ever sent to an address that no trunk names.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use trunkline_config::{BrowserAudio, Codec as ConfigCodec, Config, RtpSource as ConfigRtpSource, Secret, Trunk};
+use trunkline_media::api::RtpSource;
+use trunkline_media::audio::Codec;
+
+use crate::outcome::{Reason, Unavailable};
+use crate::session::Session;
+
+/// Most destinations of one call; the rest is not dialled.
+pub const MAX_DESTINATIONS: usize = 16;
+
+/// One destination that can be dialled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// As configured.
+    pub destination: String,
+    /// Trunk id.
+    pub trunk: String,
+    /// Request-URI and To.
+    pub request_uri: String,
+    /// Name or address literal the request goes to.
+    pub host: String,
+    /// Port, if one is named.
+    pub port: Option<u16>,
+    /// User name and password for challenges.
+    pub credentials: Option<(String, Secret)>,
+    /// Preference order, never empty.
+    pub codecs: Vec<Codec>,
+    /// How long it may ring.
+    pub ring_timeout: Duration,
+    /// Longest call.
+    pub max_duration: Duration,
+    /// Whose RTP is believed.
+    pub rtp_source: RtpSource,
+    /// The trunk wants its own codec relayed to the browser.
+    pub relay: bool,
+}
+
+/// One destination of a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Planned {
+    /// Dial it.
+    Dial(Arc<Route>),
+    /// It counts as tried and failed.
+    Skip {
+        /// As configured.
+        destination: String,
+        /// The trunk it would have used.
+        trunk: Option<String>,
+        /// Why it cannot be dialled.
+        reason: Reason,
+    },
+}
+
+/// What a session's call dials, in order: the session's own destination if its back end gave one, else the profile's.
+#[must_use]
+pub fn resolve(config: &Config, session: &Session) -> Vec<Planned> {
+    let app = config.apps.iter().find(|a| a.id == session.app);
+    let default_trunk = app.and_then(|a| a.trunk.as_deref());
+    let profile = app.and_then(|a| {
+        let wanted = session.profile.as_deref().or(a.default_profile.as_deref())?;
+        a.profiles.iter().find(|p| p.id == wanted)
+    });
+    let destinations = match &session.destination {
+        Some(destination) => std::slice::from_ref(destination),
+        None => profile.map_or(&[][..], |p| &p.destinations),
+    };
+    destinations.iter().take(MAX_DESTINATIONS).map(|d| plan(config, default_trunk, d)).collect()
+}
+
+fn plan(config: &Config, default_trunk: Option<&str>, destination: &str) -> Planned {
+    let skip = |trunk: Option<&Trunk>, reason| Planned::Skip {
+        destination: destination.to_owned(),
+        trunk: trunk.map(|t| t.id.clone()),
+        reason,
+    };
+    let Some(parsed) = Destination::parse(destination) else { return skip(None, Reason::DestNotFound) };
+    let named = config.trunks.iter().find(|t| parsed.host.is_some_and(|h| h == t.id));
+    let trunk = named.or_else(|| config.trunks.iter().find(|t| default_trunk == Some(&t.id)));
+    let Some(trunk) = trunk.filter(|t| t.enabled) else {
+        return skip(trunk, Reason::DestUnavailable(Unavailable::TrunkDisabled));
+    };
+    let codecs: Vec<Codec> = trunk.codecs.iter().filter_map(|&c| codec(c)).collect();
+    if codecs.is_empty() {
+        return skip(Some(trunk), Reason::DestCodec);
+    }
+    Planned::Dial(Arc::new(Route {
+        destination: destination.to_owned(),
+        trunk: trunk.id.clone(),
+        request_uri: request_uri(&parsed, trunk, named.is_some()),
+        host: trunk.target.host.clone(),
+        port: trunk.target.port,
+        credentials: trunk.auth.as_ref().map(|a| (a.username.clone(), a.password.clone())),
+        codecs,
+        ring_timeout: trunk.ring_timeout,
+        max_duration: trunk.max_duration,
+        rtp_source: match trunk.rtp_source {
+            ConfigRtpSource::Signalled => RtpSource::Signalled,
+            ConfigRtpSource::Latch => RtpSource::Latch,
+        },
+        relay: match trunk.browser_audio {
+            BrowserAudio::Relay => true,
+            BrowserAudio::Elastic | BrowserAudio::Opus => false,
+        },
+    }))
+}
+
+/// The media plane's codec; `None`: not active.
+#[must_use]
+pub fn codec(codec: ConfigCodec) -> Option<Codec> {
+    match codec {
+        ConfigCodec::Opus => Some(Codec::Opus),
+        ConfigCodec::Pcmu => Some(Codec::Pcmu),
+        ConfigCodec::Pcma => Some(Codec::Pcma),
+        ConfigCodec::G722 => None,
+    }
+}
+
+fn request_uri(destination: &Destination<'_>, trunk: &Trunk, at_trunk: bool) -> String {
+    let trunk_host = || {
+        let host = &trunk.target.host;
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        trunk.target.port.map_or(host.clone(), |port| format!("{host}:{port}"))
+    };
+    let host = match destination.host_port {
+        Some(host_port) if !at_trunk => host_port.to_owned(),
+        Some(_) | None => trunk_host(),
+    };
+    let user = destination.user.map_or(String::new(), |user| format!("{user}@"));
+    format!("{}:{user}{host}{}", destination.scheme, destination.parameters)
+}
+
+/// A destination taken apart. Only what may stand in a Request-URI unescaped gets through: no header can be smuggled in.
+#[derive(Debug, PartialEq, Eq)]
+struct Destination<'a> {
+    scheme: &'static str,
+    user: Option<&'a str>,
+    /// Without the port.
+    host: Option<&'a str>,
+    host_port: Option<&'a str>,
+    /// With their leading `;`.
+    parameters: String,
+}
+
+impl<'a> Destination<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        if text.len() > 256 {
+            return None;
+        }
+        if let Some(number) = strip_scheme(text, "tel:") {
+            let digits = number.split(';').next().unwrap_or_default();
+            let good = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b"+*".contains(&b));
+            return good.then(|| Self {
+                scheme: "sip",
+                user: Some(digits),
+                host: None,
+                host_port: None,
+                parameters: ";user=phone".into(),
+            });
+        }
+        let (scheme, rest) = match (strip_scheme(text, "sip:"), strip_scheme(text, "sips:")) {
+            (Some(rest), _) => ("sip", rest),
+            (None, Some(rest)) => ("sips", rest),
+            (None, None) => ("sip", text),
+        };
+        let (user, rest) = match rest.rsplit_once('@') {
+            Some((user, rest)) => (Some(user), rest),
+            None => (None, rest),
+        };
+        let (host_port, parameters) = rest.split_once(';').map_or((rest, None), |(h, p)| (h, Some(p)));
+        let host = host_of(host_port)?;
+        if !user.is_none_or(is_user) {
+            return None;
+        }
+        Some(Self {
+            scheme,
+            user,
+            host: Some(host),
+            host_port: Some(host_port),
+            parameters: kept_parameters(parameters.unwrap_or_default())?,
+        })
+    }
+}
+
+fn strip_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
+    let (head, rest) = text.split_at_checked(scheme.len())?;
+    head.eq_ignore_ascii_case(scheme).then_some(rest)
+}
+
+/// The host of `host`, `host:port`, `[v6]` or `[v6]:port`; `None` if it is none of these.
+fn host_of(text: &str) -> Option<&str> {
+    let (host, port) = if let Some(v6) = text.strip_prefix('[') {
+        let (host, after) = v6.split_once(']')?;
+        host.parse::<std::net::Ipv6Addr>().ok()?;
+        (host, if after.is_empty() { None } else { Some(after.strip_prefix(':')?) })
+    } else {
+        let (host, port) = text.split_once(':').map_or((text, None), |(h, p)| (h, Some(p)));
+        let good = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+        (Some(host).filter(|h| good && !h.is_empty())?, port)
+    };
+    if let Some(port) = port {
+        port.parse::<std::num::NonZeroU16>().ok()?;
+    }
+    Some(host)
+}
+
+/// RFC 3261 section 25.1 `user`, without a password.
+fn is_user(user: &str) -> bool {
+    let mut bytes = user.bytes();
+    while let Some(b) = bytes.next() {
+        let good = match b {
+            b'%' => [bytes.next(), bytes.next()].iter().all(|b| b.is_some_and(|b| b.is_ascii_hexdigit())),
+            _ => b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&b),
+        };
+        if !good {
+            return false;
+        }
+    }
+    !user.is_empty()
+}
+
+/// Parameters that may go along; those that would change the way of the request are the trunk's business.
+fn kept_parameters(text: &str) -> Option<String> {
+    let mut kept = String::new();
+    for parameter in text.split(';').filter(|p| !p.is_empty()) {
+        if !parameter.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.!~*'()[]/:&+$=%".contains(&b)) {
+            return None;
+        }
+        let name = parameter.split('=').next().unwrap_or_default().to_ascii_lowercase();
+        if !["transport", "maddr", "lr", "ttl", "method"].contains(&name.as_str()) {
+            kept.push(';');
+            kept.push_str(parameter);
+        }
+    }
+    Some(kept)
+}
+
+#[cfg(test)]
+mod tests;
