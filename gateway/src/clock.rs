@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// One reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,16 @@ pub struct Now {
     pub instant: Instant,
     /// For what people and tokens read.
     pub wall: Timestamp,
+}
+
+impl Now {
+    /// The wall time of an instant, counted from this reading.
+    #[must_use]
+    pub fn wall_at(&self, instant: Instant) -> Timestamp {
+        let ahead = SignedDuration::try_from(instant.saturating_duration_since(self.instant)).unwrap_or_default();
+        let behind = SignedDuration::try_from(self.instant.saturating_duration_since(instant)).unwrap_or_default();
+        self.wall.checked_add(ahead).and_then(|wall| wall.checked_sub(behind)).unwrap_or(self.wall)
+    }
 }
 
 /// Where readings come from; tests bring their own.
@@ -54,5 +64,13 @@ mod tests {
         let time = Timestamp::from_millisecond(1_700_000_000_007).unwrap();
         assert_eq!(rfc3339(time), "2023-11-14T22:13:20.007Z");
         assert_eq!(rfc3339(Timestamp::from_second(0).unwrap()), "1970-01-01T00:00:00.000Z");
+    }
+    #[test]
+    fn instants_become_wall_times_both_ways() {
+        let instant = Instant::now();
+        let now = Now { instant, wall: Timestamp::from_millisecond(10_000).unwrap() };
+        let ms = std::time::Duration::from_millis;
+        assert_eq!(now.wall_at(instant + ms(1_500)).as_millisecond(), 11_500);
+        assert_eq!(now.wall_at(instant.checked_sub(ms(1_500)).unwrap()).as_millisecond(), 8_500);
     }
 }

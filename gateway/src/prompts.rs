@@ -85,7 +85,8 @@ fn load_dir(all: &mut ByLanguage, dir: &Path) {
     for language in entries(dir) {
         let Some(lang) = language.file_name().and_then(|n| n.to_str()).filter(|_| language.is_dir()) else { continue };
         for file in entries(&language) {
-            let name = file.file_stem().and_then(|n| n.to_str()).filter(|_| file.extension().is_some_and(|e| e == "wav"));
+            let name =
+                file.file_stem().and_then(|n| n.to_str()).filter(|_| file.extension().is_some_and(|e| e == "wav"));
             let Some(name) = name else { continue };
             if left == 0 {
                 tracing::warn!(limit = MOST_FILES, "too many prompts, the rest is not read");

@@ -1,1 +1,125 @@
-//! placeholder
+//! Between calls and the SIP core: events by leg, orders to INVITEs, names to addresses.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use trunkline_signaling::auth::Credentials;
+use trunkline_signaling::endpoint::{Event, Invite, LegId};
+use trunkline_signaling::message::{HeaderName, Headers, Uri};
+
+use crate::call::{InviteOrder, NotSent, ResolveError, SipEvent};
+
+/// From user of every INVITE: visitors have no number of their own.
+const FROM_USER: &str = "visitor";
+/// RFC 3261 section 19.1.2.
+const DEFAULT_PORT: u16 = 5060;
+/// How long a visitor waits for a name server.
+const DNS_LIMIT: Duration = Duration::from_secs(2);
+
+/// Whose event it is.
+#[must_use]
+pub fn leg_of(event: &Event) -> LegId {
+    match event {
+        Event::Provisional { leg, .. }
+        | Event::Answered { leg, .. }
+        | Event::Failed { leg, .. }
+        | Event::Offer { leg, .. }
+        | Event::OfferAnswered { leg, .. }
+        | Event::Ended { leg, .. }
+        | Event::Lost { leg, .. }
+        | Event::Incoming { leg, .. }
+        | Event::Confirmed { leg, .. }
+        | Event::Cancelled { leg, .. } => *leg,
+    }
+}
+
+/// What an event means to a call; `None` for those of calls towards us, which this gateway does not take.
+#[must_use]
+pub fn translate(event: Event) -> Option<SipEvent> {
+    Some(match event {
+        Event::Provisional { status, sdp, .. } => SipEvent::Provisional { status, sdp },
+        Event::Answered { sdp, .. } => SipEvent::Answered { sdp },
+        Event::Failed { failure, .. } => SipEvent::Failed(failure),
+        Event::Offer { sdp, .. } => SipEvent::Offer { sdp },
+        Event::OfferAnswered { result, .. } => SipEvent::OfferAnswered(result),
+        Event::Ended { reason, .. } => SipEvent::Ended { reason },
+        Event::Lost { status, .. } => SipEvent::Lost { status },
+        Event::Incoming { .. } | Event::Confirmed { .. } | Event::Cancelled { .. } => return None,
+    })
+}
+
+/// Whether the leg is gone after this event.
+#[must_use]
+pub fn is_last(event: &SipEvent) -> bool {
+    match event {
+        SipEvent::Failed(_) | SipEvent::Ended { .. } | SipEvent::Lost { .. } | SipEvent::NotSent(_) => true,
+        SipEvent::Sent(_)
+        | SipEvent::Provisional { .. }
+        | SipEvent::Answered { .. }
+        | SipEvent::Offer { .. }
+        | SipEvent::OfferAnswered(_) => false,
+    }
+}
+
+/// The INVITE of an order.
+pub fn invite(order: InviteOrder) -> Result<Invite, NotSent> {
+    let uri = Uri::parse(&Bytes::from(order.route.request_uri.clone())).map_err(|_| NotSent::BadUri)?;
+    let mut headers = Headers::default();
+    for (name, value) in order.fields {
+        headers.push(HeaderName::Other(name.into()), value);
+    }
+    let credentials = order
+        .route
+        .credentials
+        .as_ref()
+        .map(|(username, password)| Credentials { username: username.clone(), password: password.reveal().to_owned() });
+    Ok(Invite {
+        target: order.target,
+        uri,
+        from_user: FROM_USER.to_owned(),
+        from_display: None,
+        headers,
+        sdp: order.sdp.into(),
+        credentials,
+    })
+}
+
+/// The addresses of a trunk's host, in the resolver's order; never empty when `Ok`.
+pub async fn resolve(host: &str, port: Option<u16>) -> Result<Vec<SocketAddr>, ResolveError> {
+    let port = port.unwrap_or(DEFAULT_PORT);
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    let lookup = tokio::time::timeout(DNS_LIMIT, tokio::net::lookup_host((host, port)));
+    let found = lookup.await.map_err(|_| ResolveError::TimedOut)?;
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for address in found.map_err(|error| ResolveError::Failed(error.to_string()))? {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() { Err(ResolveError::Failed("the name has no address".into())) } else { Ok(addresses) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn literals_need_no_name_server() {
+        let rows = [
+            ("192.0.2.1", Some(5070), "192.0.2.1:5070"),
+            ("192.0.2.1", None, "192.0.2.1:5060"),
+            ("2001:db8::1", None, "[2001:db8::1]:5060"),
+        ];
+        for (host, port, expected) in rows {
+            assert_eq!(resolve(host, port).await, Ok(vec![expected.parse().unwrap()]));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_cannot_be_one_is_a_dns_failure() {
+        assert!(matches!(resolve("no such name.invalid", None).await, Err(ResolveError::Failed(_))));
+    }
+}

@@ -97,6 +97,6 @@ fn app(id: &str, key: &str, trunk: &str, origin: &str) -> App {
 }
 
 /// The calls of a configuration.
-pub(crate) fn calls(_config: &Config) -> crate::calls::Calls {
-    crate::calls::Calls {}
+pub(crate) fn calls(config: &Config) -> crate::calls::Calls {
+    crate::calls::testing::calls(config)
 }

@@ -101,7 +101,7 @@ impl Call {
                 self.notes.first_audio_down_at.get_or_insert(now);
             }
             MediaEvent::Dtmf { from, digit, duration_ms } => self.digit(from, digit.as_char(), duration_ms),
-            MediaEvent::DtmfSent { .. } => {}
+            MediaEvent::DtmfSent { .. } | MediaEvent::DtmfNotSent { .. } => {}
             MediaEvent::BrowserMoved { remote } => {
                 self.browser.remote = Some(remote);
                 self.browser.note_new_path(now);
@@ -175,11 +175,10 @@ impl Call {
             self.notes.untold_digits = self.notes.untold_digits.saturating_add(1);
             return;
         }
-        self.emit("dtmf_received", [
-            ("leg", leg_word(from).into()),
-            ("digit", digit.to_string().into()),
-            ("duration_ms", duration_ms.into()),
-        ]);
+        self.emit(
+            "dtmf_received",
+            [("leg", leg_word(from).into()), ("digit", digit.to_string().into()), ("duration_ms", duration_ms.into())],
+        );
     }
 
     fn lost(&mut self, now: Instant, how: BrowserLoss) {

@@ -13,7 +13,7 @@ use trunkline_signaling::endpoint::Failure;
 
 use super::input::{AttemptId, LeaseRefused, NotSent, ResolveError, SipEvent};
 use super::timers::Timer;
-use super::{Call, Effect, Inviting, InviteOrder, PROMPT, STEP, Stage, Talking, headers};
+use super::{Call, Effect, InviteOrder, Inviting, PROMPT, STEP, Stage, Talking, headers};
 use crate::outcome::{DestTimeout, LastSip, Phase, Reason, Unavailable, table};
 use crate::routing::{Planned, Route};
 
@@ -69,12 +69,7 @@ impl Call {
         self.stage = Stage::Leasing { attempt, route };
     }
 
-    pub(super) fn handle_leased(
-        &mut self,
-        now: Instant,
-        attempt: AttemptId,
-        result: Result<SocketAddr, LeaseRefused>,
-    ) {
+    pub(super) fn handle_leased(&mut self, now: Instant, attempt: AttemptId, result: Result<SocketAddr, LeaseRefused>) {
         // An answer to a lease that was given up: the media plane replaces that leg by the next, or closes the call.
         let Stage::Leasing { attempt: current, route } = &self.stage else { return };
         if *current != attempt {
@@ -238,10 +233,8 @@ impl Call {
 
     fn invite_failed(&mut self, now: Instant, failure: Failure) {
         // RFC 3263 section 4.3: silence, a transport error or 503 send the request to the next address.
-        let elsewhere = matches!(
-            failure,
-            Failure::NoProvisional | Failure::Transport | Failure::Rejected { status: 503, .. }
-        );
+        let elsewhere =
+            matches!(failure, Failure::NoProvisional | Failure::Transport | Failure::Rejected { status: 503, .. });
         let (reason, status) = match failure {
             Failure::Rejected { status, reason, .. } => {
                 if let Some(reason) = reason {

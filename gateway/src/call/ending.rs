@@ -5,8 +5,8 @@ use std::time::Instant;
 use serde_json::Value;
 use trunkline_media::api::Command;
 
-use super::{Call, Effect, Stage};
-use crate::outcome::{Class, Outcome, Phase, QualityAtEnd, Reason, table};
+use super::{Call, CallEvent, Effect, Stage};
+use crate::outcome::{Class, Evidence, Outcome, Phase, QualityAtEnd, Reason, table};
 
 impl Call {
     /// Ends the call in the phase it is in.
@@ -29,9 +29,11 @@ impl Call {
         if let Some(attempt) = match &self.stage {
             Stage::Inviting(inviting) => Some(inviting.attempt),
             Stage::Talking(talking) => Some(talking.attempt),
-            Stage::Idle | Stage::NoDestination { .. } | Stage::Leasing { .. } | Stage::Resolving { .. } | Stage::Ended => {
-                None
-            }
+            Stage::Idle
+            | Stage::NoDestination { .. }
+            | Stage::Leasing { .. }
+            | Stage::Resolving { .. }
+            | Stage::Ended => None,
         } {
             self.effects.push_back(Effect::Hangup { attempt, reason: table::reason_header(reason) });
         }
@@ -47,6 +49,39 @@ impl Call {
         self.effects.push_back(Effect::Finished(Box::new(outcome)));
     }
 
+    /// The end of a call that could not even end by itself: its outcome and, unless one went out, its last event. Does as
+    /// little as possible, because whatever it touches may be what broke.
+    pub fn abandon(&mut self) -> (Option<CallEvent>, Outcome) {
+        self.effects.clear();
+        self.timers.stop_all();
+        let told = self.notes.outcome.clone();
+        let untold = told.is_none();
+        let outcome = told.unwrap_or_else(|| Outcome {
+            reason: Reason::InternalError,
+            phase: Phase::Setup,
+            quality_at_end: QualityAtEnd::unknown(),
+            evidence: Evidence::default(),
+        });
+        self.stage = Stage::Ended;
+        self.notes.outcome = Some(outcome.clone());
+        let event = untold.then(|| {
+            self.emit(
+                "call_error",
+                [
+                    ("reason", outcome.reason.word().into()),
+                    ("detail", Value::Null),
+                    ("phase", outcome.phase.word().into()),
+                    ("blame", outcome.reason.blame().word().into()),
+                ],
+            );
+            match self.effects.pop_back() {
+                Some(Effect::Emit(event)) => Some(event),
+                Some(_) | None => None,
+            }
+        });
+        (event.flatten(), outcome)
+    }
+
     fn emit_end(&mut self, now: Instant, outcome: &Outcome) {
         let reason = outcome.reason;
         let name = match reason.class() {
@@ -54,16 +89,19 @@ impl Call {
             Class::Error => "call_error",
         };
         // No evidence: it names trunk addresses, and the visitor's browser reads this too.
-        self.emit(name, [
-            ("class", reason.class().word().into()),
-            ("reason", reason.word().into()),
-            ("detail", reason.detail().into()),
-            ("phase", outcome.phase.word().into()),
-            ("blame", reason.blame().word().into()),
-            ("duration_seconds", self.notes.duration_seconds(now).into()),
-            ("talk_seconds", self.notes.talk_seconds(now).into()),
-            ("quality_at_end", serde_json::to_value(&outcome.quality_at_end).unwrap_or(Value::Null)),
-        ]);
+        self.emit(
+            name,
+            [
+                ("class", reason.class().word().into()),
+                ("reason", reason.word().into()),
+                ("detail", reason.detail().into()),
+                ("phase", outcome.phase.word().into()),
+                ("blame", reason.blame().word().into()),
+                ("duration_seconds", self.notes.duration_seconds(now).into()),
+                ("talk_seconds", self.notes.talk_seconds(now).into()),
+                ("quality_at_end", serde_json::to_value(&outcome.quality_at_end).unwrap_or(Value::Null)),
+            ],
+        );
     }
 
     /// How far the call has come.

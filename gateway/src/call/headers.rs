@@ -57,7 +57,10 @@ pub fn fit(fields: &Fields, request_uri: &str, sdp: &str) -> (Fields, usize) {
 /// `X-` and an RFC 3261 token.
 fn is_name(name: &str) -> bool {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b);
-    name.len() > 2 && name.len() <= 80 && name.get(..2).is_some_and(|x| x.eq_ignore_ascii_case("x-")) && name.bytes().all(token)
+    name.len() > 2
+        && name.len() <= 80
+        && name.get(..2).is_some_and(|x| x.eq_ignore_ascii_case("x-"))
+        && name.bytes().all(token)
 }
 
 /// Controls become spaces; whatever is not ASCII, and `%` itself, is percent-encoded; cut where it grows too long, never

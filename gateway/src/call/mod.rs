@@ -14,10 +14,10 @@ use trunkline_media::audio::Codec;
 use trunkline_media::audio::prompt::Prompt;
 use trunkline_media::sdp::trunk::{LocalMedia, TrunkMedia};
 
+use crate::clock::Now;
 use crate::ids::{CallId, SessionId};
 use crate::outcome::{Outcome, Phase, Reason, RemoteHangup};
 use crate::routing::{Planned, Route};
-use crate::wall::WallAnchor;
 
 mod browser;
 mod dialing;
@@ -79,8 +79,8 @@ pub struct About {
     pub limits: Limits,
     /// Played when there is nothing to dial.
     pub no_destination: Option<Arc<Prompt>>,
-    /// Wall time.
-    pub wall: WallAnchor,
+    /// The reading of the clocks that wall times are counted from.
+    pub wall: Now,
 }
 
 /// What the public API calls a call's state.
@@ -278,10 +278,10 @@ impl Call {
 
     fn start(&mut self, now: Instant) {
         let destination = self.notes.first_destination.clone();
-        self.emit("call_started", [
-            ("destination_id", destination.into()),
-            ("has_form_values", self.about.has_form_values.into()),
-        ]);
+        self.emit(
+            "call_started",
+            [("destination_id", destination.into()), ("has_form_values", self.about.has_form_values.into())],
+        );
         self.timers.set(Timer::Setup, now + self.about.limits.setup + BACKSTOP);
         if self.plan.is_empty() { self.tell_no_destination(now) } else { self.next_destination(now) }
     }
@@ -321,6 +321,11 @@ impl Call {
     }
 
     fn context(&self) -> Value {
-        self.about.context.iter().map(|(key, value)| (key.clone(), Value::from(value.clone()))).collect::<Map<_, _>>().into()
+        self.about
+            .context
+            .iter()
+            .map(|(key, value)| (key.clone(), Value::from(value.clone())))
+            .collect::<Map<_, _>>()
+            .into()
     }
 }

@@ -11,6 +11,7 @@ use trunkline_signaling::endpoint::Reason as ReasonHeader;
 
 use super::browser::Browser;
 use super::{Call, Stage};
+use crate::clock::rfc3339;
 use crate::outcome::{Evidence, LastSip, Outcome, Reason, RtpAge, table};
 use crate::routing::{Planned, Route};
 
@@ -153,7 +154,8 @@ impl Notes {
     /// A Reason header of the trunk's.
     pub(super) fn received_reason(&mut self, reason: &ReasonHeader) {
         let text = reason.text.as_deref().map(short);
-        let status = (reason.protocol.eq_ignore_ascii_case("Q.850")).then(|| table::status_of_q850(reason.cause)).flatten();
+        let status =
+            (reason.protocol.eq_ignore_ascii_case("Q.850")).then(|| table::status_of_q850(reason.cause)).flatten();
         self.evidence.insert(
             "received_reason".into(),
             json!({ "protocol": short(&reason.protocol), "cause": reason.cause, "text": text, "sip_status": status }),
@@ -213,8 +215,8 @@ impl Call {
     #[must_use]
     pub fn record(&self, now: Instant) -> Value {
         let notes = &self.notes;
-        let at = |instant: Option<Instant>| instant.map(|i| self.about.wall.rfc3339(i));
-        let started = self.about.wall.rfc3339(notes.started_at);
+        let at = |instant: Option<Instant>| instant.map(|i| rfc3339(self.about.wall.wall_at(i)));
+        let started = rfc3339(self.about.wall.wall_at(notes.started_at));
         json!({
             "call": self.about.call.as_str(),
             "session": self.about.session.as_str(),
@@ -272,7 +274,7 @@ impl Call {
 
     /// What the counters give; levels are never guessed.
     fn quality_record(&self) -> Value {
-        let since = self.about.wall.rfc3339(self.notes.started_at);
+        let since = rfc3339(self.about.wall.wall_at(self.notes.started_at));
         let Some((_, stats)) = &self.notes.stats else {
             let unknown = || half_leg(&since, None, None, None, None);
             return json!({

@@ -125,7 +125,7 @@ pub enum IceState {
 }
 
 /// What every outcome rests on.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Evidence {
     /// See [`RtpAge`].
     pub last_rtp_age_ms: RtpAge,

@@ -1,0 +1,96 @@
+//! What the calls of this node count, in plain integers. `metrics` names and publishes them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::outcome::{Outcome, Refusal};
+
+/// Class, reason, phase: closed sets, so the map is bounded.
+type Labels = [&'static str; 3];
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) started: AtomicU64,
+    pub(super) panics: AtomicU64,
+    pub(super) inbox_overflows: AtomicU64,
+    pub(super) samples_dropped: AtomicU64,
+    pub(super) early_sip_events_dropped: AtomicU64,
+    pub(super) records_dropped: AtomicU64,
+    pub(super) fields_dropped: AtomicU64,
+    pub(super) commands_refused: AtomicU64,
+    outcomes: Mutex<BTreeMap<Labels, u64>>,
+}
+
+/// All of it at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallCounters {
+    /// Live calls.
+    pub live: usize,
+    /// Live calls of each app, by name.
+    pub live_by_app: Vec<(String, u32)>,
+    /// Live trunk legs of each trunk, by name.
+    pub live_by_trunk: Vec<(String, u32)>,
+    /// Calls that began.
+    pub started: u64,
+    /// Class, reason, phase, how often; refused requests among them.
+    pub outcomes: Vec<(Labels, u64)>,
+    /// Panics caught in calls.
+    pub panics: u64,
+    /// Calls ended because their inbox was full.
+    pub inbox_overflows: u64,
+    /// Quality samples dropped because a call's inbox was full.
+    pub samples_dropped: u64,
+    /// SIP events dropped because too many came before their leg was known.
+    pub early_sip_events_dropped: u64,
+    /// Records of ended calls dropped to make room.
+    pub records_dropped: u64,
+    /// Header fields that did not go along with an INVITE.
+    pub fields_dropped: u64,
+    /// Commands the media plane had no room for.
+    pub commands_refused: u64,
+}
+
+/// One more.
+pub(super) fn bump(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Counters {
+    pub(super) fn ended(&self, outcome: &Outcome) {
+        let reason = outcome.reason;
+        self.count([reason.class().word(), reason.word(), outcome.phase.word()]);
+    }
+
+    pub(super) fn refused(&self, refusal: Refusal) {
+        self.count(["refused", refusal.word(), "admission"]);
+    }
+
+    fn count(&self, labels: Labels) {
+        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = outcomes.entry(labels).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    pub(super) fn outcomes(&self) -> Vec<(Labels, u64)> {
+        let outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        outcomes.iter().map(|(labels, count)| (*labels, *count)).collect()
+    }
+
+    /// Everything this struct knows; the caller adds what is live.
+    pub(super) fn snapshot(&self) -> CallCounters {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        CallCounters {
+            started: read(&self.started),
+            outcomes: self.outcomes(),
+            panics: read(&self.panics),
+            inbox_overflows: read(&self.inbox_overflows),
+            samples_dropped: read(&self.samples_dropped),
+            early_sip_events_dropped: read(&self.early_sip_events_dropped),
+            records_dropped: read(&self.records_dropped),
+            fields_dropped: read(&self.fields_dropped),
+            commands_refused: read(&self.commands_refused),
+            ..CallCounters::default()
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! One task per call: takes what happens, feeds the pure [`Call`], carries its effects out. Slow effects are futures
+//! whose results come back as inputs, so nothing ever blocks a call; a panic ends this call alone.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::{BoxFuture, FutureExt};
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::mpsc;
+use trunkline_media::api::Command;
+use trunkline_media::worker::LeaseError;
+use trunkline_signaling::endpoint::{LegId, Reason as ReasonHeader};
+
+use super::Shared;
+use super::counters::bump;
+use super::limits::Permit;
+use super::ports::Placed;
+use super::store::Live;
+use crate::call::{AttemptId, Call, CallEvent, Effect, Input, InviteOrder, LeaseRefused, NotSent, SipEvent};
+use crate::clock::rfc3339;
+use crate::events::Envelope;
+use crate::ids::{EventId, random_bits};
+use crate::outcome::Outcome;
+use crate::sip;
+
+/// How long an ended call's task waits for INVITEs that are being placed, so that it can hang them up.
+const WIND_DOWN: Duration = Duration::from_secs(5);
+/// Between two tries to close a call whose worker's queue is full.
+const CLOSE_AGAIN: Duration = Duration::from_millis(100);
+/// How often that is tried.
+const CLOSE_TRIES: u32 = 50;
+
+pub(super) struct Driver {
+    shared: Arc<Shared>,
+    live: Arc<Live>,
+    inbox: mpsc::Receiver<Input>,
+    pending: FuturesUnordered<BoxFuture<'static, Done>>,
+    legs: Vec<(AttemptId, Leg)>,
+    /// The trunk's place, while a trunk leg is leased.
+    trunk: Option<Permit>,
+    /// The app's place, while the call lives.
+    app: Option<Permit>,
+    finished: bool,
+}
+
+/// A slow effect has come to something.
+enum Done {
+    Input(Input),
+    Placed(AttemptId, Result<Placed, NotSent>),
+    Nothing,
+}
+
+/// What an attempt has on the SIP side.
+enum Leg {
+    /// The INVITE is on its way to the SIP side. If the call has given up meanwhile: the Reason to hang up with.
+    Placing(Option<ReasonHeader>),
+    Placed(LegId),
+}
+
+impl Driver {
+    pub(super) fn new(shared: Arc<Shared>, live: Arc<Live>, inbox: mpsc::Receiver<Input>, app: Permit) -> Self {
+        Self {
+            shared,
+            live,
+            inbox,
+            pending: FuturesUnordered::new(),
+            legs: Vec::new(),
+            trunk: None,
+            app: Some(app),
+            finished: false,
+        }
+    }
+
+    /// Drives the call to its end.
+    pub(super) async fn drive(mut self) {
+        if AssertUnwindSafe(self.run()).catch_unwind().await.is_err() {
+            bump(&self.shared.counters.panics);
+            self.last_resort();
+        }
+        self.wind_down().await;
+    }
+
+    async fn run(&mut self) {
+        self.step(Input::Start);
+        while !self.finished {
+            let deadline = self.live.call().poll_timeout();
+            tokio::select! {
+                biased;
+                Some(done) = self.pending.next(), if !self.pending.is_empty() => self.done(done),
+                input = self.inbox.recv() => {
+                    self.step(input.unwrap_or_else(|| Input::Broken("the call's inbox is gone".into())));
+                }
+                () = until(deadline.map(|(at, _)| at)) => {
+                    if let Some((_, timer)) = deadline {
+                        tracing::debug!(timer, "timer fired");
+                    }
+                    self.guarded(|call, now| call.handle_timeout(now));
+                }
+            }
+            if self.live.inbox.take_overrun() {
+                self.step(Input::Broken("the call's inbox was full".into()));
+            }
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        self.guarded(|call, now| call.handle(now, input));
+    }
+
+    /// One look at the clock, one input, all its effects.
+    fn guarded(&mut self, input: impl FnOnce(&mut Call, Instant)) {
+        let now = Instant::now();
+        let handled = {
+            let mut call = self.live.call();
+            std::panic::catch_unwind(AssertUnwindSafe(|| input(&mut call, now)))
+        };
+        if let Err(panic) = handled {
+            bump(&self.shared.counters.panics);
+            let what = panic_text(&*panic);
+            tracing::error!(what, "panic in a call, the call ends");
+            self.live.call().handle(now, Input::Broken(what.to_owned()));
+        }
+        self.carry_out(now);
+    }
+
+    fn carry_out(&mut self, now: Instant) {
+        loop {
+            let effect = self.live.call().poll_effect();
+            match effect {
+                Some(Effect::Media(command)) => self.media(command),
+                Some(Effect::LeaseTrunk { attempt, trunk }) => self.lease(attempt, &trunk),
+                Some(Effect::Resolve { attempt, host, port }) => {
+                    self.later(async move {
+                        let result = sip::resolve(&host, port).await;
+                        Done::Input(Input::Resolved { attempt, result })
+                    });
+                }
+                Some(Effect::Invite(order)) => self.invite(*order),
+                Some(Effect::Hangup { attempt, reason }) => self.hangup(attempt, reason),
+                Some(Effect::AnswerOffer { attempt, answer }) => {
+                    if let Some((_, Leg::Placed(leg))) = self.legs.iter().find(|(a, _)| *a == attempt) {
+                        self.shared.sip.answer_offer(*leg, answer);
+                    }
+                }
+                Some(Effect::Emit(event)) => self.emit(now, event),
+                Some(Effect::Finished(outcome)) => self.finish(now, &outcome),
+                None => return,
+            }
+        }
+    }
+
+    fn later(&self, future: impl Future<Output = Done> + Send + 'static) {
+        self.pending.push(future.boxed());
+    }
+
+    fn media(&mut self, command: Command) {
+        if matches!(command, Command::ReleaseTrunk | Command::Close) {
+            self.trunk = None;
+        }
+        let closing = matches!(command, Command::Close);
+        // overflow: a call whose worker does not take its commands cannot be right and ends; closing is tried again.
+        if self.shared.media.command(self.live.key, command) {
+            return;
+        }
+        bump(&self.shared.counters.commands_refused);
+        if closing {
+            let (media, key) = (Arc::clone(&self.shared.media), self.live.key);
+            self.later(async move {
+                for _ in 0..CLOSE_TRIES {
+                    tokio::time::sleep(CLOSE_AGAIN).await;
+                    if media.command(key, Command::Close) {
+                        break;
+                    }
+                }
+                Done::Nothing
+            });
+        } else {
+            self.later(async { Done::Input(Input::Broken("the media plane took no command".into())) });
+        }
+    }
+
+    fn lease(&mut self, attempt: AttemptId, trunk: &str) {
+        self.trunk = None;
+        self.trunk = self.shared.trunks.acquire(trunk);
+        if self.trunk.is_none() {
+            let result = Err(LeaseRefused::TrunkFull);
+            return self.later(async move { Done::Input(Input::TrunkLeased { attempt, result }) });
+        }
+        let lease = self.shared.media.lease_trunk(self.live.key);
+        self.later(async move {
+            let result = lease.await.map_err(|error| match error {
+                LeaseError::Exhausted => LeaseRefused::NoPorts,
+                LeaseError::NoSuchCall | LeaseError::Stopped => LeaseRefused::MediaGone,
+            });
+            Done::Input(Input::TrunkLeased { attempt, result })
+        });
+    }
+
+    fn invite(&mut self, order: InviteOrder) {
+        if order.dropped_fields > 0 {
+            let dropped = order.dropped_fields;
+            tracing::warn!(dropped, "context does not fit into the INVITE");
+            self.shared.count_dropped_fields(dropped);
+        }
+        let attempt = order.attempt;
+        self.legs.push((attempt, Leg::Placing(None)));
+        self.shared.desk.placing();
+        let placed = self.shared.sip.invite(order);
+        self.later(async move { Done::Placed(attempt, placed.await) });
+    }
+
+    fn hangup(&mut self, attempt: AttemptId, reason: ReasonHeader) {
+        let Some(at) = self.legs.iter().position(|(a, _)| *a == attempt) else { return };
+        match self.legs.get_mut(at) {
+            Some((_, Leg::Placing(hangup))) => *hangup = Some(reason),
+            Some((_, Leg::Placed(leg))) => {
+                let leg = *leg;
+                self.shared.sip.hangup(leg, reason);
+                self.shared.desk.forget(leg);
+                self.legs.swap_remove(at);
+            }
+            None => {}
+        }
+    }
+
+    fn done(&mut self, done: Done) {
+        match done {
+            Done::Input(input) => self.step(input),
+            Done::Placed(attempt, result) => self.placed(attempt, result),
+            Done::Nothing => {}
+        }
+    }
+
+    fn placed(&mut self, attempt: AttemptId, result: Result<Placed, NotSent>) {
+        let at = self.legs.iter().position(|(a, _)| *a == attempt);
+        let given_up = at.map(|at| self.legs.swap_remove(at)).and_then(|(_, leg)| match leg {
+            Leg::Placing(hangup) => hangup,
+            Leg::Placed(_) => None,
+        });
+        match (result, given_up) {
+            (Ok(placed), Some(reason)) => {
+                self.shared.desk.placed(None);
+                self.shared.sip.hangup(placed.leg, reason);
+            }
+            (Ok(placed), None) if self.finished => {
+                // The call ended without knowing that this leg would come to be.
+                self.shared.desk.placed(None);
+                let reason = crate::outcome::table::reason_header(crate::outcome::Reason::SipTransportLost);
+                self.shared.sip.hangup(placed.leg, reason);
+            }
+            (Ok(placed), None) => {
+                self.legs.push((attempt, Leg::Placed(placed.leg)));
+                self.step(Input::Sip { attempt, event: SipEvent::Sent(placed.call_id) });
+                self.shared.desk.placed(Some((placed.leg, self.live.inbox.clone(), attempt)));
+            }
+            (Err(error), _) => {
+                self.shared.desk.placed(None);
+                self.step(Input::Sip { attempt, event: SipEvent::NotSent(error) });
+            }
+        }
+    }
+
+    fn emit(&self, now: Instant, event: CallEvent) {
+        let (app, timestamp) = {
+            let call = self.live.call();
+            (call.about().app.clone(), rfc3339(call.about().wall.wall_at(now)))
+        };
+        let CallEvent { seq, name, data } = event;
+        let id = EventId::from_random(random_bits());
+        let envelope = Arc::new(Envelope { id, name, timestamp, app, seq, data });
+        tracing::info!(event = name, seq);
+        self.live.log.push(Arc::clone(&envelope));
+        self.shared.bus.publish(envelope);
+    }
+
+    fn finish(&mut self, now: Instant, outcome: &Outcome) {
+        let reason = outcome.reason;
+        tracing::info!(
+            class = reason.class().word(),
+            reason = reason.word(),
+            detail = reason.detail(),
+            phase = outcome.phase.word(),
+            blame = reason.blame().word(),
+            "call is over"
+        );
+        self.finished = true;
+        (self.trunk, self.app) = (None, None);
+        self.shared.finish(&self.live, outcome, now);
+    }
+
+    /// Even ending the call panicked: free what it holds and say so, by hand.
+    fn last_resort(&mut self) {
+        if self.finished {
+            return;
+        }
+        tracing::error!("a call could not end by itself");
+        let now = Instant::now();
+        self.shared.media.command(self.live.key, Command::Close);
+        let reason = crate::outcome::table::reason_header(crate::outcome::Reason::InternalError);
+        let attempts: Vec<_> = self.legs.iter().map(|(attempt, _)| *attempt).collect();
+        attempts.into_iter().for_each(|attempt| self.hangup(attempt, reason.clone()));
+        let (event, outcome) = self.live.call().abandon();
+        if let Some(event) = event {
+            self.emit(now, event);
+        }
+        self.finish(now, &outcome);
+    }
+
+    /// INVITEs that were on their way when the call ended still have to be hung up.
+    async fn wind_down(mut self) {
+        let all = async {
+            while let Some(done) = self.pending.next().await {
+                self.done(done);
+            }
+        };
+        if tokio::time::timeout(WIND_DOWN, all).await.is_err() {
+            tracing::warn!("the SIP side or the media plane did not answer an ended call");
+        }
+        for (_, leg) in &self.legs {
+            if let Leg::Placed(leg) = leg {
+                self.shared.desk.forget(*leg);
+            }
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("panic without words")
+}

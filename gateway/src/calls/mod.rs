@@ -1,0 +1,356 @@
+//! The calls of this node: start, steer, look up. What both HTTP listeners and the drivers share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
+use tokio::sync::{Notify, broadcast, mpsc};
+use trunkline_config::Config;
+use trunkline_media::api::{CallKey, Digit, Leg, Report};
+use trunkline_signaling::endpoint::Event;
+
+use crate::call::{Api, Input, State};
+use crate::clock::Clock;
+use crate::events::{Bus, Envelope};
+use crate::ids::{CallId, SessionId};
+use crate::outcome::{Outcome, Refusal};
+use crate::problem::Problem;
+use crate::prompts::Prompts;
+use crate::session::Session;
+
+mod browser_leg;
+mod counters;
+mod driver;
+mod inbox;
+mod limits;
+mod list;
+mod ports;
+mod start;
+mod store;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod types;
+
+pub use counters::CallCounters;
+pub use ports::{MediaPort, Placed, SipPort};
+pub use types::{CallFilter, CallPage, HangupBy, IfMatch, Patched, Restart, Started};
+
+pub use crate::events::EventStream;
+
+use counters::{Counters, bump};
+use inbox::{Desk, Inbox};
+use limits::Slots;
+use store::{Ended, EndedCalls, Live};
+
+/// How long a shutdown waits for calls to end.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+/// Most digits in one request.
+const MAX_DIGITS: usize = 64;
+
+/// All calls; clones share them.
+#[derive(Clone)]
+pub struct Calls {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: Arc<Config>,
+    media: Arc<dyn MediaPort>,
+    sip: Arc<dyn SipPort>,
+    prompts: Prompts,
+    clock: Clock,
+    bus: Bus,
+    counters: Arc<Counters>,
+    apps: Slots,
+    trunks: Slots,
+    desk: Desk,
+    live: DashMap<CallId, Arc<Live>>,
+    /// From before the media plane knows the call, so that none of its reports is missed.
+    by_key: DashMap<CallKey, Inbox>,
+    by_session: DashMap<SessionId, CallId>,
+    ended: Mutex<EndedCalls>,
+    next_key: AtomicU64,
+    draining: AtomicBool,
+    stopping: AtomicBool,
+    one_ended: Notify,
+}
+
+impl Calls {
+    /// No calls yet. `sip` and `media` are the two protocol sides; see [`Self::listen`] for what they say.
+    #[must_use]
+    pub fn new(
+        config: Arc<Config>,
+        media: Arc<dyn MediaPort>,
+        sip: Arc<dyn SipPort>,
+        prompts: Prompts,
+        clock: Clock,
+    ) -> Self {
+        let apps = Slots::new(config.apps.iter().map(|a| (a.id.clone(), a.max_calls)));
+        let trunks = Slots::new(config.trunks.iter().map(|t| (t.id.clone(), t.max_calls)));
+        let shared = Shared {
+            config,
+            media,
+            sip,
+            prompts,
+            clock,
+            bus: Bus::default(),
+            counters: Arc::default(),
+            apps,
+            trunks,
+            desk: Desk::default(),
+            live: DashMap::new(),
+            by_key: DashMap::new(),
+            by_session: DashMap::new(),
+            ended: Mutex::default(),
+            next_key: AtomicU64::new(1),
+            draining: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            one_ended: Notify::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Hands the media plane's reports and the SIP side's events to their calls, on two tasks of the current runtime,
+    /// until the senders are gone. Once, at start.
+    pub fn listen(&self, mut reports: mpsc::Receiver<Report>, mut events: mpsc::Receiver<Event>) {
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            while let Some(report) = reports.recv().await {
+                if let Some(inbox) = shared.by_key.get(&report.key) {
+                    inbox.offer(Input::Media(report.event));
+                }
+            }
+        });
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                shared.desk.dispatch(event, &shared.counters);
+            }
+            shared.desk.gone();
+        });
+    }
+
+    /// Starts a call for a session: admission (caps, one live call a session, drain), routing, media; the SIP side is
+    /// dialled by the call's own task. Problems: `preview-session` 403, `call-in-progress` 409, `invalid-sdp` 400,
+    /// `unsupported-sdp` 422, `unknown-app` 404, `capacity` 503, `draining` 503.
+    pub async fn start(&self, session: &Session, offer: &[u8]) -> Result<Started, Problem> {
+        start::start(&self.shared, session, offer).await
+    }
+
+    /// Which session a call belongs to: how a token is checked against a call.
+    #[must_use]
+    pub fn session_of(&self, call: &CallId) -> Option<SessionId> {
+        let live = self.shared.live.get(call).map(|live| live.session.clone());
+        live.or_else(|| self.shared.ended().get(call).map(|ended| ended.session.clone()))
+    }
+
+    /// Whether the session has a call that has not ended.
+    #[must_use]
+    pub fn live_call_of(&self, session: &SessionId) -> Option<CallId> {
+        self.shared.by_session.get(session).map(|call| call.clone())
+    }
+
+    /// PATCH: trickle or ICE restart. Problems: `precondition-failed` 412, `invalid-sdp` 400, `call-ended` 409.
+    pub async fn patch(&self, call: &CallId, if_match: &IfMatch, fragment: &[u8]) -> Result<Patched, Problem> {
+        browser_leg::patch(&self.shared, call, if_match, fragment).await
+    }
+
+    /// A new peer connection for a live call. Problems as for [`Self::start`], and `call-ended` 409.
+    pub async fn reattach(&self, call: &CallId, offer: &[u8]) -> Result<Started, Problem> {
+        browser_leg::reattach(&self.shared, call, offer).await
+    }
+
+    /// Ends a call; ending an ended call is no error. `false`: unknown call.
+    pub fn hangup(&self, call: &CallId, by: HangupBy) -> bool {
+        let Some(live) = self.shared.get_live(call) else { return self.shared.ended().get(call).is_some() };
+        live.inbox.offer(Input::Api(match by {
+            HangupBy::Visitor => Api::VisitorHangup,
+            HangupBy::Operator(reason) => Api::OperatorHangup(reason.chars().take(128).collect()),
+        }));
+        true
+    }
+
+    /// Sends digits towards a leg. Problems: `call-not-connected` 409, `invalid-digits` 400.
+    pub fn dtmf(&self, call: &CallId, towards: Leg, digits: &str, duration_ms: u32) -> Result<(), Problem> {
+        let live = self.shared.find_live(call)?;
+        let parsed: Option<Vec<Digit>> = digits.chars().take(MAX_DIGITS + 1).map(Digit::from_char).collect();
+        let digits = parsed
+            .filter(|d| (1..=MAX_DIGITS).contains(&d.len()))
+            .ok_or_else(|| Problem::invalid_digits(format!("1 to {MAX_DIGITS} of 0-9, *, #, A-D")))?;
+        if !(40..=6_000).contains(&duration_ms) {
+            return Err(Problem::invalid_digits("duration_ms is 40 to 6000"));
+        }
+        let state = live.call().state();
+        match state {
+            State::Talking | State::Reconnecting => {
+                live.inbox.offer(Input::Api(Api::Dtmf { towards, digits, duration_ms }));
+                Ok(())
+            }
+            State::Setup | State::Ringing => {
+                Err(Problem::call_not_connected("digits can be sent once the call is answered")
+                    .with("call", call.as_str()))
+            }
+            State::Ended => Err(over(call)),
+        }
+    }
+
+    /// Mutes what a leg says.
+    pub fn mute(&self, call: &CallId, leg: Leg, muted: bool) -> Result<(), Problem> {
+        let live = self.shared.find_live(call)?;
+        if live.inbox.offer(Input::Api(Api::Mute { leg, muted })) { Ok(()) } else { Err(over(call)) }
+    }
+
+    /// The record of `api.md`, live or ended.
+    #[must_use]
+    pub fn record(&self, call: &CallId) -> Option<serde_json::Value> {
+        if let Some(live) = self.shared.get_live(call) {
+            let now = self.shared.clock.now().instant;
+            return Some(live.call().record(now));
+        }
+        let text = self.shared.ended().get(call).map(|ended| Arc::clone(&ended.record))?;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// A page of records.
+    #[must_use]
+    pub fn list(&self, filter: &CallFilter) -> CallPage {
+        list::list(&self.shared, filter)
+    }
+
+    /// A call's events after `seq` (0: from the beginning).
+    #[must_use]
+    pub fn events(&self, call: &CallId, after: u64) -> Option<EventStream> {
+        let live = self.shared.get_live(call).map(|live| Arc::clone(&live.log));
+        let log = live.or_else(|| self.shared.ended().get(call).and_then(|ended| ended.log.clone()))?;
+        Some(EventStream::new(log, after))
+    }
+
+    /// Every event of every call from now on. A receiver that lies too far behind misses some and is told how many.
+    #[must_use]
+    pub fn subscribe_all(&self) -> broadcast::Receiver<Arc<Envelope>> {
+        self.shared.bus.subscribe()
+    }
+
+    /// Notes a client report in the session's live call, if it has one.
+    pub fn client_report(&self, session: &SessionId, code: &str, detail: Option<&str>) {
+        let live = self.live_call_of(session).and_then(|call| self.shared.get_live(&call));
+        if let Some(live) = live {
+            let (code, detail) = (code.to_owned(), detail.map(str::to_owned));
+            live.inbox.offer(Input::Api(Api::ClientReport { code, detail }));
+        }
+    }
+
+    /// Counts a request that was refused before it came to a call.
+    pub fn refused(&self, refusal: Refusal) {
+        self.shared.counters.refused(refusal);
+    }
+
+    /// Live calls.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.shared.live.len()
+    }
+
+    /// Ended calls and refused requests: class, reason, phase, how often.
+    #[must_use]
+    pub fn outcomes(&self) -> Vec<([&'static str; 3], u64)> {
+        self.shared.counters.outcomes()
+    }
+
+    /// Everything that is counted, and what is live.
+    #[must_use]
+    pub fn counters(&self) -> CallCounters {
+        CallCounters {
+            live: self.live(),
+            live_by_app: self.shared.apps.live(),
+            live_by_trunk: self.shared.trunks.live(),
+            ..self.shared.counters.snapshot()
+        }
+    }
+
+    /// No new calls from now on.
+    pub fn drain(&self) {
+        self.shared.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether [`Self::drain`] was called.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Acquire)
+    }
+
+    /// Ends every live call with `node_shutdown` and waits until all have ended (at most five seconds).
+    pub async fn shutdown(&self) {
+        self.drain();
+        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.live.iter().for_each(|live| {
+            live.inbox.offer(Input::Shutdown);
+        });
+        let all_over = async {
+            loop {
+                let ended = self.shared.one_ended.notified();
+                if self.shared.live.is_empty() && self.shared.by_key.is_empty() {
+                    return;
+                }
+                ended.await;
+            }
+        };
+        if tokio::time::timeout(SHUTDOWN, all_over).await.is_err() {
+            tracing::warn!(calls = self.live(), "calls were still live at shutdown");
+        }
+    }
+}
+
+impl Shared {
+    fn get_live(&self, call: &CallId) -> Option<Arc<Live>> {
+        self.live.get(call).map(|live| Arc::clone(&live))
+    }
+
+    fn find_live(&self, call: &CallId) -> Result<Arc<Live>, Problem> {
+        self.get_live(call).ok_or_else(|| {
+            if self.ended().get(call).is_some() { over(call) } else { Problem::unknown_call("there is no such call") }
+        })
+    }
+
+    fn ended(&self) -> MutexGuard<'_, EndedCalls> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count_dropped_fields(&self, dropped: usize) {
+        self.counters.fields_dropped.fetch_add(u64::try_from(dropped).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// A call is over: its record moves to memory, its session may call again.
+    fn finish(&self, live: &Live, outcome: &Outcome, now: Instant) {
+        self.counters.ended(outcome);
+        let (record, app) = {
+            let call = live.call();
+            (call.record(now).to_string(), call.about().app.clone())
+        };
+        let ended = Ended {
+            id: live.id.clone(),
+            key: live.key,
+            session: live.session.clone(),
+            app,
+            reason: outcome.reason.word(),
+            started_at: live.started_at,
+            record: record.into(),
+            log: Some(Arc::clone(&live.log)),
+        };
+        if self.ended().insert(ended) {
+            bump(&self.counters.records_dropped);
+        }
+        self.by_session.remove_if(&live.session, |_, call| *call == live.id);
+        self.by_key.remove(&live.key);
+        self.live.remove(&live.id);
+        live.log.close();
+        self.one_ended.notify_waiters();
+    }
+}
+
+fn over(call: &CallId) -> Problem {
+    Problem::call_ended("the call has ended").with("call", call.as_str())
+}

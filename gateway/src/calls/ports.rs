@@ -1,0 +1,69 @@
+//! What the calls of this node need from the two protocol sides, so that tests can stand in for either.
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use trunkline_media::api::{CallKey, Command, OpenCall, OpenError, Opened, Restarted};
+use trunkline_media::sdp::browser::IceCredentials;
+use trunkline_media::worker::{LeaseError, Plane};
+use trunkline_signaling::endpoint::{LegId, Reason as ReasonHeader};
+
+use crate::call::{InviteOrder, NotSent};
+
+/// The media plane.
+pub trait MediaPort: Send + Sync + 'static {
+    /// See [`Plane::open`].
+    fn open(&self, open: OpenCall) -> BoxFuture<'static, Result<Opened, OpenError>>;
+    /// See [`Plane::reattach`].
+    fn reattach(&self, open: OpenCall) -> BoxFuture<'static, Result<Opened, OpenError>>;
+    /// See [`Plane::restart_ice`].
+    fn restart_ice(&self, key: CallKey, remote: IceCredentials) -> BoxFuture<'static, Result<Restarted, OpenError>>;
+    /// See [`Plane::lease_trunk`].
+    fn lease_trunk(&self, key: CallKey) -> BoxFuture<'static, Result<std::net::SocketAddr, LeaseError>>;
+    /// See [`Plane::command`].
+    fn command(&self, key: CallKey, command: Command) -> bool;
+}
+
+/// An INVITE that is on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Its leg.
+    pub leg: LegId,
+    /// Its Call-ID, for records.
+    pub call_id: Option<String>,
+}
+
+/// The SIP side.
+pub trait SipPort: Send + Sync + 'static {
+    /// Sends an INVITE; what becomes of it is told by events of the leg.
+    fn invite(&self, order: InviteOrder) -> BoxFuture<'static, Result<Placed, NotSent>>;
+    /// CANCEL or BYE. A leg that is gone is no error.
+    fn hangup(&self, leg: LegId, reason: ReasonHeader);
+    /// Answers the trunk's offer. A leg that is gone is no error.
+    fn answer_offer(&self, leg: LegId, answer: Result<Bytes, u16>);
+}
+
+impl MediaPort for Plane {
+    fn open(&self, open: OpenCall) -> BoxFuture<'static, Result<Opened, OpenError>> {
+        let plane = self.clone();
+        Box::pin(async move { plane.open(open).await })
+    }
+
+    fn reattach(&self, open: OpenCall) -> BoxFuture<'static, Result<Opened, OpenError>> {
+        let plane = self.clone();
+        Box::pin(async move { plane.reattach(open).await })
+    }
+
+    fn restart_ice(&self, key: CallKey, remote: IceCredentials) -> BoxFuture<'static, Result<Restarted, OpenError>> {
+        let plane = self.clone();
+        Box::pin(async move { plane.restart_ice(key, remote).await })
+    }
+
+    fn lease_trunk(&self, key: CallKey) -> BoxFuture<'static, Result<std::net::SocketAddr, LeaseError>> {
+        let plane = self.clone();
+        Box::pin(async move { plane.lease_trunk(key).await })
+    }
+
+    fn command(&self, key: CallKey, command: Command) -> bool {
+        Plane::command(self, key, command)
+    }
+}

@@ -1,0 +1,200 @@
+//! Admission and birth of a call.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tracing::Instrument;
+use trunkline_media::api::{CallKey, Limits, OpenCall, OpenError, Opened};
+use trunkline_media::audio::Codec;
+use trunkline_media::sdp::browser::{Offer, OfferError};
+
+use super::driver::Driver;
+use super::inbox::inbox;
+use super::limits::Permit;
+use super::store::{IceSession, Live};
+use super::{Shared, Started, bump};
+use crate::call::{About, Call, Input, headers};
+use crate::clock::Now;
+use crate::ids::{CallId, SessionId, random_bits};
+use crate::outcome::Refusal;
+use crate::problem::Problem;
+use crate::prompts::NO_DESTINATION;
+use crate::routing::{self, Planned};
+use crate::session::Session;
+
+/// When a refused caller may try again, seconds.
+const RETRY_SECONDS: u32 = 5;
+
+pub(super) async fn start(shared: &Arc<Shared>, session: &Session, offer: &[u8]) -> Result<Started, Problem> {
+    if session.preview {
+        shared.counters.refused(Refusal::PreviewSession);
+        return Err(Problem::preview_session("a preview shows the widget; it starts no calls"));
+    }
+    if shared.draining.load(Ordering::Acquire) {
+        shared.counters.refused(Refusal::Draining);
+        return Err(Problem::draining("this node takes no new calls").retry_in(RETRY_SECONDS));
+    }
+    let offer = Offer::parse(offer).map_err(refused_offer)?;
+    let app = shared.config.apps.iter().find(|app| app.id == session.app);
+    let app = app.ok_or_else(|| Problem::unknown_app("the session's app is not configured any more"))?;
+    let claim = Claim::of(shared, session)?;
+    let permit = shared.apps.acquire(&app.id).ok_or_else(|| full(shared, "the app has all the calls it may have"))?;
+    let birth = Birth { shared: Arc::clone(shared), session: session.clone(), claim, permit };
+    let codecs = browser_codecs(shared);
+    // On a task of its own: a client that goes away in between leaves no half-made call behind.
+    let born = tokio::spawn(birth.go(offer, codecs));
+    born.await.unwrap_or_else(|_| Err(Problem::internal_error("the call could not be made")))
+}
+
+/// Codecs a browser may be answered with.
+pub(super) fn browser_codecs(shared: &Shared) -> Vec<Codec> {
+    shared.config.media.browser_codecs.iter().filter_map(|&codec| routing::codec(codec)).collect()
+}
+
+pub(super) fn limits(shared: &Shared) -> Limits {
+    let media = &shared.config.media;
+    Limits { setup: media.setup, inactivity: media.inactivity, grace: media.grace }
+}
+
+pub(super) fn refused_offer(error: OfferError) -> Problem {
+    match error {
+        OfferError::Invalid(what) => Problem::invalid_sdp(what),
+        OfferError::Unsupported(what) => Problem::unsupported_sdp(what),
+    }
+}
+
+pub(super) fn not_opened(shared: &Shared, error: OpenError) -> Problem {
+    match error {
+        OpenError::Unsupported(what) => Problem::unsupported_sdp(what),
+        OpenError::Full => full(shared, "the media plane has all the calls it can carry"),
+        OpenError::NoSuchCall => Problem::call_ended("the call's media is over"),
+        OpenError::Stopped => full(shared, "the media plane is stopping"),
+    }
+}
+
+fn full(shared: &Shared, what: &str) -> Problem {
+    shared.counters.refused(Refusal::Capacity);
+    Problem::capacity(what).retry_in(RETRY_SECONDS)
+}
+
+/// The session's one live call: taken here, kept by the call, given back if none comes of it.
+struct Claim {
+    shared: Arc<Shared>,
+    session: SessionId,
+    call: CallId,
+    kept: bool,
+}
+
+impl Claim {
+    fn of(shared: &Arc<Shared>, session: &Session) -> Result<Self, Problem> {
+        let call = CallId::from_random(random_bits());
+        match shared.by_session.entry(session.id.clone()) {
+            dashmap::Entry::Occupied(taken) => {
+                Err(Problem::call_in_progress("the session has a call that has not ended")
+                    .with("call", taken.get().as_str())
+                    .with("session", session.id.as_str()))
+            }
+            dashmap::Entry::Vacant(free) => {
+                free.insert(call.clone());
+                Ok(Self { shared: Arc::clone(shared), session: session.id.clone(), call, kept: false })
+            }
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.shared.by_session.remove_if(&self.session, |_, call| *call == self.call);
+        }
+    }
+}
+
+/// An admitted call on its way.
+struct Birth {
+    shared: Arc<Shared>,
+    session: Session,
+    claim: Claim,
+    permit: Permit,
+}
+
+impl Birth {
+    async fn go(mut self, offer: Offer, codecs: Vec<Codec>) -> Result<Started, Problem> {
+        let now = self.shared.clock.now();
+        let plan = routing::resolve(&self.shared.config, &self.session);
+        let key = CallKey(self.shared.next_key.fetch_add(1, Ordering::Relaxed));
+        let (to_call, reading_end) = inbox(Arc::clone(&self.shared.counters));
+        let remote_ufrag = offer.ice.ufrag.clone();
+        let open = OpenCall {
+            key,
+            offer,
+            codecs,
+            prefer: preferred(&plan),
+            limits: limits(&self.shared),
+            seed: random_bits(),
+        };
+        self.shared.by_key.insert(key, to_call.clone());
+        let opened = match self.shared.media.open(open).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.shared.by_key.remove(&key);
+                return Err(not_opened(&self.shared, error));
+            }
+        };
+        let about = self.about(now, &opened);
+        let ice = IceSession { tag: opened.ice_session.clone(), remote_ufrag };
+        let call = Call::new(now.instant, about, plan);
+        let live = self.register(Live::new(key, now.wall, to_call, ice, call));
+        self.claim.kept = true;
+        let span = tracing::info_span!("call", id = %live.id);
+        let driver = Driver::new(Arc::clone(&self.shared), Arc::clone(&live), reading_end, self.permit);
+        tokio::spawn(driver.drive().instrument(span));
+        Ok(Started { call: live.id.clone(), answer: opened.answer, etag: opened.ice_session })
+    }
+
+    fn register(&self, live: Live) -> Arc<Live> {
+        let live = Arc::new(live);
+        self.shared.live.insert(live.id.clone(), Arc::clone(&live));
+        bump(&self.shared.counters.started);
+        // A shutdown that has begun meanwhile has told the live calls already: this one hears of it at once.
+        if self.shared.stopping.load(Ordering::Acquire) {
+            live.inbox.offer(Input::Shutdown);
+        }
+        live
+    }
+
+    fn about(&self, now: Now, opened: &Opened) -> About {
+        let session = &self.session;
+        let (fields, dropped) = headers::of_session(session);
+        if dropped > 0 {
+            tracing::warn!(dropped, session = %session.id, "header fields beyond the limits do not go to the trunk");
+            self.shared.count_dropped_fields(dropped);
+        }
+        About {
+            call: self.claim.call.clone(),
+            session: session.id.clone(),
+            app: session.app.clone(),
+            profile: session.profile.clone(),
+            context: session.context.clone(),
+            metadata: session.metadata.clone(),
+            has_form_values: !session.form.is_empty(),
+            fields,
+            browser_codec: opened.codec,
+            advertise: self.shared.config.sip.advertise,
+            // RFC 8866 section 5.2 wants a number; 62 bits are safe with every reader.
+            sdp_session: u64::from_be_bytes(random_bits()) >> 2,
+            limits: limits(&self.shared),
+            no_destination: self.shared.prompts.get(NO_DESTINATION, &session.lang),
+            wall: now,
+        }
+    }
+}
+
+/// The trunk's own codec, if it shall be relayed to the browser.
+fn preferred(plan: &[Planned]) -> Option<Codec> {
+    let first = plan.iter().find_map(|planned| match planned {
+        Planned::Dial(route) => Some(route),
+        Planned::Skip { .. } => None,
+    })?;
+    first.codecs.first().copied().filter(|_| first.relay)
+}

@@ -1,0 +1,81 @@
+//! Stand-ins for the two protocol sides.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use trunkline_config::Config;
+use trunkline_media::api::{CallKey, Command, OpenCall, OpenError, Opened, Restarted};
+use trunkline_media::audio::Codec;
+use trunkline_media::sdp::browser::IceCredentials;
+use trunkline_media::worker::LeaseError;
+use trunkline_signaling::endpoint::{LegId, Reason as ReasonHeader};
+
+use super::{Calls, MediaPort, Placed, SipPort};
+use crate::call::{InviteOrder, NotSent};
+use crate::clock::Clock;
+use crate::prompts::Prompts;
+
+/// Says yes to everything and remembers what it was asked.
+#[derive(Default)]
+pub(crate) struct FakeMedia {
+    pub(crate) opened: Mutex<Vec<CallKey>>,
+    pub(crate) commands: Mutex<Vec<(CallKey, Command)>>,
+}
+
+fn opened() -> Opened {
+    Opened { answer: "v=0\r\n".into(), ice_session: "tag".into(), codec: Codec::Opus }
+}
+
+impl MediaPort for FakeMedia {
+    fn open(&self, open: OpenCall) -> BoxFuture<'static, Result<Opened, OpenError>> {
+        self.opened.lock().unwrap().push(open.key);
+        Box::pin(async { Ok(opened()) })
+    }
+
+    fn reattach(&self, _: OpenCall) -> BoxFuture<'static, Result<Opened, OpenError>> {
+        Box::pin(async { Ok(Opened { ice_session: "tag2".into(), ..opened() }) })
+    }
+
+    fn restart_ice(&self, _: CallKey, local: IceCredentials) -> BoxFuture<'static, Result<Restarted, OpenError>> {
+        Box::pin(async { Ok(Restarted { local, candidates: Vec::new(), ice_session: "tag3".into() }) })
+    }
+
+    fn lease_trunk(&self, _: CallKey) -> BoxFuture<'static, Result<SocketAddr, LeaseError>> {
+        Box::pin(async { Ok(([127, 0, 0, 1], 30_000).into()) })
+    }
+
+    fn command(&self, key: CallKey, command: Command) -> bool {
+        self.commands.lock().unwrap().push((key, command));
+        true
+    }
+}
+
+/// Takes every INVITE; legs count from 1.
+#[derive(Default)]
+pub(crate) struct FakeSip {
+    pub(crate) invites: Mutex<Vec<InviteOrder>>,
+    pub(crate) hangups: Mutex<Vec<(LegId, ReasonHeader)>>,
+}
+
+impl SipPort for FakeSip {
+    fn invite(&self, order: InviteOrder) -> BoxFuture<'static, Result<Placed, NotSent>> {
+        let mut invites = self.invites.lock().unwrap();
+        invites.push(order);
+        let leg = LegId(invites.len() as u64);
+        Box::pin(async move { Ok(Placed { leg, call_id: Some(format!("call-{}", leg.0)) }) })
+    }
+
+    fn hangup(&self, leg: LegId, reason: ReasonHeader) {
+        self.hangups.lock().unwrap().push((leg, reason));
+    }
+
+    fn answer_offer(&self, _: LegId, _: Result<Bytes, u16>) {}
+}
+
+/// The calls of a configuration, with nothing behind them.
+pub(crate) fn calls(config: &Config) -> Calls {
+    let (media, sip) = (Arc::new(FakeMedia::default()), Arc::new(FakeSip::default()));
+    Calls::new(Arc::new(config.clone()), media, sip, Prompts::none(), Clock::system())
+}
