@@ -41,7 +41,6 @@ pub(crate) fn config() -> Config {
             browser_codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
             rtp_listen: LOOPBACK,
             rtp_ports: 31_000..=31_998,
-            quarantine: Duration::from_secs(10),
             setup: Duration::from_secs(20),
             inactivity: Duration::from_secs(20),
             grace: Duration::from_secs(30),

@@ -1,0 +1,206 @@
+//! What goes into an endpoint and what comes out of it.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use crate::auth::Credentials;
+use crate::message::{Headers, NameAddr, Reason, Uri};
+use crate::transaction::Timers;
+
+/// Names one INVITE usage (one `invite` call, or one incoming INVITE).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LegId(pub u64);
+
+/// How an endpoint presents itself, and its limits.
+#[derive(Debug, Clone)]
+pub struct EndpointConfig {
+    /// Address in Via and Contact (what the peer can reach).
+    pub advertised: SocketAddr,
+    /// From host.
+    pub domain: String,
+    /// User-Agent / Server.
+    pub user_agent: String,
+    /// Whether INVITEs from outside are taken (the demo agent, phones of the tests); else 403 without state.
+    pub accepts_calls: bool,
+    /// RFC 3261 table 4.
+    pub timers: Timers,
+    /// Transactions and legs at once; beyond: 503 with Retry-After, and a counter.
+    pub max_transactions: usize,
+}
+
+/// A call to make.
+#[derive(Debug, Clone)]
+pub struct Invite {
+    /// Where the request goes (already resolved).
+    pub target: SocketAddr,
+    /// Request-URI and To.
+    pub uri: Uri,
+    /// From user (the host is the endpoint's domain) and display name.
+    pub from_user: String,
+    /// From display name.
+    pub from_display: Option<String>,
+    /// Further header fields (already sanitised names; values are cleaned of control characters).
+    pub headers: Headers,
+    /// The offer.
+    pub sdp: Bytes,
+    /// For 401/407.
+    pub credentials: Option<Credentials>,
+}
+
+/// A datagram to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where to.
+    pub to: SocketAddr,
+    /// What.
+    pub bytes: Bytes,
+}
+
+/// What happened.
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "an incoming call is a large event and a rare one; none lives long")]
+pub enum Event {
+    /// A provisional answer above 100 to our INVITE.
+    Provisional {
+        /// Whose.
+        leg: LegId,
+        /// 101..=199.
+        status: u16,
+        /// Early media's description.
+        sdp: Option<Bytes>,
+    },
+    /// Our INVITE was answered 2xx (already ACKed).
+    Answered {
+        /// Whose.
+        leg: LegId,
+        /// The answer.
+        sdp: Option<Bytes>,
+    },
+    /// Our INVITE came to nothing. The leg is gone.
+    Failed {
+        /// Whose.
+        leg: LegId,
+        /// How.
+        failure: Failure,
+    },
+    /// A re-INVITE or UPDATE with an offer; answer with [`Endpoint::answer_offer`].
+    Offer {
+        /// Whose.
+        leg: LegId,
+        /// The offer; `None` asks us to make one.
+        sdp: Option<Bytes>,
+    },
+    /// The peer's answer to an offer of ours in a re-INVITE, or to our offer in a 200 (delayed offer).
+    OfferAnswered {
+        /// Whose.
+        leg: LegId,
+        /// The answer, or the status that refused it (nothing changed then).
+        result: Result<Bytes, u16>,
+    },
+    /// The peer hung up (its BYE is answered). The leg is gone.
+    Ended {
+        /// Whose.
+        leg: LegId,
+        /// Its Reason.
+        reason: Option<Reason>,
+    },
+    /// A leg ended without a BYE from the peer: an in-dialog request of ours got 481/408/no answer.
+    Lost {
+        /// Whose.
+        leg: LegId,
+        /// The status, if one came.
+        status: Option<u16>,
+    },
+    /// Somebody calls us (only with `accepts_calls`).
+    Incoming {
+        /// The new leg.
+        leg: LegId,
+        /// Who calls.
+        from: NameAddr,
+        /// Whom.
+        uri: Uri,
+        /// All header fields.
+        headers: Headers,
+        /// The offer.
+        sdp: Option<Bytes>,
+    },
+    /// The ACK for our 2xx came; audio may start. (After 64*T1 without one the leg is ended with BYE and [`Event::Lost`].)
+    Confirmed {
+        /// Whose.
+        leg: LegId,
+        /// An answer to a delayed offer.
+        sdp: Option<Bytes>,
+    },
+    /// The caller gave up before we answered (487 is sent). The leg is gone.
+    Cancelled {
+        /// Whose.
+        leg: LegId,
+        /// Its Reason.
+        reason: Option<Reason>,
+    },
+}
+
+/// How an INVITE failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// A final answer of 300 or more (already ACKed).
+    Rejected {
+        /// 300..=699.
+        status: u16,
+        /// Its phrase.
+        phrase: String,
+        /// Its Reason.
+        reason: Option<Reason>,
+        /// Retry-After, seconds.
+        retry_after: Option<u32>,
+    },
+    /// 401/407 that our credentials do not satisfy, or we have none.
+    AuthenticationFailed {
+        /// 401 or 407.
+        status: u16,
+    },
+    /// Nothing at all came (Timer B).
+    NoProvisional,
+    /// A provisional came, then nothing (our own limit of three minutes, refreshed by each 1xx).
+    NoFinal,
+    /// The network refused the datagram (ICMP, no route).
+    Transport,
+    /// We cancelled, and the peer confirmed with 487 or fell silent.
+    Cancelled,
+}
+
+/// An operation named a leg that is gone or in the wrong state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no such leg, or not in that state")]
+pub struct NoSuchLeg;
+
+/// The endpoint is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many SIP transactions")]
+pub struct Full;
+
+/// What the endpoint counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EndpointStats {
+    /// Datagrams in.
+    pub received: u64,
+    /// Datagrams out.
+    pub sent: u64,
+    /// Of those, retransmissions.
+    pub retransmitted: u64,
+    /// Datagrams that were no SIP.
+    pub malformed: u64,
+    /// Requests refused without state.
+    pub refused: u64,
+    /// Responses that match nothing.
+    pub stray_responses: u64,
+    /// Refused because of `max_transactions`.
+    pub overload: u64,
+    /// Live legs.
+    pub legs: usize,
+    /// Live transactions.
+    pub transactions: usize,
+    /// Datagrams or provisional events dropped because nobody fetched the ones before them.
+    pub dropped: u64,
+}

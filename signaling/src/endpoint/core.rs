@@ -1,0 +1,193 @@
+//! What every part of the endpoint works with: configuration, randomness, transactions, and the two queues out.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use sha2::{Digest, Sha256};
+
+use super::schedule::{Owner, Schedule};
+use super::transactions::{ClientMachine, Transactions, TxId, User};
+use super::{EndpointConfig, EndpointStats, Event, Transmit, compose};
+use crate::message::{HeaderName, Headers, Method, Request, Response};
+use crate::transaction::{Client, ClientInvite, ClientKey, MAGIC_COOKIE, Reaction, Reliability};
+
+/// Datagrams that wait for `poll_transmit`; more are dropped, as the network would.
+const MAX_TRANSMITS: usize = 16_384;
+/// Provisional events are dropped while so many events wait; the others are few per leg.
+const MAX_EVENTS: usize = 16_384;
+
+pub(super) struct Core {
+    pub(super) config: EndpointConfig,
+    pub(super) transactions: Transactions,
+    pub(super) schedule: Schedule,
+    pub(super) stats: EndpointStats,
+    pub(super) transmits: VecDeque<Transmit>,
+    pub(super) events: VecDeque<Event>,
+    rng: StdRng,
+    /// Makes To tags of stateless answers: the same for each copy of a request, not to be foretold by others.
+    secret: [u8; 32],
+}
+
+impl Core {
+    pub(super) fn new(mut config: EndpointConfig, seed: [u8; 32]) -> Self {
+        // A retransmit interval of nothing would never let time pass.
+        config.timers.t1 = config.timers.t1.max(Duration::from_millis(1));
+        config.timers.t2 = config.timers.t2.max(config.timers.t1);
+        let mut rng = StdRng::from_seed(seed);
+        let mut secret = [0; 32];
+        rng.fill_bytes(&mut secret);
+        Self {
+            config,
+            transactions: Transactions::default(),
+            schedule: Schedule::default(),
+            stats: EndpointStats::default(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            rng,
+            secret,
+        }
+    }
+
+    /// 96 random bits in hex: a tag, branch or Call-ID that nobody guesses.
+    pub(super) fn token(&mut self) -> String {
+        format!("{:016x}{:08x}", self.rng.next_u64(), self.rng.next_u32())
+    }
+
+    pub(super) fn random_u64(&mut self) -> u64 {
+        self.rng.next_u64()
+    }
+
+    /// Random, up to `steps` times 10 ms (the unit of RFC 3261 section 14.1).
+    pub(super) fn random_delay(&mut self, steps: u32) -> Duration {
+        Duration::from_millis(10).saturating_mul(self.rng.next_u32() % steps.saturating_add(1))
+    }
+
+    /// To tag of a stateless answer (RFC 3261 section 8.2.7).
+    pub(super) fn stateless_tag(&self, headers: &Headers) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.secret);
+        for name in [HeaderName::CallId, HeaderName::From, HeaderName::CSeq] {
+            hash.update(headers.get(&name).map_or(&b""[..], |value| value));
+            hash.update([0]);
+        }
+        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    pub(super) fn event(&mut self, event: Event) {
+        let is_provisional = matches!(event, Event::Provisional { .. });
+        if is_provisional && self.events.len() >= MAX_EVENTS {
+            self.stats.dropped += 1;
+            return;
+        }
+        self.events.push_back(event);
+    }
+
+    /// Whether the caller lags so far behind that nothing new is to be begun.
+    pub(super) fn is_choked(&self) -> bool {
+        self.events.len() >= MAX_EVENTS
+    }
+
+    pub(super) fn send(&mut self, to: SocketAddr, bytes: Bytes) {
+        if self.transmits.len() >= MAX_TRANSMITS {
+            self.stats.dropped += 1;
+            return;
+        }
+        self.stats.sent += 1;
+        self.transmits.push_back(Transmit { to, bytes });
+    }
+
+    pub(super) fn resend(&mut self, to: SocketAddr, bytes: Bytes) {
+        self.stats.retransmitted += 1;
+        self.send(to, bytes);
+    }
+
+    /// Gives a request its own Via and what every request of ours has.
+    pub(super) fn finish_request(&mut self, mut request: Request) -> (Request, Bytes, Bytes) {
+        let branch = format!("{MAGIC_COOKIE}{}", self.token());
+        request.headers.push_front(HeaderName::Via, compose::via(self.config.advertised, &branch));
+        request.headers.push(HeaderName::UserAgent, self.config.user_agent.clone());
+        let bytes = request.to_bytes();
+        (request, Bytes::from(branch), bytes)
+    }
+
+    /// Sends an INVITE and starts its transaction.
+    pub(super) fn send_invite(
+        &mut self,
+        now: Instant,
+        request: Request,
+        to: SocketAddr,
+        user: impl FnOnce(Request) -> User,
+    ) -> TxId {
+        let (request, branch, bytes) = self.finish_request(request);
+        let machine = ClientInvite::new(now, bytes.clone(), self.config.timers, Reliability::Unreliable);
+        let key = ClientKey { branch, method: Method::Invite };
+        let id = self.transactions.add_client(key, ClientMachine::Invite(machine), to, user(request));
+        self.send(to, bytes);
+        self.reschedule_client(id);
+        id
+    }
+
+    /// Sends any other request inside a dialog and starts its transaction.
+    pub(super) fn send_other(&mut self, now: Instant, request: Request, to: SocketAddr, user: User) -> TxId {
+        let (request, branch, bytes) = self.finish_request(request);
+        self.start_other(now, ClientKey { branch, method: request.method }, bytes, to, user)
+    }
+
+    pub(super) fn start_other(
+        &mut self,
+        now: Instant,
+        key: ClientKey,
+        bytes: Bytes,
+        to: SocketAddr,
+        user: User,
+    ) -> TxId {
+        let machine = Client::new(now, bytes.clone(), self.config.timers, Reliability::Unreliable);
+        let id = self.transactions.add_client(key, ClientMachine::Other(machine), to, user);
+        self.send(to, bytes);
+        self.reschedule_client(id);
+        id
+    }
+
+    /// After each input of a client transaction: its next deadline, or its end.
+    pub(super) fn reschedule_client(&mut self, id: TxId) {
+        let Some(transaction) = self.transactions.client(id) else { return };
+        let deadline = transaction.poll_timeout();
+        if transaction.is_terminated() {
+            self.transactions.remove_client(id);
+            self.schedule.set(Owner::Client(id), None);
+        } else {
+            self.schedule.set(Owner::Client(id), deadline);
+        }
+    }
+
+    pub(super) fn reschedule_server(&mut self, id: TxId) {
+        let Some(transaction) = self.transactions.server(id) else { return };
+        let deadline = transaction.poll_timeout();
+        if transaction.is_terminated() {
+            self.transactions.remove_server(id);
+            self.schedule.set(Owner::Server(id), None);
+        } else {
+            self.schedule.set(Owner::Server(id), deadline);
+        }
+    }
+
+    /// Answers inside a server transaction. Gives the bytes, for a 2xx that has to be repeated.
+    pub(super) fn answer(&mut self, now: Instant, id: TxId, mut response: Response) -> Bytes {
+        response.headers.push(HeaderName::Server, self.config.user_agent.clone());
+        let status = response.status;
+        let bytes = response.to_bytes();
+        if let Some(transaction) = self.transactions.server(id) {
+            let to = transaction.to;
+            let Reaction { transmit, .. } = transaction.handle_answer(now, status, bytes.clone());
+            if let Some(bytes) = transmit {
+                self.send(to, bytes);
+            }
+            self.reschedule_server(id);
+        }
+        bytes
+    }
+}

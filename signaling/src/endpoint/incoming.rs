@@ -1,0 +1,176 @@
+//! Calls we get: RFC 3261 section 13.3 (INVITE, 2xx until ACK) and 9.2 (CANCEL).
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::compose;
+use super::core::Core;
+use super::leg::{Incoming, Leg, LegTimer, Ours, Peer, Stage, Theirs, Unacked, Up};
+use super::receive::Arrival;
+use super::transactions::{MergeKey, ServerMachine, TxId};
+use super::{Endpoint, Event, LegId, NoSuchLeg, offers};
+use crate::dialog::Dialog;
+use crate::message::{Request, Response};
+use crate::transaction::{Deadlines, Reliability, ServerInvite, ServerInviteState, ServerKey};
+
+/// How long a call may ring here before it is refused with 480.
+const RING_LIMIT: Duration = Duration::from_secs(180);
+
+impl Endpoint {
+    /// An INVITE outside of dialogs that is fit to be a call.
+    pub(super) fn handle_call(&mut self, arrival: Arrival, key: ServerKey, request: Request) {
+        let merge = MergeKey::of(&request.headers);
+        if merge.as_ref().is_some_and(|merge| self.core.transactions.is_merged(merge)) {
+            return self.core.refuse(&request, arrival.reply, arrival.size, (482, None));
+        }
+        if self.is_full() {
+            return self.core.refuse_overload(&request, arrival.reply, arrival.size);
+        }
+        let tag = self.core.token();
+        let (Ok(dialog), Ok(from)) = (Dialog::uas(&request, &tag), request.headers.from()) else {
+            return self.core.refuse(&request, arrival.reply, arrival.size, (400, None));
+        };
+        let id = self.new_leg_id();
+        let core = &mut self.core;
+        let machine = ServerMachine::Invite(ServerInvite::new(core.config.timers, Reliability::Unreliable));
+        let tx = core.transactions.add_server(key, merge, machine, arrival.reply, arrival.from.ip(), id);
+        core.answer(arrival.now, tx, Response::to_request(&request, 100, None));
+        let sdp = compose::sdp_of(&request.headers, &request.body);
+        let (uri, headers) = (request.uri.clone(), request.headers.clone());
+        core.event(Event::Incoming { leg: id, from, uri, headers, sdp });
+        let mut deadlines = Deadlines::default();
+        deadlines.set(LegTimer::RingLimit, arrival.now + RING_LIMIT);
+        self.add_leg(Leg {
+            id,
+            dialog_id: dialog.id().clone(),
+            peer: Peer { address: arrival.from, met: arrival.from.ip() },
+            auth: None,
+            deadlines,
+            stage: Stage::Incoming(Box::new(Incoming { request, tx, dialog })),
+        });
+        self.reschedule_leg(id);
+    }
+
+    pub(super) fn ring_incoming(
+        &mut self,
+        now: Instant,
+        id: LegId,
+        status: u16,
+        sdp: Option<Bytes>,
+    ) -> Result<(), NoSuchLeg> {
+        let Self { core, legs, .. } = self;
+        let Some(Leg { stage: Stage::Incoming(incoming), dialog_id, .. }) = legs.get(&id) else {
+            return Err(NoSuchLeg);
+        };
+        let status = if (101..=199).contains(&status) { status } else { 180 };
+        let mut response = respond(core, &incoming.request, status, &dialog_id.local_tag);
+        compose::push_sdp(&mut response.headers, &mut response.body, sdp.unwrap_or_default());
+        core.answer(now, incoming.tx, response);
+        Ok(())
+    }
+
+    pub(super) fn accept_incoming(&mut self, now: Instant, id: LegId, sdp: Bytes) -> Result<(), NoSuchLeg> {
+        let Self { core, legs, .. } = self;
+        let Some(leg) = legs.get_mut(&id) else { return Err(NoSuchLeg) };
+        let Stage::Incoming(incoming) = &leg.stage else { return Err(NoSuchLeg) };
+        let Incoming { request, tx, dialog } = Incoming::clone(incoming);
+        let mut up =
+            Up { dialog, is_caller: false, ours: Ours::None, theirs: Theirs::None, unacked: None, hangup: None };
+        leg.deadlines.clear();
+        up.unacked = send_2xx(core, now, tx, &request, &leg.dialog_id.local_tag, sdp, &mut leg.deadlines);
+        if let Some(unacked) = &mut up.unacked {
+            unacked.is_first = true;
+        }
+        leg.stage = Stage::Up(Box::new(up));
+        self.reschedule_leg(id);
+        Ok(())
+    }
+
+    pub(super) fn reject_incoming(&mut self, now: Instant, id: LegId, status: u16) -> Result<(), NoSuchLeg> {
+        let status = if (300..=699).contains(&status) { status } else { 480 };
+        self.refuse_call(now, id, status).ok_or(NoSuchLeg)
+    }
+
+    /// Answers an incoming call with a final refusal and forgets it.
+    pub(super) fn refuse_call(&mut self, now: Instant, id: LegId, status: u16) -> Option<()> {
+        let Self { core, legs, .. } = self;
+        let Leg { stage: Stage::Incoming(incoming), dialog_id, .. } = legs.get(&id)? else { return None };
+        let tag = String::from_utf8_lossy(&dialog_id.local_tag);
+        core.answer(now, incoming.tx, Response::to_request(&incoming.request, status, Some(&tag)));
+        self.drop_leg(now, id);
+        Some(())
+    }
+
+    /// A CANCEL came. It is answered without a transaction of its own: its repetitions find the INVITE as well.
+    pub(super) fn handle_cancel(&mut self, arrival: Arrival, request: &Request) {
+        let found = ServerKey::of_cancelled(request).ok().and_then(|key| self.core.transactions.find_server(&key));
+        let transaction = found.and_then(|tx| self.core.transactions.server(tx).map(|server| (tx, server)));
+        let Some((tx, server)) = transaction.filter(|(_, server)| server.source == arrival.from.ip()) else {
+            return self.core.refuse(request, arrival.reply, arrival.size, (481, None));
+        };
+        let leg_id = server.leg;
+        let is_open = match &server.machine {
+            ServerMachine::Invite(machine) => matches!(machine.state(), ServerInviteState::Proceeding { .. }),
+            ServerMachine::Other(_) => false,
+        };
+        self.core.answer_stateless(request, arrival.reply, arrival.size, 200, None);
+        if !is_open {
+            return;
+        }
+        match self.legs.get_mut(&leg_id) {
+            Some(Leg { stage: Stage::Incoming(_), .. }) => {
+                self.refuse_call(arrival.now, leg_id, 487);
+                self.core.event(Event::Cancelled { leg: leg_id, reason: compose::reason_of(&request.headers) });
+            }
+            Some(leg) if offers::pending(leg) == Some(tx) => {
+                offers::withdraw(&mut self.core, arrival.now, leg, 487);
+                self.try_waiting_offer(arrival.now, leg_id);
+                self.reschedule_leg(leg_id);
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    /// Nobody answered the call here.
+    pub(super) fn give_up_ringing(&mut self, now: Instant, id: LegId) {
+        if self.refuse_call(now, id, 480).is_some() {
+            self.core.event(Event::Cancelled { leg: id, reason: None });
+        }
+    }
+}
+
+/// An answer that may make or refresh a dialog.
+pub(super) fn respond(core: &Core, request: &Request, status: u16, tag: &[u8]) -> Response {
+    let mut response = Response::to_request(request, status, Some(&String::from_utf8_lossy(tag)));
+    compose::push_abilities(&mut response.headers, core.config.advertised);
+    response
+}
+
+/// Answers an INVITE with 200 and starts to repeat that until the ACK comes (RFC 3261 section 13.3.1.4).
+pub(super) fn send_2xx(
+    core: &mut Core,
+    now: Instant,
+    tx: TxId,
+    request: &Request,
+    tag: &[u8],
+    sdp: Bytes,
+    deadlines: &mut Deadlines<LegTimer>,
+) -> Option<Unacked> {
+    let mut response = respond(core, request, 200, tag);
+    compose::push_sdp(&mut response.headers, &mut response.body, sdp);
+    let to: SocketAddr = core.transactions.server(tx)?.to;
+    let response = core.answer(now, tx, response);
+    let timers = core.config.timers;
+    deadlines.set(LegTimer::Repeat2xx, now + timers.t1);
+    deadlines.set(LegTimer::NoAck, now + timers.patience());
+    Some(Unacked {
+        cseq: request.headers.cseq().map_or(0, |cseq| cseq.number),
+        response,
+        to,
+        interval: timers.t1,
+        offers: compose::sdp_of(&request.headers, &request.body).is_none(),
+        is_first: false,
+    })
+}

@@ -1,0 +1,196 @@
+//! One INVITE usage: a call out, a call in, and what becomes of it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::transactions::TxId;
+use super::{Failure, Invite, LegId, Reason};
+use crate::auth::DigestClient;
+use crate::dialog::{Dialog, DialogId};
+use crate::message::Request;
+use crate::transaction::Deadlines;
+
+/// The timers of a leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LegTimer {
+    /// Repeat our 2xx (RFC 3261 section 13.3.1.4).
+    Repeat2xx,
+    /// The ACK for our 2xx is overdue.
+    NoAck,
+    /// Try our refused re-INVITE again (section 14.1).
+    Glare,
+    /// Nobody here answered the peer's offer.
+    OfferUnanswered,
+    /// Nobody here answered the call.
+    RingLimit,
+}
+
+impl LegTimer {
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Self::Repeat2xx => "leg: repeat 2xx",
+            Self::NoAck => "leg: no ACK for 2xx",
+            Self::Glare => "leg: re-INVITE again after glare",
+            Self::OfferUnanswered => "leg: offer not answered here",
+            Self::RingLimit => "leg: call not answered here",
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Leg {
+    pub(super) id: LegId,
+    pub(super) dialog_id: DialogId,
+    pub(super) peer: Peer,
+    pub(super) auth: Option<DigestClient>,
+    pub(super) deadlines: Deadlines<LegTimer>,
+    pub(super) stage: Stage,
+}
+
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// We call; no final answer yet.
+    Outgoing(Box<Outgoing>),
+    /// We are called; no final answer yet.
+    Incoming(Box<Incoming>),
+    /// Answered.
+    Up(Box<Up>),
+    /// Our BYE is on its way; to the caller of this endpoint the leg is gone.
+    Closing { dialog: Box<Dialog>, reason: Option<Reason>, challenges: u8 },
+    /// Between two stages, inside one function.
+    Closed,
+}
+
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) invite: Invite,
+    /// From, with our tag.
+    pub(super) from: String,
+    pub(super) cseq: u32,
+    pub(super) challenges: u8,
+    pub(super) tx: TxId,
+    /// Early dialogs, one per fork.
+    pub(super) early: Vec<Dialog>,
+    pub(super) cancel: Cancel,
+}
+
+/// What became of the wish to end a call that is not answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cancel {
+    /// There is none.
+    No,
+    /// It waits for a provisional answer (RFC 3261 section 9.1).
+    Held(Option<Reason>),
+    /// CANCEL was sent; this is told at the end.
+    Sent(Failure),
+    /// CANCEL was sent, and the failure was told already.
+    Told,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Incoming {
+    pub(super) request: Request,
+    pub(super) tx: TxId,
+    pub(super) dialog: Dialog,
+}
+
+#[derive(Debug)]
+pub(super) struct Up {
+    pub(super) dialog: Dialog,
+    /// We made the Call-ID (for section 14.1).
+    pub(super) is_caller: bool,
+    pub(super) ours: Ours,
+    pub(super) theirs: Theirs,
+    pub(super) unacked: Option<Unacked>,
+    /// A hang-up that waits for the ACK of our first 2xx.
+    pub(super) hangup: Option<Option<Reason>>,
+}
+
+/// Our offer.
+#[derive(Debug)]
+pub(super) enum Ours {
+    None,
+    /// It waits for a glare timer or for the peer's INVITE to end.
+    Waiting {
+        sdp: Bytes,
+        glares: u8,
+    },
+    /// Our re-INVITE is on its way.
+    Sent {
+        tx: TxId,
+        sdp: Bytes,
+        challenges: u8,
+        glares: u8,
+    },
+}
+
+/// The peer's offer, while nobody answered it here.
+#[derive(Debug)]
+pub(super) enum Theirs {
+    None,
+    /// In an INVITE or UPDATE.
+    Pending {
+        tx: TxId,
+        request: Box<Request>,
+    },
+}
+
+/// Our 2xx to an INVITE without its ACK.
+#[derive(Debug)]
+pub(super) struct Unacked {
+    pub(super) cseq: u32,
+    pub(super) response: Bytes,
+    pub(super) to: SocketAddr,
+    pub(super) interval: Duration,
+    /// The 2xx carries an offer; the ACK brings the answer.
+    pub(super) offers: bool,
+    /// To the INVITE that began the call.
+    pub(super) is_first: bool,
+}
+
+/// Where the peer of a leg was met.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer {
+    /// Where the INVITE went, or came from.
+    pub(super) address: SocketAddr,
+    /// Who sent the message that made the dialog.
+    pub(super) met: IpAddr,
+}
+
+impl Peer {
+    /// Whether a request from this address may touch the dialog: it is where we talk to, or the peer named it.
+    pub(super) fn is_known(&self, ip: IpAddr, dialog: &Dialog) -> bool {
+        let ip = ip.to_canonical();
+        self.address.ip().to_canonical() == ip
+            || self.met.to_canonical() == ip
+            || dialog.addresses().any(|address| address.ip().to_canonical() == ip)
+    }
+
+    /// Where requests of a dialog go. A private address named by a peer whom we meet at a public one is its mistake
+    /// (it does not know its NAT), or worse.
+    pub(super) fn next_hop(&self, dialog: &Dialog) -> SocketAddr {
+        match dialog.next_hop() {
+            Some(hop) if is_private(hop.ip()) && !is_private(self.address.ip()) => self.address,
+            Some(hop) => hop,
+            None => self.address,
+        }
+    }
+
+    /// Whether our credentials may go there: only to whom they are for.
+    pub(super) fn may_authorize(&self, to: SocketAddr) -> bool {
+        self.address.ip().to_canonical() == to.ip().to_canonical()
+    }
+}
+
+fn is_private(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [first, second, ..] = ip.octets();
+            let is_shared = first == 100 && (64..128).contains(&second);
+            ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || is_shared
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}

@@ -1,0 +1,324 @@
+//! Calls we make: RFC 3261 sections 13.2 (INVITE, forks) and 9.1 (CANCEL), digest on the way.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::compose;
+use super::core::Core;
+use super::leg::{Cancel, Leg, Ours, Outgoing, Peer, Stage, Theirs, Up};
+use super::transactions::{ClientMachine, MAX_FORKS, SentInvite, TxId, User};
+use super::{Endpoint, Event, Failure, Full, Invite, LegId, Reason};
+use crate::auth::DigestClient;
+use crate::dialog::{Dialog, DialogId};
+use crate::message::{HeaderName, Headers, Method, Request, Response};
+use crate::transaction::{ClientInviteState, ClientKey, Deadlines, Fault};
+
+/// Challenges answered for one request: 407, 401 and a stale nonce each.
+pub(super) const MAX_CHALLENGES: u8 = 4;
+
+impl Endpoint {
+    pub(super) fn start_call(&mut self, now: Instant, invite: Invite) -> Result<LegId, Full> {
+        if self.is_full() {
+            self.core.stats.overload += 1;
+            return Err(Full);
+        }
+        let id = self.new_leg_id();
+        let core = &mut self.core;
+        let tag = core.token();
+        let domain = core.config.domain.clone();
+        let call_id = Bytes::from(core.token());
+        let from = compose::from(invite.from_display.as_deref(), &invite.from_user, &domain, &tag);
+        let auth = invite.credentials.clone().map(|credentials| DigestClient::new(credentials, core.random_u64()));
+        let peer = Peer { address: invite.target, met: invite.target.ip() };
+        let mut outgoing =
+            Outgoing { invite, from, cseq: 0, challenges: 0, tx: TxId(0), early: Vec::new(), cancel: Cancel::No };
+        let mut leg = Leg {
+            id,
+            dialog_id: DialogId { call_id, local_tag: tag.into() },
+            peer,
+            auth,
+            deadlines: Deadlines::default(),
+            stage: Stage::Closed,
+        };
+        send_invite(core, now, &leg.dialog_id.call_id, id, leg.auth.as_mut(), &mut outgoing);
+        leg.stage = Stage::Outgoing(Box::new(outgoing));
+        self.add_leg(leg);
+        Ok(id)
+    }
+
+    /// A response to the first INVITE of a leg came up from its transaction.
+    pub(super) fn handle_first_invite_response(&mut self, now: Instant, from: IpAddr, tx: TxId, response: &Response) {
+        let Some(leg_id) = self.leg_of_invite(tx) else { return };
+        let outgoing = match self.legs.get_mut(&leg_id).map(|leg| &mut leg.stage) {
+            Some(Stage::Outgoing(outgoing)) if outgoing.tx == tx => outgoing,
+            Some(Stage::Outgoing(_) | Stage::Incoming(_) | Stage::Up(_) | Stage::Closing { .. } | Stage::Closed)
+            | None => return self.handle_further_2xx(now, tx, response),
+        };
+        match response.status {
+            ..=199 => self.handle_provisional(now, leg_id, response),
+            200..=299 => self.handle_answer(now, from, tx, leg_id, response),
+            401 | 407 if outgoing.cancel == Cancel::No => self.handle_challenge(now, leg_id, response),
+            300.. => {
+                let failure = Failure::Rejected {
+                    status: response.status,
+                    phrase: String::from_utf8_lossy(&response.reason).into_owned(),
+                    reason: compose::reason_of(&response.headers),
+                    retry_after: response.headers.retry_after(),
+                };
+                self.fail_call(now, leg_id, failure);
+            }
+        }
+    }
+
+    fn handle_provisional(&mut self, now: Instant, leg_id: LegId, response: &Response) {
+        let Self { core, legs, .. } = self;
+        let Some(Leg { stage: Stage::Outgoing(outgoing), .. }) = legs.get_mut(&leg_id) else { return };
+        if let Cancel::Held(reason) = &outgoing.cancel {
+            let reason = reason.clone();
+            outgoing.cancel = Cancel::Sent(Failure::Cancelled);
+            send_cancel(core, now, outgoing.tx, reason.as_ref());
+        }
+        if response.status == 100 || outgoing.cancel != Cancel::No {
+            return;
+        }
+        remember_fork(core, outgoing, response);
+        let sdp = compose::sdp_of(&response.headers, &response.body);
+        core.event(Event::Provisional { leg: leg_id, status: response.status, sdp });
+    }
+
+    fn handle_answer(&mut self, now: Instant, from: IpAddr, tx: TxId, leg_id: LegId, response: &Response) {
+        let Self { core, legs, .. } = self;
+        let Some(leg) = legs.get_mut(&leg_id) else { return };
+        let Stage::Outgoing(outgoing) = &leg.stage else { return };
+        let cancel = outgoing.cancel.clone();
+        leg.peer.met = from;
+        if let Some(auth) = &mut leg.auth {
+            auth.accepted();
+        }
+        let Some(mut dialog) = acknowledge(core, tx, &leg.peer, response) else {
+            return self.fail_call(now, leg_id, Failure::NoFinal);
+        };
+        // What the peer sent within the early dialog counts for the order of what it sends now.
+        let early = outgoing.early.iter().find(|early| early.remote_tag() == dialog.remote_tag());
+        if let Some(early) = early {
+            dialog.continue_from(early);
+        }
+        let (failure, reason) = match cancel {
+            Cancel::No => {
+                let up =
+                    Up { dialog, is_caller: true, ours: Ours::None, theirs: Theirs::None, unacked: None, hangup: None };
+                leg.stage = Stage::Up(Box::new(up));
+                let sdp = compose::sdp_of(&response.headers, &response.body);
+                return core.event(Event::Answered { leg: leg_id, sdp });
+            }
+            Cancel::Held(reason) => (Some(Failure::Cancelled), reason),
+            Cancel::Sent(failure) => (Some(failure), None),
+            Cancel::Told => (None, None),
+        };
+        leg.stage = Stage::Closing { dialog: Box::new(dialog), reason, challenges: 0 };
+        super::session::send_bye(core, now, leg);
+        if let Some(failure) = failure {
+            core.event(Event::Failed { leg: leg_id, failure });
+        }
+    }
+
+    fn handle_challenge(&mut self, now: Instant, leg_id: LegId, response: &Response) {
+        let Self { core, legs, .. } = self;
+        let Some(Leg { stage: Stage::Outgoing(outgoing), auth, dialog_id, .. }) = legs.get_mut(&leg_id) else { return };
+        let accepted =
+            auth.as_mut().is_some_and(|auth| auth.handle_challenge(&response.headers, response.status == 407).is_ok());
+        if !accepted || outgoing.challenges >= MAX_CHALLENGES {
+            return self.fail_call(now, leg_id, Failure::AuthenticationFailed { status: response.status });
+        }
+        outgoing.challenges += 1;
+        outgoing.early.clear();
+        send_invite(core, now, &dialog_id.call_id, leg_id, auth.as_mut(), outgoing);
+    }
+
+    /// A 2xx that comes again, from another fork, or for a leg that is gone.
+    pub(super) fn handle_further_2xx(&mut self, now: Instant, tx: TxId, response: &Response) {
+        if !(200..=299).contains(&response.status) {
+            return;
+        }
+        let core = &mut self.core;
+        if repeat_ack(core, tx, response) {
+            return;
+        }
+        let Some(transaction) = core.transactions.client(tx) else { return };
+        let peer = Peer { address: transaction.to, met: transaction.to.ip() };
+        let Some(mut dialog) = acknowledge(core, tx, &peer, response) else { return };
+        let bye = dialog.request(Method::Bye);
+        core.send_other(now, bye, peer.next_hop(&dialog), User::Bye(None));
+    }
+
+    pub(super) fn handle_first_invite_fault(&mut self, now: Instant, tx: TxId, leg_id: LegId, fault: Fault) {
+        let Self { core, legs, .. } = self;
+        let Some(Leg { stage: Stage::Outgoing(outgoing), .. }) = legs.get_mut(&leg_id) else { return };
+        if outgoing.tx != tx {
+            return;
+        }
+        match fault {
+            Fault::NoFinal => {
+                outgoing.cancel = Cancel::Told;
+                send_cancel(core, now, tx, None);
+                core.event(Event::Failed { leg: leg_id, failure: Failure::NoFinal });
+            }
+            Fault::Timeout => self.fail_call(now, leg_id, Failure::NoProvisional),
+            Fault::Transport => self.fail_call(now, leg_id, Failure::Transport),
+        }
+    }
+
+    /// Ends an unanswered call of ours. Once it is cancelled it ends as that, whatever else comes.
+    fn fail_call(&mut self, now: Instant, leg_id: LegId, failure: Failure) {
+        let Some(Leg { stage: Stage::Outgoing(outgoing), .. }) = self.legs.get_mut(&leg_id) else { return };
+        let failure = match std::mem::replace(&mut outgoing.cancel, Cancel::Told) {
+            Cancel::No => Some(failure),
+            Cancel::Held(_) => Some(Failure::Cancelled),
+            Cancel::Sent(failure) => Some(failure),
+            Cancel::Told => None,
+        };
+        self.drop_leg(now, leg_id);
+        if let Some(failure) = failure {
+            self.core.event(Event::Failed { leg: leg_id, failure });
+        }
+    }
+
+    fn leg_of_invite(&mut self, tx: TxId) -> Option<LegId> {
+        match &self.core.transactions.client(tx)?.user {
+            User::Invite(sent) => Some(sent.leg),
+            User::Bye(_) | User::Cancel => None,
+        }
+    }
+}
+
+/// Asks for the end of an unanswered call of ours. `false` if that was asked before.
+pub(super) fn cancel_call(core: &mut Core, now: Instant, outgoing: &mut Outgoing, reason: Option<Reason>) -> bool {
+    if outgoing.cancel != Cancel::No {
+        return false;
+    }
+    let is_proceeding = match core.transactions.client(outgoing.tx).map(|transaction| &transaction.machine) {
+        Some(ClientMachine::Invite(machine)) => matches!(machine.state(), ClientInviteState::Proceeding { .. }),
+        Some(ClientMachine::Other(_)) | None => false,
+    };
+    if is_proceeding {
+        outgoing.cancel = Cancel::Sent(Failure::Cancelled);
+        send_cancel(core, now, outgoing.tx, reason.as_ref());
+    } else {
+        outgoing.cancel = Cancel::Held(reason);
+    }
+    true
+}
+
+/// Sends the CANCEL of an INVITE: same branch, same way.
+pub(super) fn send_cancel(core: &mut Core, now: Instant, invite: TxId, reason: Option<&Reason>) {
+    let Some(transaction) = core.transactions.client(invite) else { return };
+    let User::Invite(sent) = &transaction.user else { return };
+    let to = transaction.to;
+    let mut cancel = compose::cancel(&sent.request);
+    if let ClientMachine::Invite(machine) = &mut transaction.machine {
+        machine.handle_cancel(now);
+    }
+    let Some(branch) = cancel.headers.top_via().ok().and_then(|via| via.branch) else { return };
+    if let Some(reason) = reason {
+        cancel.headers.push(HeaderName::Reason, reason.to_string());
+    }
+    let bytes = cancel.to_bytes();
+    core.start_other(now, ClientKey { branch, method: Method::Cancel }, bytes, to, User::Cancel);
+    core.reschedule_client(invite);
+}
+
+/// Sends the ACK for a 2xx and keeps it, for the 2xx may come again. Gives the dialog.
+fn acknowledge(core: &mut Core, tx: TxId, peer: &Peer, response: &Response) -> Option<Dialog> {
+    let sent = sent_invite(core, tx)?;
+    if sent.acks.len() >= MAX_FORKS {
+        return None;
+    }
+    let dialog = dialog_of(&sent.request, response)?;
+    let mut ack = dialog.ack(dialog.local_cseq());
+    let to = peer.next_hop(&dialog);
+    if peer.may_authorize(to) {
+        compose::copy_credentials(&sent.request, &mut ack);
+    }
+    send_ack(core, tx, dialog.remote_tag().cloned(), to, ack);
+    Some(dialog)
+}
+
+/// Sends an ACK for a 2xx and keeps it with the transaction.
+pub(super) fn send_ack(core: &mut Core, tx: TxId, tag: Option<Bytes>, to: SocketAddr, ack: Request) {
+    let (_, _, bytes) = core.finish_request(ack);
+    if let Some(sent) = sent_invite(core, tx) {
+        sent.acks.push((tag, to, bytes.clone()));
+    }
+    core.send(to, bytes);
+}
+
+/// Repeats the ACK for a 2xx that comes again; `false` if it is a new one.
+pub(super) fn repeat_ack(core: &mut Core, tx: TxId, response: &Response) -> bool {
+    let Ok(to) = response.headers.to() else { return true };
+    let Some(sent) = sent_invite(core, tx) else { return true };
+    let Some((_, address, bytes)) = sent.acks.iter().find(|(tag, ..)| tag.as_ref() == to.tag()) else { return false };
+    let (address, bytes) = (*address, bytes.clone());
+    core.resend(address, bytes);
+    true
+}
+
+fn sent_invite(core: &mut Core, tx: TxId) -> Option<&mut SentInvite> {
+    match &mut core.transactions.client(tx)?.user {
+        User::Invite(sent) => Some(sent),
+        User::Bye(_) | User::Cancel => None,
+    }
+}
+
+/// The dialog a response makes. One whose Contact or Record-Route cannot be read is reached the way of the INVITE.
+fn dialog_of(request: &Request, response: &Response) -> Option<Dialog> {
+    Dialog::uac(request, response)
+        .or_else(|_| {
+            let mut plain = response.clone();
+            plain.headers.remove(&HeaderName::Contact);
+            plain.headers.remove(&HeaderName::RecordRoute);
+            Dialog::uac(request, &plain)
+        })
+        .ok()
+}
+
+fn remember_fork(core: &mut Core, outgoing: &mut Outgoing, response: &Response) {
+    let Some(sent) = sent_invite(core, outgoing.tx) else { return };
+    let Some(dialog) = dialog_of(&sent.request, response) else { return };
+    let is_new = outgoing.early.iter().all(|early| early.remote_tag() != dialog.remote_tag());
+    if is_new && dialog.remote_tag().is_some() && outgoing.early.len() < MAX_FORKS {
+        outgoing.early.push(dialog);
+    }
+}
+
+fn send_invite(
+    core: &mut Core,
+    now: Instant,
+    call_id: &Bytes,
+    leg: LegId,
+    auth: Option<&mut DigestClient>,
+    outgoing: &mut Outgoing,
+) {
+    outgoing.cseq = outgoing.cseq.saturating_add(1);
+    let invite = &outgoing.invite;
+    let mut headers = Headers::default();
+    headers.push(HeaderName::MaxForwards, "70");
+    headers.push(HeaderName::From, outgoing.from.clone());
+    headers.push(HeaderName::To, format!("<{}>", invite.uri));
+    headers.push(HeaderName::CallId, call_id.clone());
+    headers.push(HeaderName::CSeq, format!("{} INVITE", outgoing.cseq));
+    compose::push_abilities(&mut headers, core.config.advertised);
+    for (name, value) in invite.headers.iter().filter(|(name, _)| !compose::is_ours(name)) {
+        headers.push(name.clone(), value.clone());
+    }
+    let mut body = Bytes::new();
+    compose::push_sdp(&mut headers, &mut body, invite.sdp.clone());
+    if let Some(auth) = auth {
+        auth.authorize(&Method::Invite, &invite.uri.to_string(), &body, &mut headers);
+    }
+    let request = Request { method: Method::Invite, uri: invite.uri.clone(), headers, body };
+    outgoing.tx = core.send_invite(now, request, invite.target, |request| {
+        User::Invite(Box::new(SentInvite { leg, again: false, request, acks: Vec::new() }))
+    });
+}

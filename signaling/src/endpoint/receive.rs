@@ -1,0 +1,175 @@
+//! From a datagram to whom it concerns.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::compose;
+use super::leg::Stage;
+use super::screen::screen;
+use super::transactions::{ClientMachine, ServerMachine, TxId, User};
+use super::{Endpoint, LegId, via};
+use crate::dialog::DialogId;
+use crate::message::{Message, Method, Request, Response, parse};
+use crate::transaction::{ClientKey, Reaction, ServerKey};
+
+/// How a request came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival {
+    pub(super) now: Instant,
+    pub(super) from: SocketAddr,
+    /// Where answers go.
+    pub(super) reply: SocketAddr,
+    /// Of the datagram, octets.
+    pub(super) size: usize,
+}
+
+impl Endpoint {
+    pub(super) fn receive(&mut self, now: Instant, from: SocketAddr, datagram: Bytes) {
+        self.core.stats.received += 1;
+        let size = datagram.len();
+        match parse(datagram) {
+            Ok(Message::Request(request)) => self.handle_request(now, from, size, request),
+            Ok(Message::Response(response)) => self.handle_response(now, from, &response),
+            Err(error) => {
+                self.core.stats.malformed += 1;
+                if let Some(answer) = error.answer {
+                    let (status, headers) = *answer;
+                    self.core.answer_broken(from, size, status, headers);
+                }
+            }
+        }
+    }
+
+    fn handle_request(&mut self, now: Instant, from: SocketAddr, size: usize, mut request: Request) {
+        // The key is made of the Via as it came.
+        let Ok(key) = ServerKey::of_request(&request) else { return };
+        let arrival = Arrival { now, from, reply: via::mark(&mut request.headers, from), size };
+        if request.method == Method::Ack {
+            return self.handle_ack(arrival, &key, &request);
+        }
+        if let Some(tx) = self.core.transactions.find_server(&key) {
+            return self.repeat_answer(tx);
+        }
+        if request.method == Method::Cancel {
+            return self.handle_cancel(arrival, &request);
+        }
+        let is_in_dialog = request.headers.to().is_ok_and(|to| to.tag().is_some());
+        // Before anything else: who wants no calls spends nothing on them.
+        if request.method == Method::Invite && !is_in_dialog && !self.core.config.accepts_calls {
+            return self.core.refuse(&request, arrival.reply, size, (403, None));
+        }
+        if let Err(refusal) = screen(&request) {
+            return self.core.refuse(&request, arrival.reply, size, refusal);
+        }
+        match request.method {
+            _ if is_in_dialog => self.handle_in_dialog(arrival, key, request),
+            Method::Invite => self.handle_call(arrival, key, request),
+            Method::Options => self.core.answer_options(&request, arrival.reply, size),
+            Method::Ack
+            | Method::Bye
+            | Method::Cancel
+            | Method::Register
+            | Method::Prack
+            | Method::Update
+            | Method::Info
+            | Method::Refer
+            | Method::Notify
+            | Method::Subscribe
+            | Method::Message
+            | Method::Publish
+            | Method::Other(_) => self.core.refuse(&request, arrival.reply, size, (481, None)),
+        }
+    }
+
+    /// A request came again.
+    fn repeat_answer(&mut self, tx: TxId) {
+        let Some(transaction) = self.core.transactions.server(tx) else { return };
+        let to = transaction.to;
+        let Reaction { transmit, .. } = transaction.handle_request();
+        if let Some(bytes) = transmit {
+            self.core.resend(to, bytes);
+        }
+    }
+
+    /// An ACK: for a refusal it belongs to the INVITE's transaction, for a 2xx to the dialog. Any other is dropped.
+    fn handle_ack(&mut self, arrival: Arrival, key: &ServerKey, request: &Request) {
+        if let Some(tx) = self.core.transactions.find_server(key) {
+            let Some(transaction) = self.core.transactions.server(tx) else { return };
+            let ServerMachine::Invite(machine) = &mut transaction.machine else { return };
+            let Reaction { deliver, .. } = machine.handle_ack(arrival.now);
+            self.core.reschedule_server(tx);
+            if !deliver {
+                return;
+            }
+        }
+        if let Some(leg) = self.find_dialog(arrival, request) {
+            self.confirm(arrival.now, leg, request);
+        }
+    }
+
+    /// The leg of a request inside a dialog: Call-ID and both tags agree, and the sender is one the peer has named.
+    pub(super) fn find_dialog(&self, arrival: Arrival, request: &Request) -> Option<LegId> {
+        let headers = &request.headers;
+        let local_tag = headers.to().ok()?.tag()?.clone();
+        let id = DialogId { call_id: headers.call_id().ok()?, local_tag };
+        let leg = self.legs.get(self.dialogs.get(&id)?)?;
+        let from = headers.from().ok()?;
+        let is_meant = |dialog: &crate::dialog::Dialog| {
+            dialog.is_from_peer(from.tag()) && leg.peer.is_known(arrival.from.ip(), dialog)
+        };
+        let found = match &leg.stage {
+            Stage::Outgoing(outgoing) => outgoing.early.iter().any(is_meant),
+            Stage::Incoming(incoming) => is_meant(&incoming.dialog),
+            Stage::Up(up) => is_meant(&up.dialog),
+            Stage::Closing { dialog, .. } => is_meant(dialog),
+            Stage::Closed => false,
+        };
+        found.then_some(leg.id)
+    }
+
+    fn handle_response(&mut self, now: Instant, from: SocketAddr, response: &Response) {
+        let found = ClientKey::of_response(response).ok().and_then(|key| self.core.transactions.find_client(&key));
+        let is_ours = via::is_ours(&response.headers, self.core.config.advertised);
+        let Some((tx, transaction)) =
+            found.filter(|_| is_ours).and_then(|tx| self.core.transactions.client(tx).map(|found| (tx, found)))
+        else {
+            self.core.stats.stray_responses += 1;
+            return;
+        };
+        let to = transaction.to;
+        let Reaction { transmit, deliver, .. } = match (&mut transaction.machine, &transaction.user) {
+            (ClientMachine::Invite(machine), User::Invite(sent)) => {
+                machine.handle_response(now, response.status, || compose::ack_of_refusal(&sent.request, response))
+            }
+            (ClientMachine::Invite(_), User::Bye(_) | User::Cancel) => Reaction::nothing(),
+            (ClientMachine::Other(machine), _) => machine.handle_response(now, response.status),
+        };
+        match transmit {
+            Some(bytes) if deliver => self.core.send(to, bytes),
+            Some(bytes) => self.core.resend(to, bytes),
+            None => {}
+        }
+        if deliver {
+            self.deliver_response(now, from, tx, response);
+        }
+        self.core.reschedule_client(tx);
+    }
+
+    fn deliver_response(&mut self, now: Instant, from: SocketAddr, tx: TxId, response: &Response) {
+        let Some(transaction) = self.core.transactions.client(tx) else { return };
+        match &transaction.user {
+            User::Invite(sent) if sent.again => {
+                let leg = sent.leg;
+                self.handle_reinvite_response(now, tx, leg, response);
+            }
+            User::Invite(_) => self.handle_first_invite_response(now, from.ip(), tx, response),
+            User::Bye(Some(leg)) => {
+                let leg = *leg;
+                self.handle_bye_response(now, leg, response);
+            }
+            User::Bye(None) | User::Cancel => {}
+        }
+    }
+}

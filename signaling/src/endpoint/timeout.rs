@@ -1,0 +1,91 @@
+//! Deadlines and refused datagrams: to the transactions, and what they say about it to the legs.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::leg::LegTimer;
+use super::schedule::Owner;
+use super::transactions::{TxId, User};
+use super::{Endpoint, LegId};
+use crate::transaction::{Fault, Reaction};
+
+impl Endpoint {
+    pub(super) fn run_timers(&mut self, now: Instant) {
+        while let Some(owner) = self.core.schedule.pop_due(now) {
+            match owner {
+                Owner::Client(tx) => self.run_client_timer(now, tx),
+                Owner::Server(tx) => self.run_server_timer(now, tx),
+                Owner::Leg(leg) => self.run_leg_timer(now, leg),
+            }
+        }
+    }
+
+    pub(super) fn fail_transactions_to(&mut self, now: Instant, to: SocketAddr) {
+        for tx in self.core.transactions.clients_to(to) {
+            let Some(transaction) = self.core.transactions.client(tx) else { continue };
+            if let Some(fault) = transaction.handle_transport_error().fault {
+                self.handle_fault(now, tx, fault);
+            }
+            self.core.reschedule_client(tx);
+        }
+    }
+
+    fn run_client_timer(&mut self, now: Instant, tx: TxId) {
+        let Some(transaction) = self.core.transactions.client(tx) else { return };
+        let to = transaction.to;
+        let Reaction { transmit, fault, .. } = transaction.handle_timeout(now).unwrap_or_default();
+        if let Some(bytes) = transmit {
+            self.core.resend(to, bytes);
+        }
+        if let Some(fault) = fault {
+            self.handle_fault(now, tx, fault);
+        }
+        self.core.reschedule_client(tx);
+    }
+
+    fn run_server_timer(&mut self, now: Instant, tx: TxId) {
+        let Some(transaction) = self.core.transactions.server(tx) else { return };
+        let to = transaction.to;
+        // A refusal that nobody acknowledges is no reason to do more.
+        let Reaction { transmit, .. } = transaction.handle_timeout(now).unwrap_or_default();
+        if let Some(bytes) = transmit {
+            self.core.resend(to, bytes);
+        }
+        self.core.reschedule_server(tx);
+    }
+
+    fn handle_fault(&mut self, now: Instant, tx: TxId, fault: Fault) {
+        let Some(transaction) = self.core.transactions.client(tx) else { return };
+        match &transaction.user {
+            User::Invite(sent) => {
+                let leg = sent.leg;
+                if sent.again {
+                    self.handle_reinvite_fault(now, tx, leg, fault);
+                } else {
+                    self.handle_first_invite_fault(now, tx, leg, fault);
+                }
+            }
+            User::Bye(Some(leg)) => {
+                let leg = *leg;
+                self.drop_closing(now, leg);
+            }
+            User::Bye(None) | User::Cancel => {}
+        }
+    }
+
+    fn run_leg_timer(&mut self, now: Instant, id: LegId) {
+        let timer = self.legs.get_mut(&id).and_then(|leg| leg.deadlines.pop_due(now));
+        match timer {
+            Some(LegTimer::Repeat2xx) => self.repeat_2xx(now, id),
+            Some(LegTimer::NoAck) => self.give_up_waiting_for_ack(now, id),
+            Some(LegTimer::Glare) => self.try_waiting_offer(now, id),
+            Some(LegTimer::OfferUnanswered) => {
+                // The caller was asked and has not said anything: the peer must not wait for ever.
+                let _ = self.answer_theirs(now, id, Err(500));
+            }
+            Some(LegTimer::RingLimit) => self.give_up_ringing(now, id),
+            None => {}
+        }
+        self.reschedule_leg(id);
+    }
+}

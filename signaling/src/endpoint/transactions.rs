@@ -1,0 +1,250 @@
+//! The live transactions of an endpoint, found by key, by peer address and by number.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::LegId;
+use crate::message::{Headers, Request};
+use crate::transaction::{
+    Client, ClientInvite, ClientInviteState, ClientKey, ClientState, Reaction, Server, ServerInvite, ServerInviteState,
+    ServerKey, ServerState,
+};
+
+/// Names a transaction of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct TxId(pub(super) u64);
+
+/// Forks that may answer one INVITE 2xx; 2xx of further ones are not answered.
+pub(super) const MAX_FORKS: usize = 16;
+
+#[derive(Debug)]
+pub(super) enum ClientMachine {
+    Invite(ClientInvite),
+    Other(Client),
+}
+
+/// Whom a client transaction serves.
+#[derive(Debug)]
+pub(super) enum User {
+    /// An INVITE, the first or a later one.
+    Invite(Box<SentInvite>),
+    /// A BYE; the leg waits for its end. `None` for a fork that nobody wants.
+    Bye(Option<LegId>),
+    /// A CANCEL. What matters is what becomes of the INVITE.
+    Cancel,
+}
+
+#[derive(Debug)]
+pub(super) struct SentInvite {
+    pub(super) leg: LegId,
+    /// Inside a dialog.
+    pub(super) again: bool,
+    pub(super) request: Request,
+    /// ACKs for 2xx by To tag, to repeat for each repetition of the 2xx.
+    pub(super) acks: Vec<(Option<Bytes>, SocketAddr, Bytes)>,
+}
+
+#[derive(Debug)]
+pub(super) struct ClientTx {
+    key: ClientKey,
+    pub(super) machine: ClientMachine,
+    pub(super) to: SocketAddr,
+    pub(super) user: User,
+}
+
+impl ClientTx {
+    pub(super) fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        let next = match &self.machine {
+            ClientMachine::Invite(machine) => machine.poll_timeout(),
+            ClientMachine::Other(machine) => machine.poll_timeout(),
+        };
+        next.map(|(at, timer)| (at, timer.reason()))
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Reaction> {
+        match &mut self.machine {
+            ClientMachine::Invite(machine) => machine.handle_timeout(now),
+            ClientMachine::Other(machine) => machine.handle_timeout(now),
+        }
+    }
+
+    pub(super) fn handle_transport_error(&mut self) -> Reaction {
+        match &mut self.machine {
+            ClientMachine::Invite(machine) => machine.handle_transport_error(),
+            ClientMachine::Other(machine) => machine.handle_transport_error(),
+        }
+    }
+
+    pub(super) fn is_terminated(&self) -> bool {
+        match &self.machine {
+            ClientMachine::Invite(machine) => *machine.state() == ClientInviteState::Terminated,
+            ClientMachine::Other(machine) => machine.state() == ClientState::Terminated,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum ServerMachine {
+    Invite(ServerInvite),
+    Other(Server),
+}
+
+/// What an INVITE has in common with its copies that came over other paths (RFC 3261 section 8.2.2.2).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct MergeKey {
+    from_tag: Option<Bytes>,
+    call_id: Bytes,
+    cseq: u32,
+}
+
+impl MergeKey {
+    pub(super) fn of(headers: &Headers) -> Option<Self> {
+        Some(Self {
+            from_tag: headers.from().ok()?.tag().cloned(),
+            call_id: headers.call_id().ok()?,
+            cseq: headers.cseq().ok()?.number,
+        })
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct ServerTx {
+    key: ServerKey,
+    merge: Option<MergeKey>,
+    pub(super) machine: ServerMachine,
+    /// Where responses go.
+    pub(super) to: SocketAddr,
+    /// Where the request came from; a CANCEL has to come from there as well.
+    pub(super) source: IpAddr,
+    pub(super) leg: LegId,
+}
+
+impl ServerTx {
+    pub(super) fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        let next = match &self.machine {
+            ServerMachine::Invite(machine) => machine.poll_timeout(),
+            ServerMachine::Other(machine) => machine.poll_timeout(),
+        };
+        next.map(|(at, timer)| (at, timer.reason()))
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Reaction> {
+        match &mut self.machine {
+            ServerMachine::Invite(machine) => machine.handle_timeout(now),
+            ServerMachine::Other(machine) => machine.handle_timeout(now),
+        }
+    }
+
+    pub(super) fn handle_request(&mut self) -> Reaction {
+        match &mut self.machine {
+            ServerMachine::Invite(machine) => machine.handle_request(),
+            ServerMachine::Other(machine) => machine.handle_request(),
+        }
+    }
+
+    pub(super) fn handle_answer(&mut self, now: Instant, status: u16, bytes: Bytes) -> Reaction {
+        match &mut self.machine {
+            ServerMachine::Invite(machine) => machine.handle_answer(now, status, bytes),
+            ServerMachine::Other(machine) => machine.handle_answer(now, status, bytes),
+        }
+    }
+
+    pub(super) fn is_terminated(&self) -> bool {
+        match &self.machine {
+            ServerMachine::Invite(machine) => *machine.state() == ServerInviteState::Terminated,
+            ServerMachine::Other(machine) => *machine.state() == ServerState::Terminated,
+        }
+    }
+}
+
+/// All transactions.
+#[derive(Debug, Default)]
+pub(super) struct Transactions {
+    next: u64,
+    clients: HashMap<TxId, ClientTx>,
+    client_keys: HashMap<ClientKey, TxId>,
+    client_addresses: BTreeSet<(SocketAddr, TxId)>,
+    servers: HashMap<TxId, ServerTx>,
+    server_keys: HashMap<ServerKey, TxId>,
+    merged: HashMap<MergeKey, TxId>,
+}
+
+impl Transactions {
+    pub(super) fn len(&self) -> usize {
+        self.clients.len().saturating_add(self.servers.len())
+    }
+
+    pub(super) fn add_client(&mut self, key: ClientKey, machine: ClientMachine, to: SocketAddr, user: User) -> TxId {
+        let id = self.next_id();
+        self.client_keys.insert(key.clone(), id);
+        self.client_addresses.insert((to, id));
+        self.clients.insert(id, ClientTx { key, machine, to, user });
+        id
+    }
+
+    pub(super) fn find_client(&self, key: &ClientKey) -> Option<TxId> {
+        self.client_keys.get(key).copied()
+    }
+
+    pub(super) fn client(&mut self, id: TxId) -> Option<&mut ClientTx> {
+        self.clients.get_mut(&id)
+    }
+
+    pub(super) fn clients_to(&self, to: SocketAddr) -> Vec<TxId> {
+        self.client_addresses.range((to, TxId(0))..=(to, TxId(u64::MAX))).map(|(_, id)| *id).collect()
+    }
+
+    pub(super) fn remove_client(&mut self, id: TxId) -> Option<ClientTx> {
+        let removed = self.clients.remove(&id)?;
+        self.client_keys.remove(&removed.key);
+        self.client_addresses.remove(&(removed.to, id));
+        Some(removed)
+    }
+
+    pub(super) fn add_server(
+        &mut self,
+        key: ServerKey,
+        merge: Option<MergeKey>,
+        machine: ServerMachine,
+        to: SocketAddr,
+        source: IpAddr,
+        leg: LegId,
+    ) -> TxId {
+        let id = self.next_id();
+        self.server_keys.insert(key.clone(), id);
+        if let Some(merge) = &merge {
+            self.merged.insert(merge.clone(), id);
+        }
+        self.servers.insert(id, ServerTx { key, merge, machine, to, source, leg });
+        id
+    }
+
+    pub(super) fn find_server(&self, key: &ServerKey) -> Option<TxId> {
+        self.server_keys.get(key).copied()
+    }
+
+    pub(super) fn is_merged(&self, key: &MergeKey) -> bool {
+        self.merged.contains_key(key)
+    }
+
+    pub(super) fn server(&mut self, id: TxId) -> Option<&mut ServerTx> {
+        self.servers.get_mut(&id)
+    }
+
+    pub(super) fn remove_server(&mut self, id: TxId) {
+        if let Some(removed) = self.servers.remove(&id) {
+            self.server_keys.remove(&removed.key);
+            if let Some(merge) = removed.merge {
+                self.merged.remove(&merge);
+            }
+        }
+    }
+
+    fn next_id(&mut self) -> TxId {
+        self.next = self.next.wrapping_add(1);
+        TxId(self.next)
+    }
+}
