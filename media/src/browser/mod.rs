@@ -1,9 +1,10 @@
 //! The browser leg's transport: ICE-lite, DTLS server, SRTP, on one public port shared by every call.
 
 pub mod demux;
-pub mod dtls;
-pub mod ice;
-pub mod srtp;
+mod dtls;
+mod ice;
+mod srtp;
+mod stun;
 pub mod transport;
 
 pub use transport::{BrowserTransport, Inbound, TransportEvent};

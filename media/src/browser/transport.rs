@@ -1,36 +1,43 @@
 //! One browser's transport: bytes from the network in, plain RTP and RTCP out, and back.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::demux::{Kind, classify};
+use super::dtls::{Dtls, DtlsEvent};
+pub use super::dtls::{DtlsIdentity, IdentityError};
+use super::ice::{Checked, IceLite};
+use super::srtp::{Refusal, Srtp};
 use crate::api::{DropStats, Path, SetupFailure};
-use crate::outbox::Outbox;
-use crate::sdp::browser::{Fingerprint, IceCredentials, Offer};
+use crate::outbox::{Outbox, Port};
+use crate::sdp::browser::{IceCredentials, Offer};
 
-/// The gateway's DTLS identity: one self-signed ECDSA P-256 certificate, made at start, shared by all legs.
-pub struct DtlsIdentity {}
-
-impl DtlsIdentity {
-    /// Makes a certificate.
-    pub fn generate() -> Result<Self, IdentityError> {
-        todo!()
-    }
-
-    /// Its SHA-256.
-    #[must_use]
-    pub fn fingerprint(&self) -> &Fingerprint {
-        todo!()
-    }
-}
-
-/// No certificate could be made.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot make a DTLS certificate: {0}")]
-pub struct IdentityError(pub String);
+/// Events nobody has asked for yet; far more than one datagram can cause.
+const EVENTS_LIMIT: usize = 32;
 
 /// ICE-lite agent, DTLS server and SRTP contexts of one browser.
-pub struct BrowserTransport {}
+pub struct BrowserTransport {
+    identity: Arc<DtlsIdentity>,
+    ice: IceLite,
+    dtls: Dtls,
+    srtp: Option<Srtp>,
+    candidates: usize,
+    phase: Phase,
+    reported: Option<SocketAddr>,
+    events: VecDeque<TransportEvent>,
+    drops: DropStats,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Until when the handshake has to be done.
+    Setup(Instant),
+    Connected,
+    /// Failed or closed: nothing is answered any more.
+    Over,
+}
 
 /// What a datagram turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,11 +54,22 @@ pub enum Inbound<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransportEvent {
     /// First authentic check.
-    IceConnected { remote: SocketAddr, path: Path },
+    IceConnected {
+        /// Where it came from.
+        remote: SocketAddr,
+        /// Over what.
+        path: Path,
+    },
     /// The address we send to changed after an authentic (nominating) check from a new address.
-    Moved { remote: SocketAddr },
+    Moved {
+        /// The new address.
+        remote: SocketAddr,
+    },
     /// SRTP keys are in place.
-    DtlsConnected { profile: &'static str },
+    DtlsConnected {
+        /// The registered name of the SRTP profile.
+        profile: &'static str,
+    },
     /// Set-up is over without success.
     Failed(SetupFailure),
     /// The peer sent close_notify (or a fatal alert after the handshake).
@@ -60,7 +78,7 @@ pub enum TransportEvent {
 
 impl BrowserTransport {
     /// A transport for the peer that made `offer`. It fails by itself `setup` after `now` unless DTLS is done.
-    /// `seed` feeds every random choice that is ours.
+    /// `seed` feeds every random choice that is ours; keys, cookies and nonces of DTLS come from the operating system.
     pub fn new(
         now: Instant,
         identity: &Arc<DtlsIdentity>,
@@ -69,19 +87,31 @@ impl BrowserTransport {
         setup: Duration,
         seed: u64,
     ) -> Self {
-        todo!()
+        // An ICE-lite agent has nothing to choose: no transaction ids, no tie-breaker, no pacing.
+        let _ = seed;
+        Self {
+            identity: Arc::clone(identity),
+            ice: IceLite::new(local, &offer.ice, &**identity.provider()),
+            dtls: Dtls::new(identity, &offer.fingerprints),
+            srtp: None,
+            candidates: offer.candidates,
+            phase: Phase::Setup(now + setup),
+            reported: None,
+            events: VecDeque::new(),
+            drops: DropStats::default(),
+        }
     }
 
     /// Our current credentials.
     #[must_use]
     pub fn local_credentials(&self) -> &IceCredentials {
-        todo!()
+        self.ice.local()
     }
 
     /// Whether datagrams from this address belong here (an authentic check came from it).
     #[must_use]
     pub fn knows(&self, from: SocketAddr) -> bool {
-        todo!()
+        self.ice.knows(from)
     }
 
     /// Takes a datagram addressed to this leg (by 5-tuple or by ufrag). Never an error: bad ones are counted.
@@ -94,67 +124,202 @@ impl BrowserTransport {
         datagram: &'a mut [u8],
         out: &mut Outbox,
     ) -> Inbound<'a> {
-        todo!()
+        if self.phase == Phase::Over {
+            return Inbound::Consumed;
+        }
+        match classify(datagram) {
+            Kind::Stun => self.handle_stun(now, path, from, datagram, out),
+            Kind::Unknown => self.drops.malformed = self.drops.malformed.saturating_add(1),
+            Kind::Dtls | Kind::Rtp | Kind::Rtcp if !self.ice.knows(from) => {
+                self.drops.wrong_source = self.drops.wrong_source.saturating_add(1);
+            }
+            Kind::Dtls => self.handle_dtls(now, from, datagram, out),
+            Kind::Rtp => return self.handle_srtp(now, from, datagram, false),
+            Kind::Rtcp => return self.handle_srtp(now, from, datagram, true),
+        }
+        Inbound::Consumed
     }
 
     /// Encrypts a plain RTP packet and sends it to the selected address; `false` while there are no keys.
     pub fn send_rtp(&mut self, plain: &[u8], out: &mut Outbox) -> bool {
-        todo!()
+        self.send(out, |srtp| srtp.protect_rtp(plain))
     }
 
     /// Encrypts and sends a compound RTCP packet; `false` while there are no keys.
     pub fn send_rtcp(&mut self, plain: &[u8], out: &mut Outbox) -> bool {
-        todo!()
+        self.send(out, |srtp| srtp.protect_rtcp(plain))
     }
 
     /// New credentials on both sides (ICE restart). Keys, addresses and the selected pair stay until a check with the
     /// new credentials comes; checks with the old ones are still answered meanwhile.
-    pub fn restart_ice(&mut self, now: Instant, remote: IceCredentials, local: IceCredentials) {
-        todo!()
+    pub fn restart_ice(&mut self, _now: Instant, remote: IceCredentials, local: IceCredentials) {
+        self.ice.restart(&remote, local, &**self.identity.provider());
     }
 
     /// Sends close_notify.
     pub fn close(&mut self, now: Instant, out: &mut Outbox) {
-        todo!()
+        if let (Some(to), Phase::Setup(_) | Phase::Connected) = (self.ice.selected(), self.phase) {
+            self.dtls.close(now, to, out);
+        }
+        self.phase = Phase::Over;
     }
 
     /// Retransmits DTLS flights, gives up set-up.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
-        todo!()
+        if self.phase == Phase::Over {
+            return;
+        }
+        if let Some(to) = self.ice.selected()
+            && let Some(event) = self.dtls.handle_timeout(now, to, out)
+        {
+            self.take_dtls(event);
+        }
+        if let Phase::Setup(deadline) = self.phase
+            && now >= deadline
+        {
+            self.fail(self.cause_of_delay());
+        }
     }
 
     /// What happened.
     pub fn poll_event(&mut self) -> Option<TransportEvent> {
-        todo!()
+        self.events.pop_front()
     }
 
     /// When to call [`Self::handle_timeout`], and why.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        todo!()
+        let setup = match self.phase {
+            Phase::Setup(deadline) => Some((deadline, "browser set-up")),
+            Phase::Connected => None,
+            Phase::Over => return None,
+        };
+        setup.into_iter().chain(self.dtls.poll_timeout()).min_by_key(|(at, _)| *at)
     }
 
     /// Where we send now.
     #[must_use]
     pub fn remote(&self) -> Option<SocketAddr> {
-        todo!()
+        self.ice.selected()
     }
 
     /// Whether keys are in place.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        todo!()
+        self.phase == Phase::Connected
     }
 
     /// When the last authentic check came.
     #[must_use]
     pub fn last_check(&self) -> Option<Instant> {
-        todo!()
+        self.ice.last_check()
     }
 
     /// Dropped so far, by reason.
     #[must_use]
     pub fn drops(&self) -> DropStats {
-        todo!()
+        DropStats { bad_dtls: self.dtls.bad(), ..self.drops }
+    }
+
+    fn handle_stun(&mut self, now: Instant, path: Path, from: SocketAddr, datagram: &[u8], out: &mut Outbox) {
+        match self.ice.handle(now, from, datagram, out) {
+            Checked::Authentic => self.report_remote(path),
+            Checked::Refused | Checked::Ignored => {}
+            Checked::Malformed => self.drops.malformed = self.drops.malformed.saturating_add(1),
+            Checked::BadIntegrity => self.drops.bad_integrity = self.drops.bad_integrity.saturating_add(1),
+        }
+    }
+
+    fn report_remote(&mut self, path: Path) {
+        let Some(remote) = self.ice.selected() else { return };
+        match self.reported.replace(remote) {
+            None => self.report(TransportEvent::IceConnected { remote, path }),
+            Some(last) if last != remote => self.report(TransportEvent::Moved { remote }),
+            Some(_) => {}
+        }
+    }
+
+    fn handle_dtls(&mut self, now: Instant, from: SocketAddr, datagram: &[u8], out: &mut Outbox) {
+        let to = self.ice.selected().unwrap_or(from);
+        if let Some(event) = self.dtls.handle(now, datagram, to, out) {
+            self.ice.heard(now, from);
+            self.take_dtls(event);
+        }
+    }
+
+    fn take_dtls(&mut self, event: DtlsEvent) {
+        match event {
+            DtlsEvent::Keyed { profile, keying_material } => {
+                match Srtp::new(profile, &keying_material, &**self.identity.provider()) {
+                    Ok(srtp) => {
+                        self.srtp = Some(srtp);
+                        self.phase = Phase::Connected;
+                        self.report(TransportEvent::DtlsConnected { profile: profile.name() });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a finished handshake gave no usable keys");
+                        self.fail(SetupFailure::DtlsAlert(None));
+                    }
+                }
+            }
+            DtlsEvent::Failed(failure) => self.fail(failure),
+            DtlsEvent::Closed => {
+                self.phase = Phase::Over;
+                self.report(TransportEvent::Closed);
+            }
+        }
+    }
+
+    fn handle_srtp(&mut self, now: Instant, from: SocketAddr, datagram: &[u8], is_rtcp: bool) -> Inbound<'_> {
+        let Some(srtp) = &mut self.srtp else {
+            self.drops.undecryptable = self.drops.undecryptable.saturating_add(1);
+            return Inbound::Consumed;
+        };
+        let provider = &**self.identity.provider();
+        let plain = if is_rtcp {
+            srtp.unprotect_rtcp(datagram, provider).map(Inbound::Rtcp)
+        } else {
+            srtp.unprotect_rtp(datagram, provider).map(Inbound::Rtp)
+        };
+        match plain {
+            Ok(inbound) => {
+                self.ice.heard(now, from);
+                return inbound;
+            }
+            Err(Refusal::Undecryptable) => self.drops.undecryptable = self.drops.undecryptable.saturating_add(1),
+            Err(Refusal::Replayed) => self.drops.replayed = self.drops.replayed.saturating_add(1),
+        }
+        Inbound::Consumed
+    }
+
+    fn send(&mut self, out: &mut Outbox, protect: impl FnOnce(&mut Srtp) -> Option<bytes::BytesMut>) -> bool {
+        let (Some(srtp), Some(to), Phase::Connected) = (&mut self.srtp, self.ice.selected(), self.phase) else {
+            return false;
+        };
+        if let Some(packet) = protect(srtp) {
+            out.push(Port::Browser, to, &packet);
+        }
+        true
+    }
+
+    fn cause_of_delay(&self) -> SetupFailure {
+        match (self.ice.selected(), self.dtls.last_alert()) {
+            (None, _) => SetupFailure::Ice { candidates: self.candidates, checks: self.ice.requests() },
+            (Some(_), Some(code)) => SetupFailure::DtlsAlert(Some(code)),
+            (Some(_), None) => SetupFailure::DtlsTimeout,
+        }
+    }
+
+    fn fail(&mut self, failure: SetupFailure) {
+        self.phase = Phase::Over;
+        self.report(TransportEvent::Failed(failure));
+    }
+
+    fn report(&mut self, event: TransportEvent) {
+        // overflow: the oldest event goes; who never asks wants to know how things stand at most.
+        if self.events.len() >= EVENTS_LIMIT {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
     }
 }
