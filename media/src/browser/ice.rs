@@ -117,12 +117,7 @@ impl IceLite {
     }
 
     /// Begins a restart (RFC 8445 section 9): the old session is answered until the new one is seen to work.
-    pub(super) fn restart(
-        &mut self,
-        remote: &IceCredentials,
-        local: IceCredentials,
-        provider: &dyn RTCCryptoProvider,
-    ) {
+    pub(super) fn restart(&mut self, remote: &IceCredentials, local: IceCredentials, provider: &dyn RTCCryptoProvider) {
         let next = Session::new(local, remote, provider);
         let last = std::mem::replace(&mut self.current, next);
         // Of two restarts in a row, the session that carried checks stays the fallback.
@@ -130,13 +125,7 @@ impl IceLite {
     }
 
     /// Takes a STUN message. RFC 8489 section 9.1.3, RFC 8445 section 7.3.
-    pub(super) fn handle(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        datagram: &[u8],
-        out: &mut Outbox,
-    ) -> Checked {
+    pub(super) fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8], out: &mut Outbox) -> Checked {
         match stun::message_type(datagram) {
             Some(stun::BINDING_REQUEST) => {}
             Some(stun::BINDING_INDICATION | stun::BINDING_SUCCESS | stun::BINDING_ERROR) => return Checked::Ignored,
@@ -220,11 +209,7 @@ impl IceLite {
 }
 
 /// A check seen before, now from another address: nobody but a thief of packets repeats a transaction from elsewhere.
-fn is_replay(
-    seen: &[Option<([u8; 12], SocketAddr)>],
-    request: &Request<'_>,
-    from: SocketAddr,
-) -> bool {
+fn is_replay(seen: &[Option<([u8; 12], SocketAddr)>], request: &Request<'_>, from: SocketAddr) -> bool {
     seen.iter().flatten().any(|(transaction, first)| *transaction == request.transaction && *first != from)
 }
 

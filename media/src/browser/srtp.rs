@@ -45,6 +45,14 @@ impl Profile {
         }
     }
 
+    /// Octets behind the word of an SRTCP packet that carries the E bit (RFC 3711 section 3.4, RFC 7714 section 9.2).
+    fn behind_srtcp_index(self) -> usize {
+        match self {
+            Self::AeadAes128Gcm | Self::AeadAes256Gcm => 0,
+            Self::Aes128CmSha1_80 => 10,
+        }
+    }
+
     /// Octets of keying material for both directions.
     pub(super) fn keying_material_len(self) -> usize {
         Config { profile: self.into(), ..Config::default() }.keying_material_len()
@@ -83,6 +91,7 @@ impl From<Error> for KeyError {
 
 /// The contexts of both directions.
 pub(super) struct Srtp {
+    profile: Profile,
     outbound: Context,
     inbound: Context,
     inbound_rtp: Sources,
@@ -107,6 +116,7 @@ impl Srtp {
         };
         let windows = (Some(srtp_replay_protection(REPLAY_WINDOW)), Some(srtcp_replay_protection(REPLAY_WINDOW)));
         Ok(Self {
+            profile,
             outbound: context(&keys.local_master_key, &keys.local_master_salt, None, None)?,
             inbound: context(&keys.remote_master_key, &keys.remote_master_salt, windows.0, windows.1)?,
             inbound_rtp: Sources::default(),
@@ -133,11 +143,7 @@ impl Srtp {
     }
 
     /// Decrypts an SRTP packet.
-    pub(super) fn unprotect_rtp(
-        &mut self,
-        packet: &[u8],
-        provider: &dyn RTCCryptoProvider,
-    ) -> Result<&[u8], Refusal> {
+    pub(super) fn unprotect_rtp(&mut self, packet: &[u8], provider: &dyn RTCCryptoProvider) -> Result<&[u8], Refusal> {
         let source = source_at(packet, 8).ok_or(Refusal::Undecryptable)?;
         if !self.inbound_rtp.has(source) {
             self.probe.admits(provider, |context| context.decrypt_rtp(packet))?;
@@ -148,18 +154,23 @@ impl Srtp {
     }
 
     /// Decrypts an SRTCP packet.
-    pub(super) fn unprotect_rtcp(
-        &mut self,
-        packet: &[u8],
-        provider: &dyn RTCCryptoProvider,
-    ) -> Result<&[u8], Refusal> {
+    pub(super) fn unprotect_rtcp(&mut self, packet: &[u8], provider: &dyn RTCCryptoProvider) -> Result<&[u8], Refusal> {
         let source = source_at(packet, 4).ok_or(Refusal::Undecryptable)?;
+        if !self.is_encrypted(packet) {
+            return Err(Refusal::Undecryptable);
+        }
         if !self.inbound_rtcp.has(source) {
             self.probe.admits(provider, |context| context.decrypt_rtcp(packet))?;
             self.inbound_rtcp.admit(source)?;
         }
         self.plain = self.inbound.decrypt_rtcp(packet).map_err(refusal)?;
         Ok(&self.plain)
+    }
+
+    /// The E bit. Browsers encrypt all RTCP, and the context would pass a plain packet on without looking at its tag.
+    fn is_encrypted(&self, packet: &[u8]) -> bool {
+        let word = packet.len().checked_sub(self.profile.behind_srtcp_index() + 4);
+        word.and_then(|at| packet.get(at)).is_some_and(|octet| octet & 0x80 != 0)
     }
 }
 

@@ -93,6 +93,19 @@ fn forged_packets_neither_fill_memory_nor_spoil_a_stream() {
     }
 }
 
+#[test]
+fn plain_rtcp_is_refused_even_from_a_known_source() {
+    for profile in PROFILES {
+        let (mut ours, mut theirs) = pair(profile);
+        let secret = theirs.encrypt_rtcp(&rtcp(1)).unwrap();
+        assert!(ours.unprotect_rtcp(&secret, &*provider()).is_ok());
+        for length in 0..60 {
+            let forged = [rtcp(1), vec![0; length]].concat();
+            assert_eq!(ours.unprotect_rtcp(&forged, &*provider()), Err(Refusal::Undecryptable));
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..120), profile in 0usize..3) {

@@ -73,8 +73,8 @@ fn the_request_of_rfc_5769_is_read_and_authentic() {
 }
 
 #[test]
-fn every_flipped_octet_of_a_request_is_noticed() {
-    for at in 0..RFC5769_REQUEST.len() {
+fn every_flipped_octet_that_integrity_covers_is_noticed() {
+    for at in 0..RFC5769_REQUEST.len() - 8 {
         let mut bytes = RFC5769_REQUEST.to_vec();
         bytes[at] ^= 1;
         let accepted = Request::parse(&bytes).is_some_and(|r| r.is_authentic(&mut *mac("VOkJxbRl1RmTxUk/WvJxBt")));

@@ -110,7 +110,8 @@ impl Engine {
         let endpoint = &mut self.endpoint;
         let result = catch_unwind(AssertUnwindSafe(|| {
             let result = endpoint.read(now, PEER, None, data);
-            let datagrams: Vec<_> = std::iter::from_fn(|| endpoint.poll_transmit()).map(|t| t.message.to_vec()).collect();
+            let datagrams: Vec<_> =
+                std::iter::from_fn(|| endpoint.poll_transmit()).map(|t| t.message.to_vec()).collect();
             (result, datagrams)
         }));
         let (result, datagrams) = result.map_err(|_| EngineError::Panicked)?;
