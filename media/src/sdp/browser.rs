@@ -1,5 +1,6 @@
 //! The browser's offer, checked, and our answer to it.
 
+use super::{browser_answer, browser_offer};
 use crate::audio::Codec;
 use crate::rtp::{PayloadType, Ssrc};
 
@@ -43,6 +44,8 @@ pub struct Offer {
     pub candidates: usize,
     /// The line as it must be echoed: `UDP/TLS/RTP/SAVPF` or a registered variant.
     pub protocol: String,
+    /// Whether the browser takes reduced-size RTCP (RFC 5506).
+    pub rtcp_rsize: bool,
 }
 
 /// Media direction as its owner writes it.
@@ -73,7 +76,7 @@ pub enum OfferError {
 impl Offer {
     /// Parses and checks an offer.
     pub fn parse(bytes: &[u8]) -> Result<Self, OfferError> {
-        todo!()
+        browser_offer::parse(bytes)
     }
 }
 
@@ -97,7 +100,25 @@ pub struct BrowserMedia {
 impl BrowserMedia {
     /// Chooses codecs: those of `allowed` that are offered, in the offer's order, `prefer` first if offered.
     pub fn negotiate(offer: &Offer, allowed: &[Codec], prefer: Option<Codec>) -> Result<Self, OfferError> {
-        todo!()
+        let mut accepted: Vec<(PayloadType, Codec)> = Vec::new();
+        for &(payload_type, codec) in &offer.codecs {
+            if allowed.contains(&codec) && accepted.iter().all(|(_, c)| *c != codec) {
+                accepted.push((payload_type, codec));
+            }
+        }
+        // Stable, so the others keep the offer's order.
+        accepted.sort_by_key(|(_, codec)| Some(*codec) != prefer);
+        let &(payload_type, codec) =
+            accepted.first().ok_or_else(|| OfferError::Unsupported("no codec in common".into()))?;
+        let event = offer.telephone_events.iter().find(|(_, clock)| *clock == codec.clock_rate());
+        Ok(Self {
+            codec,
+            payload_type,
+            telephone_event: event.map(|(payload_type, _)| *payload_type),
+            receives: matches!(offer.direction, Direction::SendRecv | Direction::SendOnly),
+            sends: matches!(offer.direction, Direction::SendRecv | Direction::RecvOnly),
+            accepted,
+        })
     }
 }
 
@@ -122,5 +143,33 @@ pub struct AnswerParts<'a> {
 /// end-of-candidates.
 #[must_use]
 pub fn answer(offer: &Offer, media: &BrowserMedia, parts: &AnswerParts<'_>) -> String {
-    todo!()
+    browser_answer::write(offer, media, parts)
 }
+
+impl IceCredentials {
+    /// Checks what a peer wrote (RFC 8839 section 5.4: lengths, and letters, digits, `+`, `/` only).
+    pub(super) fn checked(ufrag: &str, password: &str) -> Result<Self, OfferError> {
+        // `-`, `_` and `=` are not in the grammar, but some stacks send them and no harm comes of it.
+        let is_ice = |c: char| c.is_ascii_alphanumeric() || "+/-_=".contains(c);
+        let sound = (4..=256).contains(&ufrag.len())
+            && (22..=256).contains(&password.len())
+            && ufrag.chars().chain(password.chars()).all(is_ice);
+        if !sound {
+            return Err(OfferError::Invalid("bad ice-ufrag or ice-pwd".into()));
+        }
+        Ok(Self { ufrag: ufrag.into(), password: password.into() })
+    }
+}
+
+impl Fingerprint {
+    /// The hash as SDP writes it: upper-case hexadecimal with colons.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        let octets: Vec<String> = self.bytes.iter().map(|octet| format!("{octet:02X}")).collect();
+        octets.join(":")
+    }
+}
+
+#[cfg(test)]
+#[path = "browser_tests.rs"]
+mod tests;

@@ -51,8 +51,10 @@ impl<'a> Description<'a> {
         }
         let mut description = Self { session: Section::default(), media: Vec::new() };
         for (kind, value) in lines {
+            if kind == b'm' && description.media.len() >= MEDIA_LIMIT {
+                return Err("too many m-lines".into());
+            }
             match (kind, description.media.last_mut()) {
-                (b'm', _) if description.media.len() >= MEDIA_LIMIT => return Err("too many m-lines".into()),
                 (b'm', _) => description.media.push(Media::parse(value)?),
                 (_, Some(media)) => media.section.lines.push((kind, value)),
                 (_, None) => description.session.lines.push((kind, value)),
@@ -139,6 +141,10 @@ impl<'a> RtpMap<'a> {
 
 impl<'a> Media<'a> {
     fn parse(value: &'a str) -> Result<Self, String> {
+        // What is rejected is echoed, so it must be fit to be written.
+        if !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+            return Err("m= has odd characters".into());
+        }
         let mut words = value.split_ascii_whitespace();
         let (Some(kind), Some(port), Some(protocol)) = (words.next(), words.next(), words.next()) else {
             return Err("m= is too short".into());
@@ -182,7 +188,8 @@ mod tests {
 
     #[test]
     fn attributes_are_found_by_their_whole_name() {
-        let description = Description::parse(b"v=0\r\na=rtcp-mux-only\r\na=rtcp:9 IN IP4 0.0.0.0\r\na=mid: 0 \r\n").unwrap();
+        let description =
+            Description::parse(b"v=0\r\na=rtcp-mux-only\r\na=rtcp:9 IN IP4 0.0.0.0\r\na=mid: 0 \r\n").unwrap();
         let session = &description.session;
         assert!(!session.has("rtcp-mux"));
         assert_eq!(session.attribute("rtcp"), Some("9 IN IP4 0.0.0.0"));

@@ -3,9 +3,16 @@
 use std::net::SocketAddr;
 
 use super::browser::Direction;
+use super::lines::Description;
+use super::{push_line, trunk_read};
 use crate::api::RtpSource;
 use crate::audio::Codec;
 use crate::rtp::PayloadType;
+
+/// The number everybody knows it by.
+const TELEPHONE_EVENT: PayloadType = PayloadType(101);
+/// RFC 3551 section 4.2.
+pub(super) const DEFAULT_PTIME_MS: u32 = 20;
 
 /// What we put into an offer or an answer of our own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,12 +62,24 @@ pub enum TrunkSdpError {
 /// Our offer.
 #[must_use]
 pub fn offer(local: &LocalMedia) -> String {
-    todo!()
+    let mut text = head(local);
+    let numbers: String = local.codecs.iter().map(|codec| format!(" {}", payload_type(*codec).0)).collect();
+    let event = TELEPHONE_EVENT.0;
+    push_line(&mut text, format_args!("m=audio {} RTP/AVP{numbers} {event}", local.address.port()));
+    for codec in &local.codecs {
+        push_codec(&mut text, payload_type(*codec), *codec);
+    }
+    push_telephone_event(&mut text, TELEPHONE_EVENT);
+    push_line(&mut text, format_args!("a=ptime:{DEFAULT_PTIME_MS}"));
+    push_line(&mut text, format_args!("a=sendrecv"));
+    text
 }
 
 /// Reads the trunk's answer to [`offer`].
 pub fn accept_answer(local: &LocalMedia, answer: &[u8], source: RtpSource) -> Result<TrunkMedia, TrunkSdpError> {
-    todo!()
+    let description = Description::parse(answer).map_err(TrunkSdpError::Invalid)?;
+    let (_, media) = trunk_read::read(&description, &local.codecs, source)?;
+    Ok(media)
 }
 
 /// Answers an offer from the trunk (re-INVITE; first offer when we are called): what to apply, and the SDP to send.
@@ -70,5 +89,78 @@ pub fn answer_offer(
     offer: &[u8],
     source: RtpSource,
 ) -> Result<(TrunkMedia, String), TrunkSdpError> {
-    todo!()
+    let description = Description::parse(offer).map_err(TrunkSdpError::Invalid)?;
+    let (taken, media) = trunk_read::read(&description, &local.codecs, source)?;
+    let mut text = head(local);
+    for (at, line) in description.media.iter().enumerate() {
+        if at == taken {
+            push_answer(&mut text, local, &media, line.protocol);
+        } else {
+            let formats = line.formats.join(" ");
+            push_line(&mut text, format_args!("m={} 0 {} {formats}", line.kind, line.protocol));
+        }
+    }
+    Ok((media, text))
 }
+
+/// Our payload types: the fixed ones of RFC 3551, and those most of the world uses for the others.
+fn payload_type(codec: Codec) -> PayloadType {
+    match codec {
+        Codec::Pcmu => PayloadType(0),
+        Codec::Pcma => PayloadType(8),
+        Codec::Opus => PayloadType(96),
+    }
+}
+
+fn head(local: &LocalMedia) -> String {
+    let mut text = String::with_capacity(400);
+    let ip = local.address.ip();
+    let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
+    push_line(&mut text, format_args!("v=0"));
+    push_line(&mut text, format_args!("o=- {} {} IN {family} {ip}", local.session_id, local.version));
+    push_line(&mut text, format_args!("s=-"));
+    push_line(&mut text, format_args!("c=IN {family} {ip}"));
+    push_line(&mut text, format_args!("t=0 0"));
+    text
+}
+
+/// One codec only, so that nobody changes codecs in the middle of a call, with the offer's numbers.
+fn push_answer(text: &mut String, local: &LocalMedia, media: &TrunkMedia, protocol: &str) {
+    let event: String = media.telephone_event.map(|event| format!(" {}", event.0)).unwrap_or_default();
+    let number = media.payload_type.0;
+    push_line(text, format_args!("m=audio {} {protocol} {number}{event}", local.address.port()));
+    push_codec(text, media.payload_type, media.codec);
+    if let Some(event) = media.telephone_event {
+        push_telephone_event(text, event);
+    }
+    push_line(text, format_args!("a=ptime:{DEFAULT_PTIME_MS}"));
+    // RFC 3264 section 6.1: what the peer only sends we only receive.
+    let direction = match media.peer_direction {
+        Direction::SendRecv => "sendrecv",
+        Direction::SendOnly => "recvonly",
+        Direction::RecvOnly => "sendonly",
+        Direction::Inactive => "inactive",
+    };
+    push_line(text, format_args!("a={direction}"));
+}
+
+fn push_codec(text: &mut String, payload_type: PayloadType, codec: Codec) {
+    let (number, name, clock) = (payload_type.0, codec.name(), codec.clock_rate());
+    match codec {
+        Codec::Opus => {
+            push_line(text, format_args!("a=rtpmap:{number} {name}/{clock}/2"));
+            push_line(text, format_args!("a=fmtp:{number} useinbandfec=1;stereo=0"));
+        }
+        Codec::Pcmu | Codec::Pcma => push_line(text, format_args!("a=rtpmap:{number} {name}/{clock}")),
+    }
+}
+
+fn push_telephone_event(text: &mut String, payload_type: PayloadType) {
+    let number = payload_type.0;
+    push_line(text, format_args!("a=rtpmap:{number} telephone-event/8000"));
+    push_line(text, format_args!("a=fmtp:{number} 0-15"));
+}
+
+#[cfg(test)]
+#[path = "trunk_tests.rs"]
+mod tests;

@@ -1,0 +1,182 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn local() -> LocalMedia {
+    LocalMedia {
+        address: "192.0.2.10:40000".parse().unwrap(),
+        codecs: vec![Codec::Pcma, Codec::Pcmu],
+        session_id: 42,
+        version: 1,
+    }
+}
+
+/// An answer with this session-level `c=` and these media lines.
+fn text(connection: &str, media: &str) -> String {
+    let text = format!("v=0\no=- 1 1 IN IP4 198.51.100.1\ns=-\n{connection}t=0 0\n{media}");
+    text.replace('\n', "\r\n")
+}
+
+const C: &str = "c=IN IP4 198.51.100.1\n";
+
+fn accept(connection: &str, media: &str) -> Result<TrunkMedia, TrunkSdpError> {
+    accept_answer(&local(), text(connection, media).as_bytes(), RtpSource::Signalled)
+}
+
+#[test]
+fn the_offer_says_what_we_do() {
+    let expected = "v=0\no=- 42 1 IN IP4 192.0.2.10\ns=-\nc=IN IP4 192.0.2.10\nt=0 0\nm=audio 40000 RTP/AVP 8 0 101\n\
+        a=rtpmap:8 PCMA/8000\na=rtpmap:0 PCMU/8000\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-15\na=ptime:20\n\
+        a=sendrecv\n";
+    assert_eq!(offer(&local()), expected.replace('\n', "\r\n"));
+    let six = LocalMedia { address: "[2001:db8::1]:40000".parse().unwrap(), ..local() };
+    assert!(offer(&six).contains("c=IN IP6 2001:db8::1\r\n"));
+}
+
+#[test]
+fn answers_choose_a_codec() {
+    let check = |media: &str, codec, number: u8, event: Option<u8>| {
+        let found = accept(C, media).unwrap();
+        assert_eq!((found.codec, found.payload_type.0), (codec, number), "{media}");
+        assert_eq!(found.telephone_event.map(|e| e.0), event, "{media}");
+    };
+    check("m=audio 5000 RTP/AVP 0\n", Codec::Pcmu, 0, None);
+    check("m=audio 5000 RTP/AVP 8 0 101\na=rtpmap:101 telephone-event/8000\n", Codec::Pcma, 8, Some(101));
+    check(
+        "m=audio 5000 RTP/AVP 101 18 0 8\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-11,16\n",
+        Codec::Pcmu,
+        0,
+        Some(101),
+    );
+    check(
+        "m=audio 5000 RTP/AVP 97 96\na=rtpmap:96 telephone-event/8000\na=rtpmap:97 pcmu/8000/1\n",
+        Codec::Pcmu,
+        97,
+        Some(96),
+    );
+    check("m=audio 5000 RTP/AVP 96 0\na=rtpmap:96 opus/48000/2\n", Codec::Pcmu, 0, None);
+    check("m=audio 5000 RTP/AVP 0 102\na=rtpmap:102 telephone-event/48000\n", Codec::Pcmu, 0, None);
+    check("m=audio 0 RTP/SAVP 0\nm=audio 5000 RTP/AVP 0\n", Codec::Pcmu, 0, None);
+    check("m=video 6000 RTP/AVP 34\nm=audio 5000 RTP/AVPF 8\n", Codec::Pcma, 8, None);
+}
+
+#[test]
+fn answers_that_cannot_be_used_say_why() {
+    for media in [
+        "m=audio 0 RTP/AVP 0\n",
+        "m=audio 5000 RTP/SAVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\n",
+        "m=audio 5000 UDP/TLS/RTP/SAVPF 0\n",
+        "m=audio 5000 RTP/AVP 18 3\n",
+        "m=audio 5000 RTP/AVP 0\na=rtpmap:0 G726-32/8000\n",
+        "m=video 5000 RTP/AVP 34\n",
+    ] {
+        assert!(matches!(accept(C, media), Err(TrunkSdpError::Unacceptable(_))), "{media}");
+    }
+    for (connection, media) in [
+        ("", "m=audio 5000 RTP/AVP 0\n"),
+        ("c=IN IP4 pbx.example\n", "m=audio 5000 RTP/AVP 0\n"),
+        (C, "m=audio 5000 RTP/AVP 200\n"),
+        (C, "m=audio 5000 RTP/AVP 0\na=rtcp:x\n"),
+        (C, "m=audio\n"),
+        (C, ""),
+    ] {
+        assert!(matches!(accept(connection, media), Err(TrunkSdpError::Invalid(_))), "{media}");
+    }
+}
+
+#[test]
+fn addresses_are_taken_from_where_they_stand() {
+    let check = |connection: &str, media: &str, rtp: &str, rtcp: &str| {
+        let found = accept(connection, media).unwrap();
+        assert_eq!((found.remote.to_string().as_str(), found.remote_rtcp.to_string().as_str()), (rtp, rtcp), "{media}");
+    };
+    check(C, "m=audio 5000 RTP/AVP 0\n", "198.51.100.1:5000", "198.51.100.1:5001");
+    check(C, "m=audio 5000/2 RTP/AVP 0\nc=IN IP4 203.0.113.9\n", "203.0.113.9:5000", "203.0.113.9:5001");
+    check("", "m=audio 5000 RTP/AVP 0\nc=IN IP6 2001:db8::7\n", "[2001:db8::7]:5000", "[2001:db8::7]:5001");
+    check(C, "m=audio 5000 RTP/AVP 0\na=rtcp:5077\n", "198.51.100.1:5000", "198.51.100.1:5077");
+    check(C, "m=audio 5000 RTP/AVP 0\na=rtcp:5077 IN IP4 203.0.113.3\n", "198.51.100.1:5000", "203.0.113.3:5077");
+    check(C, "m=audio 65535 RTP/AVP 0\n", "198.51.100.1:65535", "198.51.100.1:65535");
+}
+
+#[test]
+fn packet_times_are_kept_sane() {
+    let check = |lines: &str, expected| {
+        let media = format!("m=audio 5000 RTP/AVP 0\n{lines}");
+        assert_eq!(accept(C, &media).unwrap().ptime_ms, expected, "{lines}");
+    };
+    check("", 20);
+    check("a=ptime:30\n", 30);
+    check("a=ptime:0\n", 20);
+    check("a=ptime:4000000000\n", 60);
+    check("a=ptime:x\n", 20);
+    check("a=ptime:40\na=maxptime:20\n", 20);
+    check("a=maxptime:150\n", 20);
+}
+
+#[test]
+fn hold_is_understood_and_answered() {
+    let check = |connection: &str, lines: &str, direction, answered: &str| {
+        let offer = text(connection, &format!("m=audio 5000 RTP/AVP 0\n{lines}"));
+        let (media, answer) = answer_offer(&local(), offer.as_bytes(), RtpSource::Signalled).unwrap();
+        assert_eq!(media.peer_direction, direction, "{connection}{lines}");
+        assert!(answer.ends_with(&format!("\r\na={answered}\r\n")), "{answer}");
+    };
+    check(C, "", Direction::SendRecv, "sendrecv");
+    check(C, "a=sendonly\n", Direction::SendOnly, "recvonly");
+    check(C, "a=recvonly\n", Direction::RecvOnly, "sendonly");
+    check(C, "a=inactive\n", Direction::Inactive, "inactive");
+    check("c=IN IP4 0.0.0.0\n", "", Direction::SendOnly, "recvonly");
+    check("c=IN IP4 0.0.0.0\n", "a=inactive\n", Direction::Inactive, "inactive");
+    check("c=IN IP6 ::\n", "a=recvonly\n", Direction::Inactive, "inactive");
+    check("c=IN IP4 198.51.100.1\na=sendonly\n", "", Direction::SendOnly, "recvonly");
+    check("c=IN IP4 198.51.100.1\na=sendonly\n", "a=sendrecv\n", Direction::SendRecv, "sendrecv");
+}
+
+#[test]
+fn an_offer_is_answered_line_by_line_with_its_own_numbers() {
+    let offer = text(
+        C,
+        "m=audio 0 RTP/SAVP 0\nm=video 6000 RTP/AVP 34 97\nm=audio 5000 RTP/AVP 18 98 0 99\na=rtpmap:98 PCMA/8000\n\
+         a=rtpmap:99 telephone-event/8000\nm=image 7000 udptl t38\n",
+    );
+    let (media, answer) = answer_offer(&local(), offer.as_bytes(), RtpSource::Latch).unwrap();
+    assert_eq!((media.codec, media.payload_type.0, media.source), (Codec::Pcma, 98, RtpSource::Latch));
+    let lines: Vec<_> = answer.lines().filter(|l| l.starts_with("m=")).collect();
+    let expected =
+        ["m=audio 0 RTP/SAVP 0", "m=video 0 RTP/AVP 34 97", "m=audio 40000 RTP/AVP 98 99", "m=image 0 udptl t38"];
+    assert_eq!(lines, expected);
+    assert!(answer.contains("a=rtpmap:98 PCMA/8000\r\na=rtpmap:99 telephone-event/8000\r\na=fmtp:99 0-15\r\n"));
+}
+
+#[test]
+fn our_own_offer_and_answer_read_back() {
+    let theirs = LocalMedia { address: "203.0.113.5:6000".parse().unwrap(), ..local() };
+    let (media, answer) = answer_offer(&theirs, offer(&local()).as_bytes(), RtpSource::Signalled).unwrap();
+    assert_eq!(media.remote, local().address);
+    let back = accept_answer(&local(), answer.as_bytes(), RtpSource::Signalled).unwrap();
+    assert_eq!(back.remote, theirs.address);
+    assert_eq!((back.codec, back.telephone_event), (Codec::Pcma, Some(PayloadType(101))));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = accept_answer(&local(), &bytes, RtpSource::Signalled);
+        let _ = answer_offer(&local(), &bytes, RtpSource::Signalled);
+    }
+
+    #[test]
+    fn no_line_soup_panics(lines in proptest::collection::vec("[vomca]=(audio|rtpmap:|rtcp:|ptime:|IN IP4)?[ -~]{0,30}", 0..12)) {
+        let soup = format!("v=0\r\n{}\r\n", lines.join("\r\n"));
+        let _ = accept_answer(&local(), soup.as_bytes(), RtpSource::Signalled);
+        let _ = answer_offer(&local(), soup.as_bytes(), RtpSource::Signalled);
+    }
+
+    #[test]
+    fn no_damaged_description_panics(at in 0usize..400, value: u8) {
+        let mut bytes = offer(&local()).into_bytes();
+        let at = at % bytes.len();
+        bytes[at] = value;
+        let _ = answer_offer(&local(), &bytes, RtpSource::Signalled);
+    }
+}
