@@ -1,0 +1,471 @@
+// @ts-check
+/**
+ * A client for Trunkline's public API: one visitor, one call. No dependencies, no build step.
+ *
+ *     import { Trunkline } from './trunkline.js';
+ *     const trunkline = new Trunkline({ url: 'https://gw.example.com', app: 'acme', widgetKey: 'wk_…' });
+ *     const call = await trunkline.call({ context: { plan: 'gold' } });
+ *     call.addEventListener('state', () => console.log(call.state));
+ *     call.attachAudio(document.querySelector('audio'));
+ *     …
+ *     await call.hangup();
+ *
+ * Every failure is a {@link TrunklineError} whose `code` is either a problem slug of the gateway (`closed`,
+ * `rate-limited`, …) or one of the browser's own causes: `mic_denied`, `mic_not_found`, `mic_policy_blocked`,
+ * `insecure_context`, `autoplay_blocked`, `ice_failed`, `unreachable`.
+ */
+
+/**
+ * @typedef {'connecting'|'ringing'|'talking'|'reconnecting'|'ended'|'error'} CallState
+ * @typedef {{id: string, name: string, timestamp: string, app: string, seq: number, data: Record<string, any>}} GatewayEvent
+ * @typedef {{urls: string[], username?: string, credential?: string}} IceServer
+ * @typedef {{session: string, token: string, expires_at: string, state: 'ready'|'closed'|'preview', profile: string,
+ *   profile_fallback: boolean, survey: boolean, ice_servers: IceServer[],
+ *   context_report: {accepted: string[], dropped: {key: string, reason: string}[], truncated: string[]},
+ *   opens_at?: string}} Session
+ */
+
+export class TrunklineError extends Error {
+  /**
+   * @param {string} code machine-readable cause
+   * @param {string} message for a person
+   * @param {{status?: number, retryAfter?: number, cause?: unknown}} [more]
+   */
+  constructor(code, message, more = {}) {
+    super(message, { cause: more.cause });
+    this.name = 'TrunklineError';
+    this.code = code;
+    this.status = more.status;
+    /** Seconds after which a retry makes sense. */
+    this.retryAfter = more.retryAfter;
+  }
+}
+
+export class Trunkline {
+  /**
+   * @param {{url?: string, app: string, widgetKey: string}} options `url`: the gateway's public URL, without a
+   *   trailing slash; the page's own origin when left out.
+   */
+  constructor({ url = location.origin, app, widgetKey }) {
+    this.url = url;
+    this.app = app;
+    this.widgetKey = widgetKey;
+  }
+
+  /**
+   * Asks for a session. Safe to repeat: the same `idempotencyKey` gives the same session.
+   * @param {{profile?: string, lang?: string, preview?: boolean, context?: Record<string, string>,
+   *   form?: Record<string, string>, idempotencyKey?: string}} [options]
+   * @returns {Promise<Session>}
+   */
+  async session({ profile, lang, preview = false, context = {}, form = {}, idempotencyKey = crypto.randomUUID() } = {}) {
+    const response = await request(`${this.url}/v1/sessions`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', 'Idempotency-Key': idempotencyKey },
+      body: JSON.stringify({
+        app: this.app,
+        widget_key: this.widgetKey,
+        profile,
+        lang,
+        preview,
+        context,
+        form,
+        client: { tz_offset_minutes: -new Date().getTimezoneOffset(), page: location.href.split(/[?#]/)[0] },
+      }),
+    });
+    return response.json();
+  }
+
+  /**
+   * Gets a session, the microphone, and starts the call. Call it from a click, so that audio may play.
+   * @param {Parameters<Trunkline['session']>[0] & {audio?: MediaStream|MediaTrackConstraints|boolean,
+   *   codecs?: string[]}} [options] `audio`: constraints, or a stream of your own; `codecs`: names in order of
+   *   preference (`['PCMU']`), the browser's own order when left out.
+   * @returns {Promise<Call>}
+   */
+  async call({ audio = true, codecs, ...sessionOptions } = {}) {
+    const session = await this.session(sessionOptions);
+    if (session.state === 'closed') throw new TrunklineError('closed', `Closed until ${session.opens_at ?? 'later'}`);
+    let stream;
+    try {
+      stream = await microphone(audio);
+    } catch (error) {
+      if (error instanceof TrunklineError) report(this.url, session, error.code, error.message);
+      throw error;
+    }
+    const call = new Call(this.url, session, stream, codecs);
+    try {
+      await call.start();
+    } catch (error) {
+      call.release();
+      throw error;
+    }
+    return call;
+  }
+}
+
+/**
+ * A call in progress. Events: `state`, `audio` (the agent's track was put into `remoteStream`, also after a reattach),
+ * `event` (`detail` is a {@link GatewayEvent}), `dtmf` (`detail.digit`), `end` (`detail` is the data of `call_ended` or
+ * `call_error`).
+ */
+export class Call extends EventTarget {
+  /**
+   * @param {string} url
+   * @param {Session} session
+   * @param {MediaStream} stream
+   * @param {string[]} [codecs]
+   */
+  constructor(url, session, stream, codecs) {
+    super();
+    this.session = session;
+    /** @type {CallState} */
+    this.state = 'connecting';
+    /** The data of the event that ended the call. @type {Record<string, any>|null} */
+    this.outcome = null;
+    /** What the visitor says. */
+    this.localStream = stream;
+    /** What the agent says. */
+    this.remoteStream = new MediaStream();
+    this.muted = false;
+    /** The call's id, e.g. `call_…`. */
+    this.id = '';
+    this.#url = url;
+    this.#codecs = codecs;
+    this.#pc = this.#newPeerConnection();
+  }
+
+  #url;
+  #codecs;
+  /** @type {RTCPeerConnection} */ #pc;
+  /** @type {EventSource|undefined} */ #events;
+  /** @type {HTMLMediaElement[]} */ #players = [];
+  #lastSeq = 0;
+  #callUrl = '';
+  #recovering = false;
+  #online = () => this.recover('network changed');
+
+  /** Offers, posts, applies the answer. {@link Trunkline.call} has done this already. */
+  async start() {
+    const response = await this.#offer(`${this.#url}/v1/calls`);
+    const location = response.headers.get('Location') ?? '';
+    this.#callUrl = new URL(location, this.#url).href;
+    this.id = this.#callUrl.split('/').pop() ?? '';
+    this.#listen();
+    addEventListener('online', this.#online);
+    addEventListener('pagehide', this.#goodbye);
+  }
+
+  /** Plays the agent in an element. @param {HTMLMediaElement} element */
+  async attachAudio(element) {
+    this.#players.push(element);
+    element.srcObject = this.remoteStream;
+    try {
+      await element.play();
+    } catch (error) {
+      report(this.#url, this.session, 'autoplay_blocked', String(error));
+      throw new TrunklineError('autoplay_blocked', 'The browser blocks sound until you touch the page', { cause: error });
+    }
+  }
+
+  /** Ends the call. Safe to repeat. */
+  async hangup() {
+    if (this.isOver) return;
+    await request(this.#callUrl, { method: 'DELETE', headers: this.#auth() }).catch(ignoreUnknownCall);
+    this.release();
+    this.#setState('ended');
+  }
+
+  /** Whether nothing more will happen. */
+  get isOver() {
+    return this.state === 'ended' || this.state === 'error';
+  }
+
+  /** Withholds the microphone; the gateway is told, so that silence is not taken for a fault. @param {boolean} muted */
+  async mute(muted) {
+    this.muted = muted;
+    for (const track of this.localStream.getAudioTracks()) track.enabled = !muted;
+    await this.#post('mute', { muted });
+  }
+
+  /**
+   * Sends DTMF digits (`0-9*#A-D`), from the browser where it can, through the API otherwise.
+   * @param {string} digits
+   * @param {{durationMs?: number, viaApi?: boolean}} [options]
+   */
+  async dtmf(digits, { durationMs = 100, viaApi = false } = {}) {
+    const sender = this.#pc.getSenders().find((s) => s.dtmf)?.dtmf;
+    if (!viaApi && sender?.canInsertDTMF) sender.insertDTMF(digits, durationMs, 70);
+    else await this.#post('dtmf', { digits, duration_ms: durationMs });
+  }
+
+  /**
+   * What the connection is like now: codec each way, path, round trip, loss, jitter (W3C webrtc-stats).
+   * @returns {Promise<{sendCodec: string|null, receiveCodec: string|null, path: string|null, rttMs: number|null,
+   *   packetsLost: number, packetsReceived: number, jitterMs: number|null}>}
+   */
+  async stats() {
+    /** @type {Map<string, any>} */
+    const all = new Map();
+    (await this.#pc.getStats()).forEach((stat) => all.set(stat.id, stat));
+    const byType = (/** @type {string} */ type) => [...all.values()].filter((s) => s.type === type);
+    const codec = (/** @type {any} */ s) => all.get(s?.codecId)?.mimeType?.replace('audio/', '') ?? null;
+    const inbound = byType('inbound-rtp')[0];
+    const outbound = byType('outbound-rtp')[0];
+    const transport = byType('transport')[0];
+    const pair = all.get(transport?.selectedCandidatePairId);
+    return {
+      sendCodec: codec(outbound),
+      receiveCodec: codec(inbound),
+      path: all.get(pair?.localCandidateId)?.protocol ?? null,
+      rttMs: pair?.currentRoundTripTime === undefined ? null : pair.currentRoundTripTime * 1000,
+      packetsLost: inbound?.packetsLost ?? 0,
+      packetsReceived: inbound?.packetsReceived ?? 0,
+      jitterMs: inbound?.jitter === undefined ? null : inbound.jitter * 1000,
+    };
+  }
+
+  /**
+   * Brings audio back after a network change: an ICE restart first, a new peer connection if that is refused. Runs by
+   * itself when the browser reports a lost connection.
+   * @param {string} why for the console
+   */
+  async recover(why) {
+    if (this.isOver || this.#recovering) return;
+    this.#recovering = true;
+    console.info('trunkline: recovering,', why);
+    try {
+      await this.#restartIce().catch(() => this.#reattach());
+    } catch (error) {
+      console.warn('trunkline: recovery failed, will try again', error);
+    } finally {
+      this.#recovering = false;
+    }
+  }
+
+  /** Frees microphone, connection and streams without telling the gateway. */
+  release() {
+    removeEventListener('online', this.#online);
+    removeEventListener('pagehide', this.#goodbye);
+    this.#events?.close();
+    this.#pc.close();
+    for (const track of this.localStream.getTracks()) track.stop();
+    for (const player of this.#players) player.srcObject = null;
+  }
+
+  #goodbye = (/** @type {PageTransitionEvent} */ event) => {
+    if (event.persisted || this.isOver) return;
+    fetch(this.#callUrl, { method: 'DELETE', headers: this.#auth(), keepalive: true }).catch(() => {});
+  };
+
+  #newPeerConnection() {
+    const pc = new RTCPeerConnection({ iceServers: this.session.ice_servers, bundlePolicy: 'max-bundle' });
+    for (const track of this.localStream.getAudioTracks()) pc.addTrack(track, this.localStream);
+    const [transceiver] = pc.getTransceivers();
+    if (this.#codecs && transceiver) preferCodecs(transceiver, this.#codecs);
+    pc.ontrack = ({ track }) => {
+      for (const old of this.remoteStream.getTracks()) this.remoteStream.removeTrack(old);
+      this.remoteStream.addTrack(track);
+      this.dispatchEvent(new Event('audio'));
+    };
+    pc.oniceconnectionstatechange = () => {
+      if (pc !== this.#pc || this.isOver) return;
+      if (pc.iceConnectionState === 'failed') {
+        if (this.state === 'connecting') report(this.#url, this.session, 'ice_failed', 'before the call was up');
+        this.recover('ICE failed');
+      }
+      if (pc.iceConnectionState === 'disconnected') {
+        setTimeout(() => pc === this.#pc && pc.iceConnectionState === 'disconnected' && this.recover('ICE disconnected'), 2000);
+      }
+    };
+    return pc;
+  }
+
+  /** @param {string} endpoint @returns {Promise<Response>} */
+  async #offer(endpoint) {
+    const pc = this.#pc;
+    await pc.setLocalDescription();
+    // The gateway is ICE-lite and learns our address from our checks: nothing is gained by waiting for candidates.
+    const response = await request(endpoint, {
+      method: 'POST',
+      headers: { ...this.#auth(), 'Content-Type': 'application/sdp' },
+      body: pc.localDescription?.sdp,
+    });
+    await pc.setRemoteDescription({ type: 'answer', sdp: await response.text() });
+    return response;
+  }
+
+  async #restartIce() {
+    const pc = this.#pc;
+    const before = pc.currentRemoteDescription?.sdp ?? '';
+    await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
+    const offer = pc.localDescription?.sdp ?? '';
+    try {
+      const response = await request(this.#callUrl, {
+        method: 'PATCH',
+        headers: { ...this.#auth(), 'Content-Type': 'application/trickle-ice-sdpfrag', 'If-Match': '*' },
+        body: sdpFragment(offer),
+      });
+      const fragment = await response.text();
+      await pc.setRemoteDescription({ type: 'answer', sdp: withCredentials(before, fragment) });
+    } catch (error) {
+      if (pc.signalingState === 'have-local-offer') await pc.setLocalDescription({ type: 'rollback' });
+      throw error;
+    }
+  }
+
+  async #reattach() {
+    this.#pc.close();
+    this.#pc = this.#newPeerConnection();
+    await this.#offer(`${this.#callUrl}/reattach`);
+  }
+
+  #listen() {
+    const source = new EventSource(`${this.#callUrl}/events?token=${encodeURIComponent(this.session.token)}`);
+    this.#events = source;
+    for (const name of EVENT_NAMES) source.addEventListener(name, (message) => this.#onEvent(JSON.parse(message.data)));
+  }
+
+  /** @param {GatewayEvent} event */
+  #onEvent(event) {
+    if (event.seq <= this.#lastSeq) return;
+    this.#lastSeq = event.seq;
+    this.dispatchEvent(new CustomEvent('event', { detail: event }));
+    switch (event.name) {
+      case 'call_ringing':
+        return this.#setState('ringing');
+      case 'call_answered':
+      case 'call_reconnected':
+        return this.#setState('talking');
+      case 'call_reconnecting':
+        return this.#setState('reconnecting');
+      case 'dtmf_received':
+        return this.dispatchEvent(new CustomEvent('dtmf', { detail: event.data }));
+      case 'call_ended':
+      case 'call_error':
+        this.outcome = event.data;
+        this.release();
+        this.#setState(event.name === 'call_ended' ? 'ended' : 'error');
+        return this.dispatchEvent(new CustomEvent('end', { detail: event.data }));
+    }
+  }
+
+  /** @param {CallState} state */
+  #setState(state) {
+    if (this.isOver || this.state === state) return;
+    this.state = state;
+    this.dispatchEvent(new Event('state'));
+  }
+
+  /** @param {string} what @param {object} body */
+  #post(what, body) {
+    return request(`${this.#callUrl}/${what}`, {
+      method: 'POST',
+      headers: { ...this.#auth(), 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  }
+
+  #auth() {
+    return { Authorization: `Bearer ${this.session.token}` };
+  }
+}
+
+const EVENT_NAMES = [
+  'call_started',
+  'call_ringing',
+  'call_answered',
+  'network_quality_changed',
+  'issue_detected',
+  'issue_cleared',
+  'call_reconnecting',
+  'call_reconnected',
+  'dtmf_received',
+  'call_transferred',
+  'call_ended',
+  'call_error',
+];
+
+/**
+ * `fetch` whose refusals are {@link TrunklineError}s.
+ * @param {string} url
+ * @param {RequestInit} init
+ */
+async function request(url, init) {
+  let response;
+  try {
+    response = await fetch(url, { ...init, cache: 'no-store', credentials: 'omit' });
+  } catch (error) {
+    throw new TrunklineError('unreachable', 'The gateway cannot be reached', { cause: error });
+  }
+  if (response.ok) return response;
+  const problem = await response.json().catch(() => ({}));
+  const code = String(problem.type ?? '').replace('urn:trunkline:problem:', '') || `http-${response.status}`;
+  const retryAfter = Number(response.headers.get('Retry-After')) || undefined;
+  throw new TrunklineError(code, problem.detail ?? problem.title ?? response.statusText, { status: response.status, retryAfter });
+}
+
+/** @param {unknown} error */
+function ignoreUnknownCall(error) {
+  if (!(error instanceof TrunklineError && error.code === 'unknown-call')) throw error;
+}
+
+/** @param {MediaStream|MediaTrackConstraints|boolean} audio */
+async function microphone(audio) {
+  if (audio instanceof MediaStream) return audio;
+  if (!navigator.mediaDevices) throw new TrunklineError('insecure_context', 'The microphone needs a page served over HTTPS');
+  try {
+    return await navigator.mediaDevices.getUserMedia({ audio });
+  } catch (error) {
+    const name = error instanceof DOMException ? error.name : '';
+    if (name === 'NotFoundError') throw new TrunklineError('mic_not_found', 'No microphone was found', { cause: error });
+    if (name === 'NotAllowedError') {
+      const policy = /** @type {any} */ (document).featurePolicy;
+      if (policy && !policy.allowsFeature('microphone')) {
+        throw new TrunklineError('mic_policy_blocked', 'The page that embeds this one does not allow the microphone', { cause: error });
+      }
+      throw new TrunklineError('mic_denied', 'The microphone was refused', { cause: error });
+    }
+    throw new TrunklineError('other', String(error), { cause: error });
+  }
+}
+
+/** Tells the gateway of something only the browser can see. Best effort. */
+function report(/** @type {string} */ url, /** @type {Session} */ session, /** @type {string} */ code, /** @type {string} */ detail) {
+  fetch(`${url}/v1/sessions/${session.session}/client-report`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${session.token}` },
+    body: JSON.stringify({ code, detail: detail.slice(0, 200) }),
+    keepalive: true,
+  }).catch(() => {});
+}
+
+/** @param {RTCRtpTransceiver} transceiver @param {string[]} names */
+function preferCodecs(transceiver, names) {
+  const all = RTCRtpReceiver.getCapabilities('audio')?.codecs ?? [];
+  const wanted = names.flatMap((name) => all.filter((c) => c.mimeType.toLowerCase() === `audio/${name.toLowerCase()}`));
+  transceiver.setCodecPreferences([...wanted, ...all.filter((c) => !wanted.includes(c))]);
+}
+
+/** The ICE part of an offer as `application/trickle-ice-sdpfrag` (RFC 8840). @param {string} sdp */
+function sdpFragment(sdp) {
+  const lines = sdp.split(/\r?\n/);
+  const pick = (/** @type {string} */ prefix) => lines.filter((line) => line.startsWith(prefix));
+  return [
+    ...pick('a=group:BUNDLE').slice(0, 1),
+    ...pick('m=audio').slice(0, 1),
+    ...pick('a=mid:').slice(0, 1),
+    ...pick('a=ice-ufrag:').slice(0, 1),
+    ...pick('a=ice-pwd:').slice(0, 1),
+    ...pick('a=candidate:'),
+    '',
+  ].join('\r\n');
+}
+
+/** The current answer with the credentials of a fragment. @param {string} sdp @param {string} fragment */
+function withCredentials(sdp, fragment) {
+  const value = (/** @type {string} */ name) => fragment.match(new RegExp(`^a=${name}:(.*)$`, 'm'))?.[1].trim() ?? '';
+  return sdp
+    .replace(/^a=ice-ufrag:.*$/gm, `a=ice-ufrag:${value('ice-ufrag')}`)
+    .replace(/^a=ice-pwd:.*$/gm, `a=ice-pwd:${value('ice-pwd')}`);
+}
