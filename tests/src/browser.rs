@@ -56,7 +56,11 @@ impl Browser {
         );
         let result = self.command("execute/async", json!({"script": script, "args": [args]})).await?;
         match result.get("error") {
-            Some(error) => Err(anyhow!("{}{}", error.as_str().unwrap_or("?"), result["code"].as_str().map(|c| format!(" [{c}]")).unwrap_or_default())),
+            Some(error) => Err(anyhow!(
+                "{}{}",
+                error.as_str().unwrap_or("?"),
+                result["code"].as_str().map(|c| format!(" [{c}]")).unwrap_or_default()
+            )),
             None => Ok(result["value"].clone()),
         }
     }

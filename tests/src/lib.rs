@@ -1,5 +1,8 @@
 //! Trunkline's simulated world and the real peers its tests talk to.
 
+// All of this crate is test code: a panic is a failed test, and the real peers need the real clock.
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
+
 pub mod baresip;
 pub mod browser;
 pub mod media_phone;
