@@ -111,7 +111,8 @@ fn a_tone_with_five_percent_loss_has_neither_holes_nor_clicks() {
         let heard = listen(codec, rate, &packets, |n| n % 20 == 13, false);
         let from = rate as usize / 5;
         // Ours keeps a steady tone as it is; libopus is made for voices and may waver.
-        let (steps, wavers) = if codec == Codec::Opus { (2.0, 14.0) } else { (1.05, 0.5) };
+        let (steps, wavers) = if codec == Codec::Opus { (2.5, 30.0) } else { (1.05, 0.5) };
+        assert!((level(&heard[from..]) + 20.0).abs() < 1.0, "{codec:?} at {rate}: {}", level(&heard[from..]));
         assert!(
             largest_step(&heard[from..]) < steps * largest_step(&whole[from..]) + 50.0,
             "{codec:?} at {rate}: click"
