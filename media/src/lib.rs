@@ -4,8 +4,8 @@
 //! datagrams and events out. [`worker`] owns the sockets and threads and holds no logic.
 //!
 //! ```text
-//! worker (threads, sockets) ── call::Call ─┬─ browser::BrowserLeg (ICE-lite, DTLS, SRTP, RTCP)
-//!                                          ├─ bridge (relay or transcode, per direction)
+//! worker (threads, sockets) ── call::Call ─┬─ call::BrowserLeg over browser::BrowserTransport (ICE-lite, DTLS, SRTP)
+//!                                          ├─ bridge::Flow, one a direction (relay or transcode)
 //!                                          └─ trunk::TrunkLeg (RTP/RTCP on a leased port pair)
 //! ```
 
@@ -17,5 +17,6 @@ pub mod call;
 pub mod outbox;
 pub mod rtp;
 pub mod sdp;
+mod stream;
 pub mod trunk;
 pub mod worker;

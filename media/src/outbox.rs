@@ -72,10 +72,21 @@ impl Outbox {
 
     /// The datagrams in the order they were pushed.
     pub fn iter(&self) -> impl Iterator<Item = Datagram<'_>> {
-        self.entries.iter().filter_map(|e| {
-            let bytes = self.bytes.get(e.start..e.end)?;
-            Some(Datagram { port: e.port, to: e.to, bytes })
-        })
+        (0..self.entries.len()).filter_map(|index| self.get(index))
+    }
+
+    /// The datagram at this place in the order they were pushed.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Datagram<'_>> {
+        let entry = self.entries.get(index)?;
+        let bytes = self.bytes.get(entry.start..entry.end)?;
+        Some(Datagram { port: entry.port, to: entry.to, bytes })
+    }
+
+    /// Forgets all but the first `len` datagrams.
+    pub fn truncate(&mut self, len: usize) {
+        self.entries.truncate(len);
+        self.bytes.truncate(self.entries.last().map_or(0, |entry| entry.end));
     }
 
     /// Forgets everything, keeps the memory.

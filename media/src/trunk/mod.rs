@@ -1,1 +1,208 @@
 //! The trunk leg: RTP and RTCP on a leased port pair.
+
+mod source;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use self::source::SourceGuard;
+use crate::api::{DropStats, SentStats, StreamStats};
+use crate::audio::Codec;
+use crate::bridge::{Listener, Output};
+use crate::outbox::{Outbox, Port};
+use crate::rtp::RtpPacket;
+use crate::sdp::browser::Direction;
+use crate::sdp::trunk::TrunkMedia;
+use crate::stream::{Heard, Stream, StreamSeed, Told};
+
+/// One leg towards a trunk. It has a port pair from the start, and a peer once the SDP is agreed.
+pub(crate) struct TrunkLeg {
+    local: SocketAddr,
+    peer: Option<Peer>,
+    drops: DropStats,
+}
+
+struct Peer {
+    media: TrunkMedia,
+    guard: SourceGuard,
+    stream: Stream,
+}
+
+impl TrunkLeg {
+    /// A leg on this port, silent and deaf until it is connected.
+    pub(crate) fn new(local: SocketAddr) -> Self {
+        Self { local, peer: None, drops: DropStats::default() }
+    }
+
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Applies negotiated media. Our stream goes on as it is unless the codec's clock is another: then it is a new
+    /// one, with a new SSRC. `seed` is asked only when a stream begins.
+    pub(crate) fn connect(
+        &mut self,
+        now: Instant,
+        wall: Duration,
+        media: TrunkMedia,
+        seed: impl FnOnce() -> StreamSeed,
+    ) {
+        let clock_rate = media.codec.clock_rate();
+        match &mut self.peer {
+            Some(peer) => {
+                if peer.stream.clock_rate() != clock_rate {
+                    peer.stream = Stream::new(now, wall, seed(), clock_rate).after(&mut peer.stream);
+                }
+                if peer.media.remote != media.remote || peer.media.source != media.source {
+                    peer.guard = SourceGuard::new(media.source, media.remote);
+                }
+                peer.media = media;
+            }
+            None => {
+                self.peer = Some(Peer {
+                    guard: SourceGuard::new(media.source, media.remote),
+                    stream: Stream::new(now, wall, seed(), clock_rate),
+                    media,
+                });
+            }
+        }
+        if let Some(peer) = &mut self.peer {
+            peer.stream.set_telephone_event(peer.media.telephone_event);
+        }
+    }
+
+    pub(crate) fn codec(&self) -> Option<Codec> {
+        self.peer.as_ref().map(|peer| peer.media.codec)
+    }
+
+    /// What may be sent to this leg now: nothing while it holds us without listening.
+    pub(crate) fn output(&self) -> Option<Output> {
+        let peer = self.peer.as_ref()?;
+        peer.listens().then(|| Output::new(peer.media.codec, peer.media.ptime_ms))
+    }
+
+    /// Whether the peer said it sends audio.
+    pub(crate) fn owes_audio(&self) -> bool {
+        self.peer.as_ref().is_some_and(|peer| match peer.media.peer_direction {
+            Direction::SendRecv | Direction::SendOnly => true,
+            Direction::RecvOnly | Direction::Inactive => false,
+        })
+    }
+
+    pub(crate) fn stream(&mut self) -> Option<&mut Stream> {
+        self.peer.as_mut().map(|peer| &mut peer.stream)
+    }
+
+    /// A datagram on the RTP port.
+    pub(crate) fn receive<'a>(&mut self, now: Instant, from: SocketAddr, datagram: &'a [u8]) -> Heard<'a> {
+        let Some(peer) = &mut self.peer else {
+            self.drops.wrong_source += 1;
+            return Heard::Nothing;
+        };
+        if !peer.guard.accepts(from, datagram) {
+            self.drops.wrong_source += 1;
+            return Heard::Nothing;
+        }
+        let codecs = [(peer.media.payload_type, peer.media.codec)];
+        peer.stream.receive(now, datagram, &codecs, &mut self.drops)
+    }
+
+    /// A datagram on the RTCP port.
+    pub(crate) fn receive_report(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Option<Told> {
+        let believed = self.peer.as_ref().is_some_and(|peer| {
+            from == peer.media.remote_rtcp || from == peer.media.remote || peer.guard.accepts_report(from)
+        });
+        if !believed {
+            self.drops.wrong_source += 1;
+            return None;
+        }
+        self.peer.as_mut()?.stream.receive_report(now, datagram, &mut self.drops)
+    }
+
+    /// Sends what is due: reports and digits. `true` once all digits asked for are sent.
+    pub(crate) fn poll(&mut self, now: Instant, out: &mut Outbox) -> bool {
+        let Some(peer) = &mut self.peer else { return false };
+        if let Some(to) = peer.reports_to()
+            && let Some(report) = peer.stream.poll_report(now)
+        {
+            out.push(Port::TrunkRtcp, to, report);
+        }
+        let to = peer.remote();
+        peer.stream.poll_digits(now, |packet| {
+            if let Some(to) = to {
+                out.push_with(Port::TrunkRtp, to, |buffer| packet.write(buffer));
+            }
+        })
+    }
+
+    /// Says goodbye by RTCP.
+    pub(crate) fn bye(&mut self, now: Instant, out: &mut Outbox) {
+        if let Some(peer) = &mut self.peer
+            && let Some(to) = peer.reports_to()
+        {
+            out.push(Port::TrunkRtcp, to, peer.stream.bye(now));
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        self.peer.as_ref()?.stream.poll_timeout()
+    }
+
+    pub(crate) fn drops(&self) -> DropStats {
+        self.drops
+    }
+
+    pub(crate) fn received(&self, now: Instant) -> StreamStats {
+        self.peer.as_ref().map(|peer| peer.stream.received(now)).unwrap_or_default()
+    }
+
+    pub(crate) fn sent(&self) -> SentStats {
+        self.peer.as_ref().map(|peer| peer.stream.sent()).unwrap_or_default()
+    }
+}
+
+impl Peer {
+    fn listens(&self) -> bool {
+        let wants = match self.media.peer_direction {
+            Direction::SendRecv | Direction::RecvOnly => true,
+            Direction::SendOnly | Direction::Inactive => false,
+        };
+        wants && self.remote().is_some()
+    }
+
+    /// Where RTP goes: the latched address once there is one (symmetric RTP), else the signalled one.
+    fn remote(&self) -> Option<SocketAddr> {
+        reachable(self.guard.latched().unwrap_or(self.media.remote))
+    }
+
+    fn reports_to(&self) -> Option<SocketAddr> {
+        reachable(self.media.remote_rtcp)
+    }
+}
+
+/// An address datagrams can go to: old-style hold names 0.0.0.0, a refused line port 0.
+fn reachable(address: SocketAddr) -> Option<SocketAddr> {
+    (!address.ip().is_unspecified() && address.port() != 0).then_some(address)
+}
+
+impl Listener for TrunkLeg {
+    fn is_busy(&self) -> bool {
+        self.peer.as_ref().is_some_and(|peer| peer.stream.is_sending_digits())
+    }
+
+    fn relay(&mut self, now: Instant, source: &RtpPacket<'_>, sequence: u64, restarted: bool, out: &mut Outbox) {
+        let Some(peer) = &mut self.peer else { return };
+        let Some(to) = peer.remote() else { return };
+        let RtpPacket { marker, timestamp, payload, .. } = *source;
+        let payload_type = peer.media.payload_type;
+        let packet = peer.stream.sender().relay(now, payload_type, marker, sequence, timestamp, restarted, payload);
+        out.push_with(Port::TrunkRtp, to, |buffer| packet.write(buffer));
+    }
+
+    fn frame(&mut self, now: Instant, samples: u32, payload: &[u8], out: &mut Outbox) {
+        let Some(peer) = &mut self.peer else { return };
+        let Some(to) = peer.remote() else { return };
+        let packet = peer.stream.sender().next(now, peer.media.payload_type, samples, payload);
+        out.push_with(Port::TrunkRtp, to, |buffer| packet.write(buffer));
+    }
+}

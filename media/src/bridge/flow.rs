@@ -1,0 +1,246 @@
+//! One direction of a call's audio.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::clock::Clock;
+use super::speech::Speech;
+use super::voice::Voice;
+use super::{Listener, Output};
+use crate::audio::Codec;
+use crate::audio::jitter_buffer::JitterBufferStats;
+use crate::audio::prompt::{Player, Prompt};
+use crate::outbox::Outbox;
+use crate::rtp::RtpPacket;
+
+/// How long a relayed speaker may be quiet before the listener gets comfort silence.
+const RELAY_IDLE: Duration = Duration::from_millis(100);
+
+/// An audio packet of the speaker.
+pub(crate) struct Packet<'a> {
+    pub(crate) codec: Codec,
+    /// Extended sequence number.
+    pub(crate) sequence: u64,
+    /// The stream begins here, or begins anew.
+    pub(crate) restarted: bool,
+    pub(crate) rtp: RtpPacket<'a>,
+}
+
+/// From when on the listener gets comfort silence where there is nothing else to hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Comfort {
+    /// As soon as it listens: RTP opens address translators and keeps inactivity timers at the far end quiet.
+    Always,
+    /// Once it has heard something: until then a browser plays its own ringing.
+    OnceHeard,
+}
+
+/// What one leg says, on its way to the other.
+pub(crate) struct Flow {
+    comfort: Comfort,
+    /// PCM rate of everything between decoder and encoder, Hz.
+    rate: u32,
+    output: Option<Output>,
+    speech: Speech,
+    voice: Voice,
+    clock: Clock,
+    /// The codec of the speaker's last packet.
+    source: Option<Codec>,
+    muted: bool,
+    playing: Option<Playing>,
+    /// The listener has had audio in this flow.
+    started: bool,
+    /// Relay was interrupted: the next packet maps its numbers afresh.
+    fresh: bool,
+    pcm: Vec<i16>,
+}
+
+struct Playing {
+    prompt: Arc<Prompt>,
+    looped: bool,
+    player: Player,
+}
+
+impl Flow {
+    /// A flow nobody listens to yet.
+    pub(crate) fn new(comfort: Comfort, rate: u32) -> Self {
+        Self {
+            comfort,
+            rate,
+            output: None,
+            speech: Speech::new(rate),
+            voice: Voice::default(),
+            clock: Clock::default(),
+            source: None,
+            muted: false,
+            playing: None,
+            started: false,
+            fresh: true,
+            pcm: Vec::new(),
+        }
+    }
+
+    /// What the listener takes from now on; `None` while it must not be sent anything. `rate`: the PCM rate between
+    /// the legs.
+    pub(crate) fn set_output(&mut self, now: Instant, output: Option<Output>, rate: u32) {
+        if rate != self.rate {
+            self.rate = rate;
+            self.speech.set_rate(rate);
+            if let Some(playing) = &mut self.playing {
+                playing.player = Player::new(Arc::clone(&playing.prompt), rate, playing.looped);
+            }
+        }
+        if output == self.output {
+            return;
+        }
+        self.fresh = true;
+        self.output = output;
+        if output.is_none() {
+            self.clock.stop();
+            self.speech.reset();
+        } else if self.comfort == Comfort::Always || self.started || self.playing.is_some() {
+            self.clock.by(now);
+        }
+    }
+
+    /// The speaker's leg is another one: nothing of the old one is heard again.
+    pub(crate) fn forget_speaker(&mut self) {
+        self.speech.reset();
+        self.source = None;
+        self.fresh = true;
+    }
+
+    pub(crate) fn set_muted(&mut self, now: Instant, muted: bool) {
+        if muted == self.muted {
+            return;
+        }
+        self.muted = muted;
+        self.withhold(now);
+    }
+
+    pub(crate) fn play(&mut self, now: Instant, prompt: Arc<Prompt>, looped: bool) {
+        let player = Player::new(Arc::clone(&prompt), self.rate, looped);
+        self.playing = Some(Playing { prompt, looped, player });
+        self.withhold(now);
+    }
+
+    /// `true` if something was playing.
+    pub(crate) fn stop_playing(&mut self, now: Instant) -> bool {
+        let was = self.playing.take().is_some();
+        if was {
+            self.resume(now);
+        }
+        was
+    }
+
+    /// This number of the speaker's sequence carries no audio (a telephone event) and goes another way.
+    pub(crate) fn skip(&mut self, sequence: u64) {
+        self.speech.skip(sequence);
+        self.fresh = true;
+    }
+
+    pub(crate) fn set_expected_loss(&mut self, fraction: f64) {
+        self.voice.set_expected_loss(fraction);
+    }
+
+    /// A packet from the speaker.
+    pub(crate) fn push(&mut self, now: Instant, packet: &Packet<'_>, listener: &mut impl Listener, out: &mut Outbox) {
+        let switched = self.source.replace(packet.codec) != Some(packet.codec);
+        let Some(output) = self.output else { return };
+        if self.muted || self.playing.is_some() {
+            self.fresh = true;
+            return;
+        }
+        if packet.codec != output.codec {
+            self.speech.push(now, packet);
+            self.fresh = true;
+            self.clock.by(now + output.frame());
+            return;
+        }
+        if switched {
+            self.speech.reset();
+        }
+        self.clock.set(now + RELAY_IDLE);
+        if listener.is_busy() {
+            self.fresh = true;
+            return;
+        }
+        let restarted = std::mem::take(&mut self.fresh) || packet.restarted;
+        self.started = true;
+        listener.relay(now, &packet.rtp, packet.sequence, restarted, out);
+    }
+
+    /// Sends the frames that are due. `true` if a prompt came to its end.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, listener: &mut impl Listener, out: &mut Outbox) -> bool {
+        let mut finished = false;
+        while let Some(output) = self.output
+            && let Some(at) = self.clock.tick(now, output.frame())
+        {
+            finished |= self.frame(at, output, listener, out);
+        }
+        finished
+    }
+
+    fn frame(&mut self, at: Instant, output: Output, listener: &mut impl Listener, out: &mut Outbox) -> bool {
+        self.pcm.clear();
+        self.pcm.resize(usize::try_from(output.samples(self.rate)).unwrap_or_default(), 0);
+        let transcodes = self.source.is_some_and(|codec| codec != output.codec);
+        let mut finished = false;
+        let heard = if let Some(playing) = &mut self.playing {
+            let more = playing.player.fill(&mut self.pcm);
+            if !more {
+                self.playing = None;
+                finished = true;
+                self.resume(at + output.frame());
+            }
+            true
+        } else if self.muted || !transcodes {
+            false
+        } else {
+            self.speech.pull(at, &mut self.pcm)
+        };
+        if !heard && !self.started && self.comfort == Comfort::OnceHeard {
+            // The buffer may be filling: the clock runs on while it does.
+            if self.speech.stats().buffered == 0 {
+                self.clock.stop();
+            }
+            return finished;
+        }
+        self.started |= heard;
+        self.fresh = true;
+        if listener.is_busy() {
+            return finished;
+        }
+        if let Some(payload) = self.voice.encode(output, self.rate, &self.pcm) {
+            listener.frame(at, output.samples(output.codec.clock_rate()), payload, out);
+        }
+        finished
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.output.and(self.clock.next())
+    }
+
+    /// Jitter buffer counters and milliseconds made up.
+    pub(crate) fn stats(&self) -> (JitterBufferStats, u64) {
+        (self.speech.stats(), self.speech.concealed_ms())
+    }
+
+    /// The speaker is not heard for now; our own clock takes over.
+    fn withhold(&mut self, now: Instant) {
+        self.speech.reset();
+        self.fresh = true;
+        if let Some(output) = self.output {
+            self.clock.by(now + output.frame());
+        }
+    }
+
+    /// The speaker is heard again: while it is relayed its packets set the pace, if it still sends.
+    fn resume(&mut self, now: Instant) {
+        self.speech.reset();
+        self.fresh = true;
+        if self.output.is_some_and(|output| self.source == Some(output.codec)) {
+            self.clock.set(now + RELAY_IDLE);
+        }
+    }
+}

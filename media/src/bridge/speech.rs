@@ -1,0 +1,164 @@
+//! The speaker's side of a transcoding flow: packets in as they come, PCM out as the playout clock wants it.
+
+use std::time::{Duration, Instant};
+
+use super::Packet;
+use crate::audio::Codec;
+use crate::audio::codec::Decoder;
+use crate::audio::jitter_buffer::{JitterBuffer, JitterBufferStats, Playout};
+
+/// Longest delay the jitter buffer may add.
+const MAX_DELAY: Duration = Duration::from_millis(200);
+
+/// Packet times played for one frame at most; a stream of empty packets must not hold the clock.
+const MAX_PULLS: usize = 16;
+
+/// Jitter buffer and decoders of one speaker.
+pub(crate) struct Speech {
+    /// PCM rate, Hz.
+    rate: u32,
+    codec: Option<Codec>,
+    buffer: Option<(Codec, JitterBuffer)>,
+    /// Made when first needed, one a codec; kept, so that a speaker who switches to and fro costs no allocation.
+    decoders: Vec<(Codec, Decoder)>,
+    /// The payload being played: the buffer's own answer cannot be held while it is asked how long it lasts.
+    payload: Vec<u8>,
+    decoded: Vec<i16>,
+    /// Decoded and not yet played.
+    waiting: Vec<i16>,
+    concealed: u64,
+}
+
+impl Speech {
+    pub(crate) fn new(rate: u32) -> Self {
+        Self {
+            rate,
+            codec: None,
+            buffer: None,
+            decoders: Vec::new(),
+            payload: Vec::new(),
+            decoded: Vec::new(),
+            waiting: Vec::new(),
+            concealed: 0,
+        }
+    }
+
+    /// PCM at another rate from now on: everything starts anew.
+    pub(crate) fn set_rate(&mut self, rate: u32) {
+        if rate != self.rate {
+            let concealed_ms = self.concealed_ms();
+            *self = Self { concealed: concealed_ms * u64::from(rate) / 1000, ..Self::new(rate) };
+        }
+    }
+
+    /// Forgets what waits.
+    pub(crate) fn reset(&mut self) {
+        if let Some((_, buffer)) = &mut self.buffer {
+            buffer.reset();
+        }
+        self.waiting.clear();
+    }
+
+    /// Takes a packet.
+    pub(crate) fn push(&mut self, now: Instant, packet: &Packet<'_>) {
+        let codec = packet.codec;
+        if self.codec != Some(codec) || packet.restarted {
+            self.codec = Some(codec);
+            self.reset();
+        }
+        let payload = packet.rtp.payload;
+        let Some(samples) = codec.samples_in(payload) else { return };
+        if self.buffer.as_ref().is_none_or(|(of, _)| *of != codec) {
+            self.buffer = Some((codec, JitterBuffer::for_codec(codec, MAX_DELAY)));
+        }
+        if let Some((_, buffer)) = &mut self.buffer {
+            buffer.push(now, packet.sequence, packet.rtp.timestamp, packet.rtp.marker, samples, payload);
+        }
+    }
+
+    /// This number of the speaker's sequence carries no audio.
+    pub(crate) fn skip(&mut self, sequence: u64) {
+        if let Some((_, buffer)) = &mut self.buffer {
+            buffer.skip(sequence);
+        }
+    }
+
+    /// Fills a frame with what is due; `false` if all of it is silence for want of anything.
+    pub(crate) fn pull(&mut self, now: Instant, frame: &mut [i16]) -> bool {
+        let mut heard = !self.waiting.is_empty();
+        for _ in 0..MAX_PULLS {
+            if self.waiting.len() >= frame.len() {
+                break;
+            }
+            match self.play(now) {
+                Some(audible) => heard |= audible,
+                None => break,
+            }
+        }
+        let ready = self.waiting.len().min(frame.len());
+        frame.fill(0);
+        for (to, from) in frame.iter_mut().zip(self.waiting.drain(..ready)) {
+            *to = from;
+        }
+        heard
+    }
+
+    /// Plays what is due next: a packet, what is made up for it (`true`), or silence (`false`). `None` if nobody
+    /// speaks.
+    fn play(&mut self, now: Instant) -> Option<bool> {
+        let (codec, (_, buffer)) = (self.codec?, self.buffer.as_mut()?);
+        let decoder = decoder_of(&mut self.decoders, codec, self.rate)?;
+        let ticks_per_second = codec.clock_rate();
+        let samples =
+            |ticks: u32| usize::try_from(u64::from(ticks) * u64::from(self.rate) / u64::from(ticks_per_second));
+        let lost_next = match buffer.pull(now) {
+            Playout::Silence => {
+                let rest = samples(buffer.covers()).unwrap_or_default();
+                self.waiting.resize(self.waiting.len() + rest, 0);
+                return Some(false);
+            }
+            Playout::Packet { payload } => {
+                self.payload.clear();
+                self.payload.extend_from_slice(payload);
+                None
+            }
+            Playout::Lost { next } => {
+                self.payload.clear();
+                self.payload.extend_from_slice(next.unwrap_or_default());
+                Some(next.is_some())
+            }
+        };
+        let (covers, skipped) = (samples(buffer.covers()).unwrap_or_default(), buffer.skipped());
+        if skipped {
+            decoder.skip();
+        }
+        // A payload that does not decode is as good as lost.
+        let played = lost_next.is_none() && decoder.decode(&self.payload, &mut self.decoded).is_ok();
+        if !played {
+            let next = (lost_next == Some(true)).then_some(self.payload.as_slice());
+            decoder.conceal(covers, next, &mut self.decoded);
+            self.concealed += self.decoded.len() as u64;
+        }
+        self.waiting.extend_from_slice(&self.decoded);
+        Some(true)
+    }
+
+    pub(crate) fn concealed_ms(&self) -> u64 {
+        self.concealed * 1000 / u64::from(self.rate)
+    }
+
+    pub(crate) fn stats(&self) -> JitterBufferStats {
+        self.buffer.as_ref().map(|(_, buffer)| buffer.stats()).unwrap_or_default()
+    }
+}
+
+fn decoder_of(decoders: &mut Vec<(Codec, Decoder)>, codec: Codec, rate: u32) -> Option<&mut Decoder> {
+    let at = match decoders.iter().position(|(known, _)| *known == codec) {
+        Some(at) => at,
+        None => {
+            decoders.push((codec, Decoder::new(codec, rate).ok()?));
+            decoders.len() - 1
+        }
+    };
+    decoders.get_mut(at).map(|(_, decoder)| decoder)
+}

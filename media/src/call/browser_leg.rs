@@ -1,0 +1,139 @@
+//! The browser leg: its transport, and RTP over it.
+
+use std::time::Instant;
+
+use super::Surroundings;
+use super::random::Chance;
+use crate::api::{DropStats, OpenCall, OpenError, Opened};
+use crate::bridge::{Listener, Output};
+use crate::browser::transport::BrowserTransport;
+use crate::outbox::Outbox;
+use crate::rtp::RtpPacket;
+use crate::sdp::browser::{AnswerParts, BrowserMedia, OfferError, answer};
+use crate::stream::Stream;
+
+/// What the gateway sends a browser in one packet, milliseconds.
+const PTIME_MS: u32 = 20;
+
+pub(crate) struct BrowserLeg {
+    pub(crate) transport: BrowserTransport,
+    pub(crate) media: BrowserMedia,
+    pub(crate) stream: Stream,
+    /// Drops that RTP counts, beside the transport's own.
+    pub(crate) drops: DropStats,
+    /// Drops of transports this one follows.
+    carried_drops: DropStats,
+    packet: Vec<u8>,
+}
+
+impl BrowserLeg {
+    /// Makes a leg for the offer, and the answer to it.
+    pub(crate) fn open(
+        now: Instant,
+        open: &OpenCall,
+        surroundings: &Surroundings,
+        chance: &mut Chance,
+    ) -> Result<(Self, Opened), OpenError> {
+        let media = BrowserMedia::negotiate(&open.offer, &open.codecs, open.prefer).map_err(|error| {
+            let (OfferError::Invalid(why) | OfferError::Unsupported(why)) = error;
+            OpenError::Unsupported(why)
+        })?;
+        let local = chance.credentials();
+        let seed = chance.stream();
+        let text = answer(
+            &open.offer,
+            &media,
+            &AnswerParts {
+                ice: &local,
+                candidates: &surroundings.candidates,
+                fingerprint: surroundings.identity.fingerprint(),
+                ssrc: seed.ssrc,
+                cname: &seed.cname,
+                session: (chance.session_id(), 1),
+            },
+        );
+        let opened = Opened { answer: text, ice_session: local.ufrag.clone(), codec: media.codec };
+        let identity = &surroundings.identity;
+        let transport = BrowserTransport::new(now, identity, &open.offer, local, open.limits.setup, chance.number());
+        let mut stream = Stream::new(now, surroundings.wall(now), seed, media.codec.clock_rate());
+        stream.set_telephone_event(media.telephone_event);
+        let leg = Self {
+            transport,
+            media,
+            stream,
+            drops: DropStats::default(),
+            carried_drops: DropStats::default(),
+            packet: Vec::new(),
+        };
+        Ok((leg, opened))
+    }
+
+    /// Another peer connection takes the place of `old`; its counters go on.
+    pub(crate) fn after(self, old: &mut Self) -> Self {
+        let carried_drops = old.all_drops();
+        Self { stream: self.stream.after(&mut old.stream), carried_drops, ..self }
+    }
+
+    /// What may be sent to the browser now.
+    pub(crate) fn output(&self) -> Option<Output> {
+        (self.transport.is_connected() && self.media.sends).then(|| Output::new(self.media.codec, PTIME_MS))
+    }
+
+    /// Sends what is due: reports and digits. `true` once all digits asked for are sent.
+    pub(crate) fn poll(&mut self, now: Instant, out: &mut Outbox) -> bool {
+        if let Some(report) = self.stream.poll_report(now) {
+            self.transport.send_rtcp(report, out);
+        }
+        let Self { transport, stream, packet, .. } = self;
+        stream.poll_digits(now, |event| send(transport, packet, event, out))
+    }
+
+    /// Says goodbye by RTCP.
+    pub(crate) fn bye(&mut self, now: Instant, out: &mut Outbox) {
+        let goodbye = self.stream.bye(now);
+        self.transport.send_rtcp(goodbye, out);
+    }
+
+    /// Every datagram dropped so far.
+    pub(crate) fn all_drops(&self) -> DropStats {
+        sum(sum(self.carried_drops, self.drops), self.transport.drops())
+    }
+}
+
+fn send(transport: &mut BrowserTransport, buffer: &mut Vec<u8>, packet: &RtpPacket<'_>, out: &mut Outbox) {
+    buffer.clear();
+    packet.write(buffer);
+    transport.send_rtp(buffer, out);
+}
+
+/// Two counts of drops together.
+pub(crate) fn sum(a: DropStats, b: DropStats) -> DropStats {
+    DropStats {
+        malformed: a.malformed + b.malformed,
+        bad_integrity: a.bad_integrity + b.bad_integrity,
+        wrong_source: a.wrong_source + b.wrong_source,
+        undecryptable: a.undecryptable + b.undecryptable,
+        replayed: a.replayed + b.replayed,
+        unknown_payload: a.unknown_payload + b.unknown_payload,
+        bad_dtls: a.bad_dtls + b.bad_dtls,
+        bad_rtcp: a.bad_rtcp + b.bad_rtcp,
+    }
+}
+
+impl Listener for BrowserLeg {
+    fn is_busy(&self) -> bool {
+        self.stream.is_sending_digits()
+    }
+
+    fn relay(&mut self, now: Instant, source: &RtpPacket<'_>, sequence: u64, restarted: bool, out: &mut Outbox) {
+        let RtpPacket { marker, timestamp, payload, .. } = *source;
+        let payload_type = self.media.payload_type;
+        let packet = self.stream.sender().relay(now, payload_type, marker, sequence, timestamp, restarted, payload);
+        send(&mut self.transport, &mut self.packet, &packet, out);
+    }
+
+    fn frame(&mut self, now: Instant, samples: u32, payload: &[u8], out: &mut Outbox) {
+        let packet = self.stream.sender().next(now, self.media.payload_type, samples, payload);
+        send(&mut self.transport, &mut self.packet, &packet, out);
+    }
+}

@@ -1,0 +1,131 @@
+//! What comes in from the two sides of a call.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::Call;
+use super::browser_leg::BrowserLeg;
+use crate::api::{BackCause, BrowserLoss, Digit, Leg, MediaEvent, Path};
+use crate::bridge::Packet;
+use crate::browser::Inbound;
+use crate::outbox::Outbox;
+use crate::stream::Heard;
+
+impl Call {
+    /// A datagram on the public port that belongs to this call by 5-tuple or ufrag. `true` if `from` is now proven, so
+    /// that the worker may learn the 5-tuple.
+    pub fn handle_browser(
+        &mut self,
+        now: Instant,
+        path: Path,
+        from: SocketAddr,
+        datagram: &mut [u8],
+        out: &mut Outbox,
+    ) -> bool {
+        self.ran(now);
+        let BrowserLeg { transport, stream, media, drops, .. } = &mut self.browser;
+        let moved = transport.remote() != Some(from);
+        let heard = match transport.handle_datagram(now, path, from, datagram, out) {
+            Inbound::Consumed => false,
+            Inbound::Rtp(packet) => {
+                match stream.receive(now, packet, &media.accepted, drops) {
+                    Heard::Audio { codec, accepted, packet } => {
+                        if let Some(trunk) = &mut self.trunk {
+                            let (sequence, restarted) = (accepted.sequence, accepted.restarted);
+                            self.to_trunk.push(now, &Packet { codec, sequence, restarted, rtp: packet }, trunk, out);
+                        }
+                        self.heard_audio(now, Leg::Browser);
+                    }
+                    Heard::Event { sequence, digit } => {
+                        self.to_trunk.skip(sequence);
+                        self.presence.heard_audio(now, Leg::Browser);
+                        self.heard_digit(now, Leg::Browser, digit);
+                        self.poll_legs(now, out);
+                    }
+                    Heard::Nothing => {}
+                }
+                true
+            }
+            Inbound::Rtcp(packet) => {
+                let told = stream.receive_report(now, packet, drops).unwrap_or_default();
+                if let Some(fraction) = told.fraction_lost {
+                    self.to_browser.set_expected_loss(fraction);
+                }
+                if told.bye {
+                    let lost = self.presence.lost(now, BrowserLoss::RtcpBye);
+                    self.report(lost);
+                }
+                true
+            }
+        };
+        self.drain_transport(now);
+        let checked = self.browser.transport.last_check();
+        let heard = std::mem::replace(&mut self.last_check, checked) != checked || heard;
+        // The checks of a new peer connection bring nobody back before it has keys.
+        if heard && self.browser.transport.is_connected() {
+            if moved {
+                self.presence.expect_return(BackCause::NewAddress);
+            }
+            let back = self.presence.heard(now);
+            self.report(back);
+        }
+        self.browser.transport.knows(from)
+    }
+
+    /// A datagram on the trunk leg's RTP port.
+    pub fn handle_trunk_rtp(&mut self, now: Instant, from: SocketAddr, datagram: &[u8], out: &mut Outbox) {
+        self.ran(now);
+        let Some(trunk) = &mut self.trunk else { return };
+        match trunk.receive(now, from, datagram) {
+            Heard::Audio { codec, accepted, packet } => {
+                let (sequence, restarted) = (accepted.sequence, accepted.restarted);
+                let packet = Packet { codec, sequence, restarted, rtp: packet };
+                self.to_browser.push(now, &packet, &mut self.browser, out);
+                self.heard_audio(now, Leg::Trunk);
+            }
+            Heard::Event { sequence, digit } => {
+                self.to_browser.skip(sequence);
+                self.presence.heard_audio(now, Leg::Trunk);
+                self.heard_digit(now, Leg::Trunk, digit);
+                self.poll_legs(now, out);
+            }
+            Heard::Nothing => {}
+        }
+    }
+
+    /// A datagram on the trunk leg's RTCP port.
+    pub fn handle_trunk_rtcp(&mut self, now: Instant, from: SocketAddr, datagram: &[u8], _out: &mut Outbox) {
+        self.ran(now);
+        let Some(told) = self.trunk.as_mut().and_then(|trunk| trunk.receive_report(now, from, datagram)) else {
+            return;
+        };
+        // A BYE on the trunk is not believed to end anything: SIP does that.
+        if let Some(fraction) = told.fraction_lost {
+            self.to_trunk.set_expected_loss(fraction);
+        }
+    }
+
+    fn heard_audio(&mut self, now: Instant, from: Leg) {
+        self.presence.heard_audio(now, from);
+        let known = match from {
+            Leg::Browser => &mut self.first_audio.0,
+            Leg::Trunk => &mut self.first_audio.1,
+        };
+        if !std::mem::replace(known, true) {
+            self.report(Some(MediaEvent::FirstAudio { from }));
+        }
+    }
+
+    /// A digit from one leg is reported and goes on to the other.
+    pub(super) fn heard_digit(&mut self, now: Instant, from: Leg, digit: Option<(Digit, Duration)>) {
+        let Some((digit, duration)) = digit else { return };
+        let duration_ms = u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
+        self.report(Some(MediaEvent::Dtmf { from, digit, duration_ms }));
+        let other = match from {
+            Leg::Browser => Leg::Trunk,
+            Leg::Trunk => Leg::Browser,
+        };
+        let duration = duration.clamp(Duration::from_millis(40), Duration::from_millis(6000));
+        self.send_digits(now, other, &[digit], duration, false);
+    }
+}

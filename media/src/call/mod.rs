@@ -1,0 +1,339 @@
+//! One call's media as a value: two legs and the bridge between them.
+
+mod browser_leg;
+mod inbound;
+mod presence;
+mod random;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use self::browser_leg::BrowserLeg;
+use self::presence::Presence;
+use self::random::Chance;
+use crate::api::{BackCause, BrowserLoss, Command, Digit, Leg, MediaEvent, OpenCall, OpenError, Opened, Restarted};
+use crate::audio::Codec;
+use crate::bridge::{Comfort, Flow};
+use crate::browser::transport::{DtlsIdentity, TransportEvent};
+use crate::outbox::Outbox;
+use crate::sdp::browser::IceCredentials;
+use crate::sdp::trunk::TrunkMedia;
+use crate::trunk::TrunkLeg;
+
+/// Reports that wait to be polled; more than one input can cause, so only a caller that never polls loses any.
+const MAX_EVENTS: usize = 128;
+
+/// Counters are reported this often.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
+/// Not called for this long while connected (samples alone come every second): the thread was stopped.
+const STALL: Duration = Duration::from_secs(2);
+
+/// One call's media. After any `handle_*`: drain [`Self::poll_event`], send the outbox, read [`Self::poll_timeout`].
+pub struct Call {
+    surroundings: Surroundings,
+    chance: Chance,
+    browser: BrowserLeg,
+    trunk: Option<TrunkLeg>,
+    to_trunk: Flow,
+    to_browser: Flow,
+    presence: Presence,
+    events: VecDeque<MediaEvent>,
+    /// Local ufrags: the current one, and the one before an ICE restart.
+    ufrags: (String, Option<String>),
+    /// Whose first audio was reported.
+    first_audio: (bool, bool),
+    last_check: Option<Instant>,
+    last_run: Instant,
+    next_sample: Option<Instant>,
+}
+
+/// What a call needs from the place it lives in.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The gateway's certificate.
+    pub identity: Arc<DtlsIdentity>,
+    /// `a=candidate` values of the worker's public port(s).
+    pub candidates: Arc<[String]>,
+    /// Wall time (since the Unix epoch) that belongs to `wall_at`.
+    pub wall: Duration,
+    /// See `wall`.
+    pub wall_at: Instant,
+}
+
+impl Surroundings {
+    pub(crate) fn wall(&self, now: Instant) -> Duration {
+        self.wall.saturating_add(now.saturating_duration_since(self.wall_at))
+    }
+}
+
+impl Call {
+    /// Takes the browser's offer; the answer is ready to be sent once the call is registered with its worker.
+    pub fn open(now: Instant, open: &OpenCall, surroundings: &Surroundings) -> Result<(Self, Opened), OpenError> {
+        let mut chance = Chance::new(open.seed);
+        let (browser, opened) = BrowserLeg::open(now, open, surroundings, &mut chance)?;
+        let rate = pcm_rate(None);
+        let call = Self {
+            surroundings: surroundings.clone(),
+            chance,
+            browser,
+            trunk: None,
+            to_trunk: Flow::new(Comfort::Always, rate),
+            to_browser: Flow::new(Comfort::OnceHeard, rate),
+            presence: Presence::new(open.limits),
+            events: VecDeque::new(),
+            ufrags: (opened.ice_session.clone(), None),
+            first_audio: (false, false),
+            last_check: None,
+            last_run: now,
+            next_sample: None,
+        };
+        Ok((call, opened))
+    }
+
+    /// A new peer connection for the same call (page reload, other network): the old browser leg is dropped, the trunk
+    /// leg stays. On an error the old leg stays as it is.
+    pub fn reattach(&mut self, now: Instant, open: &OpenCall, out: &mut Outbox) -> Result<Opened, OpenError> {
+        let mut chance = Chance::new(open.seed);
+        let (browser, opened) = BrowserLeg::open(now, open, &self.surroundings, &mut chance)?;
+        self.browser.bye(now, out);
+        self.browser.transport.close(now, out);
+        self.chance = chance;
+        self.browser = browser.after(&mut self.browser);
+        self.ufrags = (opened.ice_session.clone(), None);
+        self.last_check = None;
+        self.to_trunk.forget_speaker();
+        self.presence.expect_return(BackCause::Reattach);
+        self.rewire(now);
+        Ok(opened)
+    }
+
+    /// ICE restart: new credentials on both sides.
+    pub fn restart_ice(&mut self, now: Instant, remote: IceCredentials) -> Restarted {
+        let local = self.chance.credentials();
+        self.browser.transport.restart_ice(now, remote, local.clone());
+        let old = std::mem::replace(&mut self.ufrags.0, local.ufrag.clone());
+        self.ufrags.1 = Some(old);
+        self.presence.expect_return(BackCause::IceRestart);
+        let ice_session = local.ufrag.clone();
+        Restarted { local, candidates: self.surroundings.candidates.to_vec(), ice_session }
+    }
+
+    /// A port pair was leased: the trunk leg exists (silent until [`Command::ConnectTrunk`]). Replaces an older leg.
+    pub fn attach_trunk(&mut self, now: Instant, local: SocketAddr) {
+        self.trunk = Some(TrunkLeg::new(local));
+        self.to_browser.forget_speaker();
+        self.rewire(now);
+    }
+
+    /// The trunk leg's local RTP address, while there is one.
+    #[must_use]
+    pub fn trunk_local(&self) -> Option<SocketAddr> {
+        self.trunk.as_ref().map(TrunkLeg::local)
+    }
+
+    /// The control plane asks for something.
+    pub fn handle_command(&mut self, now: Instant, command: Command, out: &mut Outbox) {
+        match command {
+            Command::ConnectTrunk(media) => self.connect_trunk(now, media),
+            Command::ReleaseTrunk => self.release_trunk(now, out),
+            // Muting a leg stops the flow that carries its speech.
+            Command::SetMuted { leg: Leg::Browser, muted } => self.to_trunk.set_muted(now, muted),
+            Command::SetMuted { leg: Leg::Trunk, muted } => self.to_browser.set_muted(now, muted),
+            Command::SendDtmf { leg, digits, duration_ms } => {
+                let duration = Duration::from_millis(u64::from(duration_ms.clamp(40, 6000)));
+                self.send_digits(now, leg, &digits, duration, true);
+                self.poll_legs(now, out);
+            }
+            Command::Play { leg, prompt, looped } => self.flow_to(leg).play(now, prompt, looped),
+            Command::StopPlaying { leg } => {
+                self.flow_to(leg).stop_playing(now);
+            }
+            Command::Close => {
+                self.browser.bye(now, out);
+                self.browser.transport.close(now, out);
+                self.release_trunk(now, out);
+            }
+        }
+    }
+
+    /// Local ufrags by which a worker finds this call (two during an ICE restart).
+    pub fn ufrags(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.ufrags.0.as_str()).chain(self.ufrags.1.as_deref())
+    }
+
+    /// A deadline passed: playout, RTCP, DTMF, DTLS, limits.
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
+        self.ran(now);
+        if self.browser.transport.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            self.browser.transport.handle_timeout(now, out);
+            self.drain_transport(now);
+        }
+        if let Some(trunk) = &mut self.trunk
+            && self.to_trunk.handle_timeout(now, trunk, out)
+        {
+            self.report(Some(MediaEvent::PromptFinished { leg: Leg::Trunk }));
+        }
+        if self.to_browser.handle_timeout(now, &mut self.browser, out) {
+            self.report(Some(MediaEvent::PromptFinished { leg: Leg::Browser }));
+        }
+        let overdue = self.browser.stream.overdue_digit(now);
+        self.heard_digit(now, Leg::Browser, overdue);
+        let overdue = self.trunk.as_mut().and_then(TrunkLeg::stream).and_then(|stream| stream.overdue_digit(now));
+        self.heard_digit(now, Leg::Trunk, overdue);
+        self.poll_legs(now, out);
+        while let Some(event) = self.presence.check(now) {
+            self.report(Some(event));
+        }
+        if self.next_sample.is_some_and(|at| at <= now) {
+            self.next_sample = Some(now + SAMPLE_EVERY);
+            let stats = Box::new(self.stats(now));
+            self.report(Some(MediaEvent::Sample(stats)));
+        }
+    }
+
+    /// What happened.
+    pub fn poll_event(&mut self) -> Option<MediaEvent> {
+        self.events.pop_front()
+    }
+
+    /// The next deadline and why.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        let to_trunk = self.trunk.as_ref().and_then(|_| self.to_trunk.poll_timeout());
+        [
+            self.browser.transport.poll_timeout(),
+            self.browser.stream.poll_timeout(),
+            self.trunk.as_ref().and_then(TrunkLeg::poll_timeout),
+            to_trunk.map(|at| (at, "frame to the trunk")),
+            self.to_browser.poll_timeout().map(|at| (at, "frame to the browser")),
+            self.presence.poll_timeout(),
+            self.next_sample.map(|at| (at, "sample")),
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(at, _)| *at)
+    }
+
+    fn connect_trunk(&mut self, now: Instant, media: TrunkMedia) {
+        let Some(trunk) = &mut self.trunk else { return };
+        let wall = self.surroundings.wall(now);
+        let (before, remote) = (trunk.codec(), media.remote);
+        trunk.connect(now, wall, media, || self.chance.stream());
+        if before.is_some_and(|codec| Some(codec) != trunk.codec()) {
+            self.to_browser.forget_speaker();
+        }
+        tracing::debug!(%remote, codec = ?trunk.codec(), "trunk media applied");
+        let owed = trunk.owes_audio();
+        self.presence.set_owed(now, Leg::Trunk, owed, true);
+        self.next_sample.get_or_insert(now + SAMPLE_EVERY);
+        self.rewire(now);
+    }
+
+    fn release_trunk(&mut self, now: Instant, out: &mut Outbox) {
+        let Some(mut trunk) = self.trunk.take() else { return };
+        trunk.bye(now, out);
+        self.presence.set_owed(now, Leg::Trunk, false, true);
+        self.to_browser.forget_speaker();
+        self.rewire(now);
+    }
+
+    /// Tells both flows what their listeners take now.
+    fn rewire(&mut self, now: Instant) {
+        let rate = pcm_rate(self.trunk.as_ref().and_then(TrunkLeg::codec));
+        let trunk = self.trunk.as_ref().and_then(TrunkLeg::output);
+        self.to_trunk.set_output(now, trunk, rate);
+        self.to_browser.set_output(now, self.browser.output(), rate);
+    }
+
+    fn flow_to(&mut self, leg: Leg) -> &mut Flow {
+        match leg {
+            Leg::Browser => &mut self.to_browser,
+            Leg::Trunk => &mut self.to_trunk,
+        }
+    }
+
+    fn send_digits(&mut self, now: Instant, leg: Leg, digits: &[Digit], duration: Duration, asked: bool) {
+        let stream = match leg {
+            Leg::Browser => Some(&mut self.browser.stream),
+            Leg::Trunk => self.trunk.as_mut().and_then(TrunkLeg::stream),
+        };
+        if !stream.is_some_and(|stream| stream.push_digits(now, digits, duration, asked)) {
+            self.report(Some(MediaEvent::DtmfNotSent { leg }));
+        }
+    }
+
+    /// Sends reports and digits that are due.
+    fn poll_legs(&mut self, now: Instant, out: &mut Outbox) {
+        if self.browser.poll(now, out) {
+            self.report(Some(MediaEvent::DtmfSent { leg: Leg::Browser }));
+        }
+        if self.trunk.as_mut().is_some_and(|trunk| trunk.poll(now, out)) {
+            self.report(Some(MediaEvent::DtmfSent { leg: Leg::Trunk }));
+        }
+    }
+
+    fn drain_transport(&mut self, now: Instant) {
+        while let Some(event) = self.browser.transport.poll_event() {
+            match event {
+                TransportEvent::IceConnected { remote, path } => {
+                    self.report(Some(MediaEvent::IceConnected { remote, path }));
+                }
+                TransportEvent::Moved { remote } => {
+                    self.presence.expect_return(BackCause::NewAddress);
+                    self.report(Some(MediaEvent::BrowserMoved { remote }));
+                }
+                TransportEvent::DtlsConnected { profile } => {
+                    self.report(Some(MediaEvent::DtlsConnected { profile }));
+                    let back = self.presence.connected(now);
+                    self.report(back);
+                    let owed = self.browser.media.receives;
+                    self.presence.set_owed(now, Leg::Browser, owed, true);
+                    self.next_sample.get_or_insert(now + SAMPLE_EVERY);
+                    self.rewire(now);
+                }
+                // A second peer connection that never came up is an absence like any other: grace decides.
+                TransportEvent::Failed(_) if self.presence.was_connected() => {
+                    let lost = self.presence.lost(now, BrowserLoss::Silence);
+                    self.report(lost);
+                }
+                TransportEvent::Failed(failure) => self.report(Some(MediaEvent::SetupFailed(failure))),
+                TransportEvent::Closed => {
+                    let lost = self.presence.lost(now, BrowserLoss::CloseNotify);
+                    self.report(lost);
+                    self.rewire(now);
+                }
+            }
+        }
+    }
+
+    /// Notes that the thread is alive; a long stop of it is nobody's silence.
+    fn ran(&mut self, now: Instant) {
+        let since = now.saturating_duration_since(self.last_run);
+        if self.next_sample.is_some() && since > STALL {
+            self.presence.forgive(since);
+        }
+        self.last_run = now;
+    }
+
+    fn report(&mut self, event: Option<MediaEvent>) {
+        let Some(event) = event else { return };
+        // overflow: dropped; cannot happen while the queue is drained after every input.
+        if self.events.len() < MAX_EVENTS {
+            self.events.push_back(event);
+        }
+    }
+}
+
+/// PCM between the legs has the trunk's own rate, so that Opus is coded at it and nothing is resampled. (An Opus trunk
+/// is relayed; only prompts, silence and a browser that falls back to G.711 are ever coded for it.)
+fn pcm_rate(trunk: Option<Codec>) -> u32 {
+    match trunk {
+        Some(Codec::Opus | Codec::Pcmu | Codec::Pcma) | None => 8_000,
+    }
+}

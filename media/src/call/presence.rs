@@ -1,0 +1,227 @@
+//! Whether the two sides are still there: loss and return of the browser, grace, and legs that owe audio and send none.
+
+use std::time::{Duration, Instant};
+
+use crate::api::{BackCause, BrowserLoss, Leg, Limits, MediaEvent};
+use crate::stream::age_ms;
+
+/// A browser that sent audio and then nothing at all for this long is lost.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// The same for one that sent no audio before (withheld track, listen-only): its checks (RFC 7675: every 4 to 6 s)
+/// and reports are far apart.
+const SPARSE_SILENCE: Duration = Duration::from_secs(15);
+
+/// Audio this recent, seen from the last sign of life, means audio was flowing.
+const FLOWING: Duration = Duration::from_secs(1);
+
+/// Packets under way when a browser said goodbye are no return.
+const STRAGGLERS: Duration = Duration::from_millis(500);
+
+/// Watches a call's two sides.
+pub(crate) struct Presence {
+    limits: Limits,
+    browser: Browser,
+    heard: Option<Instant>,
+    heard_rtp: Option<Instant>,
+    /// What will have brought the browser back, if anything out of the ordinary happened since it was last heard.
+    cause: BackCause,
+    browser_audio: Owed,
+    trunk_audio: Owed,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Browser {
+    /// Not connected yet; set-up has its own limit.
+    Expected,
+    Here,
+    Away {
+        since: Instant,
+        heard: Instant,
+        how: BrowserLoss,
+        expired: bool,
+    },
+}
+
+/// Audio that one leg owes.
+#[derive(Debug, Default)]
+struct Owed {
+    /// Since when; `None` while nothing is owed.
+    since: Option<Instant>,
+    reported: bool,
+}
+
+impl Presence {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            browser: Browser::Expected,
+            heard: None,
+            heard_rtp: None,
+            cause: BackCause::SamePath,
+            browser_audio: Owed::default(),
+            trunk_audio: Owed::default(),
+        }
+    }
+
+    /// Whether the browser was ever connected.
+    pub(crate) fn was_connected(&self) -> bool {
+        !matches!(self.browser, Browser::Expected)
+    }
+
+    /// Keys are in place: from now on the browser is expected to be heard.
+    pub(crate) fn connected(&mut self, now: Instant) -> Option<MediaEvent> {
+        if !self.was_connected() {
+            self.browser = Browser::Here;
+        }
+        self.heard(now)
+    }
+
+    /// Something authentic came from the browser.
+    pub(crate) fn heard(&mut self, now: Instant) -> Option<MediaEvent> {
+        let event = match self.browser {
+            Browser::Expected | Browser::Here => None,
+            Browser::Away { since, heard, how, .. } => {
+                let back = match how {
+                    BrowserLoss::Silence => true,
+                    // What the old connection still had under way, or its closing page, does not count.
+                    BrowserLoss::RtcpBye => {
+                        self.cause == BackCause::Reattach || now.saturating_duration_since(since) >= STRAGGLERS
+                    }
+                    BrowserLoss::CloseNotify => self.cause == BackCause::Reattach,
+                };
+                if !back {
+                    return None;
+                }
+                self.browser = Browser::Here;
+                Some(MediaEvent::BrowserBack { gap_ms: age_ms(now, heard), cause: self.cause })
+            }
+        };
+        if matches!(self.browser, Browser::Here) {
+            self.cause = BackCause::SamePath;
+        }
+        self.heard = Some(now);
+        event
+    }
+
+    /// The browser's audio came.
+    pub(crate) fn heard_audio(&mut self, now: Instant, from: Leg) {
+        match from {
+            Leg::Browser => {
+                self.heard_rtp = Some(now);
+                self.browser_audio.paid(now);
+            }
+            Leg::Trunk => self.trunk_audio.paid(now),
+        }
+    }
+
+    /// Something happened that explains the browser's return.
+    pub(crate) fn expect_return(&mut self, cause: BackCause) {
+        let weight = |cause| match cause {
+            BackCause::SamePath => 0,
+            BackCause::NewAddress => 1,
+            BackCause::IceRestart => 2,
+            BackCause::Reattach => 3,
+        };
+        if weight(cause) > weight(self.cause) {
+            self.cause = cause;
+        }
+    }
+
+    /// The browser went, or is found to be gone.
+    pub(crate) fn lost(&mut self, now: Instant, how: BrowserLoss) -> Option<MediaEvent> {
+        match self.browser {
+            Browser::Here => {
+                self.browser = Browser::Away { since: now, heard: self.heard.unwrap_or(now), how, expired: false };
+                Some(MediaEvent::BrowserLost { how })
+            }
+            Browser::Expected | Browser::Away { .. } => None,
+        }
+    }
+
+    /// Whether audio is owed by a leg from now on. `afresh`: count from now even if it was owed before.
+    pub(crate) fn set_owed(&mut self, now: Instant, leg: Leg, owed: bool, afresh: bool) {
+        let audio = match leg {
+            Leg::Browser => &mut self.browser_audio,
+            Leg::Trunk => &mut self.trunk_audio,
+        };
+        if !owed {
+            *audio = Owed::default();
+        } else if afresh || audio.since.is_none() {
+            *audio = Owed { since: Some(now), reported: false };
+        }
+    }
+
+    /// This thread did not run for so long: time in which nothing could be heard counts for nobody.
+    pub(crate) fn forgive(&mut self, stall: Duration) {
+        for at in [&mut self.heard, &mut self.heard_rtp, &mut self.browser_audio.since, &mut self.trunk_audio.since] {
+            *at = at.map(|at| at + stall);
+        }
+    }
+
+    /// What is over its limit now. Call until `None`.
+    pub(crate) fn check(&mut self, now: Instant) -> Option<MediaEvent> {
+        if self.silent_at().is_some_and(|at| at <= now) {
+            return self.lost(now, BrowserLoss::Silence);
+        }
+        if let Browser::Away { since, how, expired, .. } = &mut self.browser
+            && !*expired
+            && *since + self.limits.grace <= now
+        {
+            *expired = true;
+            return Some(MediaEvent::GraceExpired { how: *how });
+        }
+        if self.browser_audio_overdue().is_some_and(|at| at <= now) {
+            self.browser_audio.reported = true;
+            return Some(MediaEvent::MediaTimeout { leg: Leg::Browser });
+        }
+        if self.trunk_audio.overdue(self.limits.inactivity).is_some_and(|at| at <= now) {
+            self.trunk_audio.reported = true;
+            return Some(MediaEvent::MediaTimeout { leg: Leg::Trunk });
+        }
+        None
+    }
+
+    /// When [`Self::check`] has something to say.
+    pub(crate) fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        let grace = match self.browser {
+            Browser::Away { since, expired: false, .. } => Some(since + self.limits.grace),
+            Browser::Away { expired: true, .. } | Browser::Expected | Browser::Here => None,
+        };
+        [
+            (self.silent_at(), "browser silent"),
+            (grace, "grace over"),
+            (self.browser_audio_overdue(), "browser audio overdue"),
+            (self.trunk_audio.overdue(self.limits.inactivity), "trunk audio overdue"),
+        ]
+        .into_iter()
+        .filter_map(|(at, reason)| Some((at?, reason)))
+        .min_by_key(|(at, _)| *at)
+    }
+
+    fn silent_at(&self) -> Option<Instant> {
+        let (Browser::Here, Some(heard)) = (self.browser, self.heard) else { return None };
+        let flowing = self.heard_rtp.is_some_and(|rtp| rtp + FLOWING >= heard);
+        Some(heard + if flowing { SILENCE } else { SPARSE_SILENCE })
+    }
+
+    /// While the browser is away its silence is told as its loss.
+    fn browser_audio_overdue(&self) -> Option<Instant> {
+        match self.browser {
+            Browser::Here => self.browser_audio.overdue(self.limits.inactivity),
+            Browser::Expected | Browser::Away { .. } => None,
+        }
+    }
+}
+
+impl Owed {
+    fn paid(&mut self, now: Instant) {
+        if self.since.is_some() {
+            *self = Self { since: Some(now), reported: false };
+        }
+    }
+
+    fn overdue(&self, limit: Duration) -> Option<Instant> {
+        self.since.filter(|_| !self.reported).map(|since| since + limit)
+    }
+}

@@ -1,0 +1,183 @@
+//! The browser: another project's WebRTC stack, told the time, with a voice.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::format::{Codec as StrCodec, FormatParams};
+use str0m::media::{Direction, Frequency, MediaKind, Mid};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::RtpWrite;
+use str0m::{Candidate, Event, Input, Output, Rtc};
+
+use super::phone::Packet;
+use crate::audio::Codec;
+use crate::audio::codec::Encoder;
+use crate::audio::tone::Tone;
+use crate::sdp::browser::{IceCredentials, Offer};
+
+const OPUS: u8 = 111;
+
+pub(super) struct Browser {
+    rtc: Rtc,
+    mid: Mid,
+    pending: Option<SdpPendingOffer>,
+    /// The address it thinks it has.
+    pub(super) address: SocketAddr,
+    sequence: u64,
+    timestamp: u32,
+    voice: Option<Voice>,
+    pub(super) heard: Vec<Packet>,
+}
+
+struct Voice {
+    codec: Codec,
+    encoder: Encoder,
+    tone: Tone,
+    next: Instant,
+}
+
+impl Browser {
+    /// A browser that offers these codecs, and its offer.
+    pub(super) fn new(now: Instant, address: SocketAddr, codecs: &[Codec]) -> (Self, Offer) {
+        let mut config = Rtc::builder()
+            .set_crypto_provider(Arc::new(str0m::crypto::from_feature_flags()))
+            .set_rtp_mode(true)
+            .clear_codecs();
+        for codec in codecs {
+            let fec = FormatParams { use_inband_fec: Some(true), min_p_time: Some(10), ..FormatParams::default() };
+            let (name, clock, channels, format) = match codec {
+                Codec::Opus => (StrCodec::Opus, Frequency::FORTY_EIGHT_KHZ, Some(2), fec),
+                Codec::Pcmu => (StrCodec::PCMU, Frequency::EIGHT_KHZ, None, FormatParams::default()),
+                Codec::Pcma => (StrCodec::PCMA, Frequency::EIGHT_KHZ, None, FormatParams::default()),
+            };
+            config.codec_config().add_config(payload_type(*codec).into(), None, name, clock, channels, format);
+        }
+        for (pt, clock) in [(110, Frequency::FORTY_EIGHT_KHZ), (126, Frequency::EIGHT_KHZ)] {
+            let format = FormatParams::default();
+            config.codec_config().add_config(pt.into(), None, StrCodec::Tele, clock, None, format);
+        }
+        let mut rtc = config.build(now);
+        rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
+        let mut change = rtc.sdp_api();
+        let mid = change.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
+        let (offer, pending) = change.apply().unwrap();
+        let parsed = Offer::parse(offer.to_sdp_string().as_bytes()).unwrap();
+        let browser = Self {
+            rtc,
+            mid,
+            pending: Some(pending),
+            address,
+            sequence: 1000,
+            timestamp: 4_000_000_000,
+            voice: None,
+            heard: Vec::new(),
+        };
+        (browser, parsed)
+    }
+
+    pub(super) fn accept(&mut self, answer: &str) {
+        let answer = SdpAnswer::from_sdp_string(answer).unwrap();
+        self.rtc.sdp_api().accept_answer(self.pending.take().unwrap(), answer).unwrap();
+    }
+
+    /// Says a tone in this codec from now on.
+    pub(super) fn speak(&mut self, now: Instant, codec: Codec, hz: f64) {
+        let encoder = Encoder::new(codec, 8000).unwrap();
+        self.voice = Some(Voice { codec, encoder, tone: Tone::new(hz, 8000, -12.0), next: now });
+    }
+
+    pub(super) fn hush(&mut self) {
+        self.voice = None;
+    }
+
+    /// Sends a telephone-event packet.
+    pub(super) fn send_event(&mut self, now: Instant, pt: u8, marker: bool, timestamp: u32, payload: [u8; 4]) {
+        self.write(now, pt, marker, timestamp, payload.to_vec());
+    }
+
+    pub(super) fn timestamp(&self) -> u32 {
+        self.timestamp
+    }
+
+    /// New credentials; what the PATCH would carry.
+    pub(super) fn restart_ice(&mut self) -> IceCredentials {
+        let mut change = self.rtc.sdp_api();
+        let creds = change.ice_restart(true);
+        let (_, pending) = change.apply().unwrap();
+        self.pending = Some(pending);
+        IceCredentials { ufrag: creds.ufrag, password: creds.pass }
+    }
+
+    pub(super) fn close(&mut self) {
+        self.rtc.close().unwrap();
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.rtc.is_connected()
+    }
+
+    /// Lets time pass; what it sends.
+    pub(super) fn step(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        while let Some(voice) = self.voice.as_mut().filter(|voice| voice.next <= now) {
+            let mut payload = Vec::new();
+            voice.encoder.encode(&voice.tone.take(160), &mut payload).unwrap();
+            voice.next += Duration::from_millis(20);
+            let codec = voice.codec;
+            self.write(now, payload_type(codec), false, self.timestamp, payload);
+            self.timestamp = self.timestamp.wrapping_add(codec.clock_rate() / 50);
+        }
+        self.rtc.handle_input(Input::Timeout(now)).unwrap();
+        self.drain(now)
+    }
+
+    pub(super) fn receive(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let Ok(receive) = Receive::new(Protocol::Udp, from, self.address, bytes) else { return Vec::new() };
+        self.rtc.handle_input(Input::Receive(now, receive)).unwrap();
+        self.drain(now)
+    }
+
+    fn write(&mut self, now: Instant, pt: u8, marker: bool, timestamp: u32, payload: Vec<u8>) {
+        let sequence = self.sequence;
+        if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(self.mid, None) {
+            stream.write_rtp(RtpWrite::new(pt.into(), sequence.into(), timestamp, now, payload).marker(marker));
+            self.sequence += 1;
+            // One packet leaves for each time its clock is driven.
+            self.rtc.handle_input(Input::Timeout(now)).unwrap();
+        }
+    }
+
+    fn drain(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        let mut sent = Vec::new();
+        loop {
+            match self.rtc.poll_output() {
+                // It gave up (its own time-out of the handshake): from then on it is mute and deaf.
+                Err(_) => {
+                    self.rtc.disconnect();
+                    return sent;
+                }
+                Ok(Output::Timeout(_)) => return sent,
+                Ok(Output::Transmit(transmit)) => sent.push(transmit.contents.to_vec()),
+                Ok(Output::Event(Event::RtpPacket(packet))) => self.heard.push(Packet {
+                    at: now,
+                    marker: packet.header.marker,
+                    payload_type: *packet.header.payload_type,
+                    sequence: packet.header.sequence_number,
+                    timestamp: packet.header.timestamp,
+                    ssrc: *packet.header.ssrc,
+                    payload: packet.payload.to_vec(),
+                }),
+                Ok(Output::Event(_)) => {}
+            }
+        }
+    }
+}
+
+fn payload_type(codec: Codec) -> u8 {
+    match codec {
+        Codec::Opus => OPUS,
+        Codec::Pcmu => 0,
+        Codec::Pcma => 8,
+    }
+}

@@ -1,0 +1,120 @@
+//! The trunk's end: plain RTP, and ears.
+
+use std::time::{Duration, Instant};
+
+use crate::audio::Codec;
+use crate::audio::codec::{Decoder, Encoder};
+use crate::audio::tone::{Tone, detect, level};
+use crate::rtp::{PayloadType, RtpPacket, Ssrc};
+
+/// A packet somebody received.
+#[derive(Debug, Clone)]
+pub(super) struct Packet {
+    pub(super) at: Instant,
+    pub(super) marker: bool,
+    pub(super) payload_type: u8,
+    pub(super) sequence: u16,
+    pub(super) timestamp: u32,
+    pub(super) ssrc: u32,
+    pub(super) payload: Vec<u8>,
+}
+
+impl Packet {
+    pub(super) fn parse(at: Instant, bytes: &[u8]) -> Self {
+        let packet = RtpPacket::parse(bytes).unwrap();
+        Self {
+            at,
+            marker: packet.marker,
+            payload_type: packet.payload_type.0,
+            sequence: packet.sequence,
+            timestamp: packet.timestamp,
+            ssrc: packet.ssrc.0,
+            payload: packet.payload.to_vec(),
+        }
+    }
+}
+
+pub(super) struct Phone {
+    voice: Option<Voice>,
+    sequence: u16,
+    timestamp: u32,
+    pub(super) heard: Vec<Packet>,
+    pub(super) reports: usize,
+}
+
+struct Voice {
+    codec: Codec,
+    encoder: Encoder,
+    tone: Tone,
+    next: Instant,
+}
+
+impl Phone {
+    pub(super) fn new() -> Self {
+        Self { voice: None, sequence: 65_500, timestamp: 7, heard: Vec::new(), reports: 0 }
+    }
+
+    pub(super) fn speak(&mut self, now: Instant, codec: Codec, hz: f64) {
+        let encoder = Encoder::new(codec, 8000).unwrap();
+        self.voice = Some(Voice { codec, encoder, tone: Tone::new(hz, 8000, -12.0), next: now });
+    }
+
+    pub(super) fn hush(&mut self) {
+        self.voice = None;
+    }
+
+    /// Lets time pass; what it sends.
+    pub(super) fn step(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        let mut sent = Vec::new();
+        while let Some(voice) = self.voice.as_mut().filter(|voice| voice.next <= now) {
+            let mut payload = Vec::new();
+            voice.encoder.encode(&voice.tone.take(160), &mut payload).unwrap();
+            voice.next += Duration::from_millis(20);
+            let pt = match voice.codec {
+                Codec::Opus => 107,
+                Codec::Pcmu => 0,
+                Codec::Pcma => 8,
+            };
+            let at = self.timestamp;
+            self.timestamp = self.timestamp.wrapping_add(160);
+            sent.push(self.packet(pt, false, at, &payload));
+        }
+        sent
+    }
+
+    pub(super) fn timestamp(&self) -> u32 {
+        self.timestamp
+    }
+
+    pub(super) fn packet(&mut self, pt: u8, marker: bool, timestamp: u32, payload: &[u8]) -> Vec<u8> {
+        let sequence = self.sequence;
+        self.sequence = sequence.wrapping_add(1);
+        let payload_type = PayloadType(pt);
+        let mut bytes = Vec::new();
+        RtpPacket { marker, payload_type, sequence, timestamp, ssrc: Ssrc(0x5150), payload }.write(&mut bytes);
+        bytes
+    }
+}
+
+/// What somebody heard, decoded at 8 kHz in the order it came.
+pub(super) fn listen(heard: &[Packet], payload_type: u8, codec: Codec) -> Vec<i16> {
+    let mut decoder = Decoder::new(codec, 8000).unwrap();
+    let mut all = Vec::new();
+    let mut pcm = Vec::new();
+    for packet in heard.iter().filter(|packet| packet.payload_type == payload_type) {
+        decoder.decode(&packet.payload, &mut pcm).unwrap();
+        all.extend_from_slice(&pcm);
+    }
+    all
+}
+
+/// Whether this is that tone and hardly anything else.
+pub(super) fn is_tone(pcm: &[i16], hz: f64) -> bool {
+    let (tone, all) = (detect(pcm, 8000, hz), level(pcm));
+    tone > -30.0 && tone > all - 1.5
+}
+
+/// Whether nothing is to be heard.
+pub(super) fn is_silent(pcm: &[i16]) -> bool {
+    level(pcm) < -60.0
+}

@@ -1,0 +1,288 @@
+//! Virtual time and wires between a browser, a call and a phone.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::browser::Browser;
+use super::phone::{Packet, Phone};
+use crate::api::{CallKey, CallStats, Command, Limits, MediaEvent, OpenCall, Opened, Path, RtpSource};
+use crate::audio::Codec;
+use crate::browser::transport::DtlsIdentity;
+use crate::call::{Call, Surroundings};
+use crate::outbox::{Outbox, Port};
+use crate::rtp::PayloadType;
+use crate::sdp::browser::Direction;
+use crate::sdp::trunk::TrunkMedia;
+
+const STEP: Duration = Duration::from_millis(5);
+
+pub(super) struct World {
+    pub(super) now: Instant,
+    pub(super) call: Call,
+    pub(super) opened: Opened,
+    pub(super) browser: Browser,
+    pub(super) phone: Phone,
+    pub(super) events: Vec<MediaEvent>,
+    /// Where the browser's packets seem to come from.
+    pub(super) nat: SocketAddr,
+    pub(super) browser_link: bool,
+    pub(super) trunk_link: bool,
+    pub(super) phone_at: SocketAddr,
+    /// Bytes that went to anybody else.
+    pub(super) astray: usize,
+    /// Most datagrams one call into the core sent to the phone.
+    pub(super) largest_burst: usize,
+    out: Outbox,
+    seed: u8,
+}
+
+pub(super) fn at(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn gateway() -> SocketAddr {
+    at("192.0.2.10:4443")
+}
+
+pub(super) fn limits() -> Limits {
+    Limits { setup: Duration::from_secs(10), inactivity: Duration::from_secs(20), grace: Duration::from_secs(30) }
+}
+
+fn identity() -> &'static Arc<DtlsIdentity> {
+    static IDENTITY: OnceLock<Arc<DtlsIdentity>> = OnceLock::new();
+    IDENTITY.get_or_init(|| Arc::new(DtlsIdentity::generate().unwrap()))
+}
+
+impl World {
+    /// A call that was opened for a browser with these codecs.
+    pub(super) fn new(codecs: &[Codec]) -> Self {
+        // An hour ahead: whoever asks a clock of its own is found out.
+        #[allow(clippy::disallowed_methods)]
+        let now = Instant::now() + Duration::from_secs(3600);
+        let address = at("198.51.100.7:50000");
+        let (mut browser, offer) = Browser::new(now, address, codecs);
+        let surroundings = Surroundings {
+            identity: Arc::clone(identity()),
+            candidates: Arc::from([format!("candidate:1 1 udp 2130706431 {} {} typ host", gateway().ip(), 4443)]),
+            wall: Duration::from_secs(1_800_000_000),
+            wall_at: now,
+        };
+        let open = OpenCall {
+            key: CallKey(1),
+            offer,
+            codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
+            prefer: None,
+            limits: limits(),
+            seed: [7; 32],
+        };
+        let (call, opened) = Call::open(now, &open, &surroundings).unwrap();
+        browser.accept(&opened.answer);
+        Self {
+            now,
+            call,
+            opened,
+            browser,
+            phone: Phone::new(),
+            events: Vec::new(),
+            nat: address,
+            browser_link: true,
+            trunk_link: true,
+            phone_at: at("203.0.113.5:30000"),
+            astray: 0,
+            largest_burst: 0,
+            out: Outbox::new(),
+            seed: 8,
+        }
+    }
+
+    /// A call whose browser is connected and whose trunk speaks this codec; both sides talk, 440 Hz from the browser
+    /// (in its first codec), 1000 Hz from the phone.
+    pub(super) fn talking(browser: &[Codec], trunk: Codec) -> Self {
+        let mut world = Self::new(browser);
+        world.connect_browser();
+        world.connect_trunk(trunk);
+        world.browser.speak(world.now, browser[0], 440.0);
+        world.phone.speak(world.now, trunk, 1000.0);
+        world.run(1000);
+        world
+    }
+
+    pub(super) fn connect_browser(&mut self) {
+        self.run_until(2000, |world| world.saw(|event| matches!(event, MediaEvent::DtlsConnected { .. })));
+        self.run_until(2000, |world| world.browser.is_connected());
+    }
+
+    pub(super) fn connect_trunk(&mut self, codec: Codec) {
+        self.call.attach_trunk(self.now, at("192.0.2.10:20000"));
+        let media = self.trunk_media(codec);
+        self.command(Command::ConnectTrunk(media));
+    }
+
+    pub(super) fn trunk_media(&self, codec: Codec) -> TrunkMedia {
+        TrunkMedia {
+            remote: self.phone_at,
+            remote_rtcp: SocketAddr::new(self.phone_at.ip(), self.phone_at.port() + 1),
+            codec,
+            payload_type: PayloadType(match codec {
+                Codec::Opus => 107,
+                Codec::Pcmu => 0,
+                Codec::Pcma => 8,
+            }),
+            telephone_event: Some(PayloadType(101)),
+            ptime_ms: 20,
+            peer_direction: Direction::SendRecv,
+            source: RtpSource::Signalled,
+        }
+    }
+
+    pub(super) fn command(&mut self, command: Command) {
+        let mut out = std::mem::take(&mut self.out);
+        self.call.handle_command(self.now, command, &mut out);
+        self.deliver(out);
+    }
+
+    /// A new page with a new peer connection.
+    pub(super) fn reattach(&mut self, codecs: &[Codec]) {
+        let (browser, offer) = Browser::new(self.now, at("198.51.100.99:41000"), codecs);
+        self.seed += 1;
+        let open = OpenCall {
+            key: CallKey(1),
+            offer,
+            codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
+            prefer: None,
+            limits: limits(),
+            seed: [self.seed; 32],
+        };
+        let mut out = std::mem::take(&mut self.out);
+        self.opened = self.call.reattach(self.now, &open, &mut out).unwrap();
+        self.nat = browser.address;
+        self.browser = browser;
+        self.deliver(out);
+        self.browser.accept(&self.opened.answer);
+    }
+
+    /// A datagram from somewhere to the trunk's RTP port.
+    pub(super) fn inject_rtp(&mut self, from: SocketAddr, datagram: &[u8]) {
+        let mut out = std::mem::take(&mut self.out);
+        self.call.handle_trunk_rtp(self.now, from, datagram, &mut out);
+        self.deliver(out);
+    }
+
+    pub(super) fn inject_rtcp(&mut self, from: SocketAddr, datagram: &[u8]) {
+        let mut out = std::mem::take(&mut self.out);
+        self.call.handle_trunk_rtcp(self.now, from, datagram, &mut out);
+        self.deliver(out);
+    }
+
+    pub(super) fn run(&mut self, ms: u64) {
+        let end = self.now + Duration::from_millis(ms);
+        while self.now < end {
+            self.step();
+        }
+    }
+
+    pub(super) fn run_until(&mut self, limit_ms: u64, done: impl Fn(&Self) -> bool) {
+        let end = self.now + Duration::from_millis(limit_ms);
+        while !done(self) {
+            assert!(self.now < end, "not within {limit_ms} ms; events so far: {:?}", self.events);
+            self.step();
+        }
+    }
+
+    /// Time passes while the media thread does not run; what the others send waits for it.
+    pub(super) fn stall(&mut self, ms: u64) {
+        let end = self.now + Duration::from_millis(ms);
+        let mut waiting = Vec::new();
+        while self.now < end {
+            self.now += STEP;
+            waiting.extend(self.browser.step(self.now).into_iter().map(|datagram| (true, datagram)));
+            waiting.extend(self.phone.step(self.now).into_iter().map(|datagram| (false, datagram)));
+        }
+        for (is_browser, datagram) in waiting {
+            if is_browser {
+                self.browser_sends(datagram);
+            } else {
+                self.inject_rtp(self.phone_at, &datagram);
+            }
+        }
+    }
+
+    pub(super) fn saw(&self, wanted: impl Fn(&MediaEvent) -> bool) -> bool {
+        self.events.iter().any(wanted)
+    }
+
+    pub(super) fn count(&self, wanted: impl Fn(&MediaEvent) -> bool) -> usize {
+        self.events.iter().filter(|event| wanted(event)).count()
+    }
+
+    pub(super) fn stats(&self) -> CallStats {
+        self.call.stats(self.now)
+    }
+
+    /// What both sides heard in the next `ms`, and only then.
+    pub(super) fn listen(&mut self, ms: u64) -> (Vec<Packet>, Vec<Packet>) {
+        self.browser.heard.clear();
+        self.phone.heard.clear();
+        self.run(ms);
+        (std::mem::take(&mut self.browser.heard), std::mem::take(&mut self.phone.heard))
+    }
+
+    fn step(&mut self) {
+        self.now += STEP;
+        for datagram in self.browser.step(self.now) {
+            self.browser_sends(datagram);
+        }
+        for datagram in self.phone.step(self.now) {
+            if self.trunk_link {
+                self.inject_rtp(self.phone_at, &datagram);
+            }
+        }
+        let mut rounds = 0;
+        while self.call.poll_timeout().is_some_and(|(at, _)| at <= self.now) {
+            rounds += 1;
+            assert!(rounds < 20, "spins on {:?}", self.call.poll_timeout());
+            let mut out = std::mem::take(&mut self.out);
+            self.call.handle_timeout(self.now, &mut out);
+            self.deliver(out);
+        }
+    }
+
+    fn browser_sends(&mut self, mut datagram: Vec<u8>) {
+        if !self.browser_link {
+            return;
+        }
+        let mut out = std::mem::take(&mut self.out);
+        self.call.handle_browser(self.now, Path::Udp, self.nat, &mut datagram, &mut out);
+        self.deliver(out);
+    }
+
+    fn deliver(&mut self, mut out: Outbox) {
+        let mut replies = Vec::new();
+        let mut burst = 0;
+        for datagram in out.iter() {
+            match datagram.port {
+                Port::Browser if datagram.to == self.nat && self.browser_link => {
+                    replies.extend(self.browser.receive(self.now, gateway(), datagram.bytes));
+                }
+                Port::TrunkRtp if datagram.to == self.phone_at => {
+                    burst += 1;
+                    if self.trunk_link {
+                        self.phone.heard.push(Packet::parse(self.now, datagram.bytes));
+                    }
+                }
+                Port::TrunkRtcp if datagram.to.ip() == self.phone_at.ip() => self.phone.reports += 1,
+                Port::Browser | Port::TrunkRtp | Port::TrunkRtcp => self.astray += datagram.bytes.len(),
+            }
+        }
+        self.largest_burst = self.largest_burst.max(burst);
+        out.clear();
+        self.out = out;
+        while let Some(event) = self.call.poll_event() {
+            self.events.push(event);
+        }
+        for reply in replies {
+            self.browser_sends(reply);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! What both legs have in common: an RTP stream each way, its RTCP, and the digits in it.
+
+use std::time::{Duration, Instant};
+
+use crate::api::{Digit, DropStats, SentStats, StreamStats};
+use crate::audio::Codec;
+use crate::audio::dtmf::{DtmfReceiver, DtmfSender};
+use crate::rtp::receiver::{Accepted, Receiver};
+use crate::rtp::rtcp::RtcpSession;
+use crate::rtp::sender::Sender;
+use crate::rtp::{PayloadType, RtpPacket, Ssrc};
+
+/// The random beginnings of one stream.
+#[derive(Debug, Clone)]
+pub(crate) struct StreamSeed {
+    pub(crate) ssrc: Ssrc,
+    pub(crate) sequence: u16,
+    pub(crate) timestamp: u32,
+    pub(crate) cname: String,
+    pub(crate) rtcp: u64,
+}
+
+/// RTP state of one leg.
+pub(crate) struct Stream {
+    sender: Sender,
+    receiver: Receiver,
+    rtcp: RtcpSession,
+    digits: Option<Digits>,
+    clock_rate: u32,
+    /// Who is being listened to.
+    source: Option<Ssrc>,
+    /// A source began with something that is no audio; the first audio packet still begins the buffer.
+    restart_pending: bool,
+    peer: PeerView,
+    /// Packets and octets of sending streams this one follows.
+    carried: (u64, u64),
+    scratch: Vec<u8>,
+}
+
+struct Digits {
+    payload_type: PayloadType,
+    sender: DtmfSender,
+    receiver: DtmfReceiver,
+    /// Somebody asked for digits and waits to hear that they are sent.
+    asked: bool,
+}
+
+/// What the peer's reports say of our stream.
+#[derive(Debug, Clone, Copy, Default)]
+struct PeerView {
+    fraction_lost: Option<f64>,
+    lost: Option<i64>,
+    jitter_ms: Option<f64>,
+    rtt_ms: Option<f64>,
+}
+
+/// What an RTP packet turned out to be.
+pub(crate) enum Heard<'a> {
+    /// Audio to be carried across.
+    Audio { codec: Codec, accepted: Accepted, packet: RtpPacket<'a> },
+    /// A packet of a telephone event; the digit if it is complete.
+    Event { sequence: u64, digit: Option<(Digit, Duration)> },
+    /// Dropped and counted.
+    Nothing,
+}
+
+/// What an RTCP packet told.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Told {
+    /// What the peer loses of our stream, 0..1, if it said so.
+    pub(crate) fraction_lost: Option<f64>,
+    /// It said goodbye.
+    pub(crate) bye: bool,
+}
+
+impl Stream {
+    /// A stream pair on this RTP clock. `wall` is the wall time that belongs to `now`.
+    pub(crate) fn new(now: Instant, wall: Duration, seed: StreamSeed, clock_rate: u32) -> Self {
+        Self {
+            sender: Sender::new(seed.ssrc, seed.sequence, seed.timestamp, clock_rate),
+            receiver: Receiver::new(clock_rate),
+            rtcp: RtcpSession::new(seed.cname, now, wall, seed.rtcp),
+            digits: None,
+            clock_rate,
+            source: None,
+            restart_pending: false,
+            peer: PeerView::default(),
+            carried: (0, 0),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The same leg on a new stream (new peer connection, new clock) after `old`: what was sent so far stays counted,
+    /// and so does what was received while the clock stays.
+    pub(crate) fn after(mut self, old: &mut Self) -> Self {
+        self.carried = (old.carried.0 + old.sender.packets(), old.carried.1 + old.sender.octets());
+        if self.clock_rate == old.clock_rate {
+            std::mem::swap(&mut self.receiver, &mut old.receiver);
+        }
+        self
+    }
+
+    pub(crate) fn clock_rate(&self) -> u32 {
+        self.clock_rate
+    }
+
+    pub(crate) fn sender(&mut self) -> &mut Sender {
+        &mut self.sender
+    }
+
+    /// Telephone events go by this payload type from now on, or not at all.
+    pub(crate) fn set_telephone_event(&mut self, payload_type: Option<PayloadType>) {
+        match (&mut self.digits, payload_type) {
+            (Some(digits), Some(payload_type)) => digits.payload_type = payload_type,
+            (digits, payload_type) => {
+                *digits = payload_type.map(|payload_type| Digits {
+                    payload_type,
+                    sender: DtmfSender::new(self.clock_rate),
+                    receiver: DtmfReceiver::new(self.clock_rate),
+                    asked: false,
+                });
+            }
+        }
+    }
+
+    /// Takes an RTP packet whose source is already believed.
+    pub(crate) fn receive<'a>(
+        &mut self,
+        now: Instant,
+        bytes: &'a [u8],
+        codecs: &[(PayloadType, Codec)],
+        drops: &mut DropStats,
+    ) -> Heard<'a> {
+        let Some(packet) = RtpPacket::parse(bytes) else {
+            drops.malformed += 1;
+            return Heard::Nothing;
+        };
+        let codec = codecs.iter().find(|(pt, _)| *pt == packet.payload_type).map(|&(_, codec)| codec);
+        let on_clock = codec.is_some_and(|codec| codec.clock_rate() == self.clock_rate);
+        // An unknown payload type still takes part in the sequence, else it would be counted as loss, and shows that
+        // the peer is there (comfort noise of RFC 3389 that nobody asked for).
+        let Ok(mut accepted) = self.receiver.accept(now, &packet, on_clock) else { return Heard::Nothing };
+        self.source = Some(packet.ssrc);
+        if let Some(codec) = codec {
+            accepted.restarted |= std::mem::take(&mut self.restart_pending);
+            return Heard::Audio { codec, accepted, packet };
+        }
+        self.restart_pending |= accepted.restarted;
+        match &mut self.digits {
+            Some(digits) if digits.payload_type == packet.payload_type => {
+                let digit = digits.receiver.push(now, packet.timestamp, packet.payload);
+                Heard::Event { sequence: accepted.sequence, digit }
+            }
+            Some(_) | None => {
+                drops.unknown_payload += 1;
+                Heard::Nothing
+            }
+        }
+    }
+
+    /// Takes a compound RTCP packet whose source is already believed.
+    pub(crate) fn receive_report(&mut self, now: Instant, bytes: &[u8], drops: &mut DropStats) -> Option<Told> {
+        let Ok(received) = self.rtcp.handle(now, bytes, self.sender.ssrc(), self.source, self.clock_rate) else {
+            drops.bad_rtcp += 1;
+            return None;
+        };
+        if let Some(about) = received.about_us {
+            self.peer = PeerView {
+                fraction_lost: Some(about.fraction_lost),
+                lost: Some(i64::from(about.cumulative_lost)),
+                jitter_ms: Some(about.jitter_ms),
+                rtt_ms: about.rtt_ms.or(self.peer.rtt_ms),
+            };
+        }
+        Some(Told { fraction_lost: received.about_us.map(|about| about.fraction_lost), bye: received.bye })
+    }
+
+    /// Whether a digit is being sent, so that audio gives way.
+    pub(crate) fn is_sending_digits(&self) -> bool {
+        self.digits.as_ref().is_some_and(|digits| digits.sender.is_sending())
+    }
+
+    /// Queues digits; `false` if not all of them can be sent. `asked`: report when they are through.
+    pub(crate) fn push_digits(&mut self, now: Instant, queue: &[Digit], duration: Duration, asked: bool) -> bool {
+        let Some(digits) = &mut self.digits else { return false };
+        let taken = digits.sender.push(now, queue, duration);
+        digits.asked |= asked && taken > 0;
+        taken == queue.len()
+    }
+
+    /// Hands every telephone-event packet that is due to `send`. `true` once all that was asked for is sent.
+    pub(crate) fn poll_digits(&mut self, now: Instant, mut send: impl FnMut(&RtpPacket<'_>)) -> bool {
+        let Some(digits) = &mut self.digits else { return false };
+        while let Some(event) = digits.sender.poll(now) {
+            let packet =
+                self.sender.event(now, digits.payload_type, event.marker, event.began, event.payload.as_slice());
+            send(&packet);
+        }
+        digits.asked && !digits.sender.is_sending() && std::mem::take(&mut digits.asked)
+    }
+
+    /// A digit whose end never came.
+    pub(crate) fn overdue_digit(&mut self, now: Instant) -> Option<(Digit, Duration)> {
+        let receiver = &mut self.digits.as_mut()?.receiver;
+        if receiver.poll_timeout().is_some_and(|at| at <= now) { receiver.handle_timeout(now) } else { None }
+    }
+
+    /// Our report, if one is due.
+    pub(crate) fn poll_report(&mut self, now: Instant) -> Option<&[u8]> {
+        self.scratch.clear();
+        let due = self.rtcp.poll_timeout().is_some_and(|at| at <= now);
+        (due && self.rtcp.poll(now, &self.sender, &mut self.receiver, &mut self.scratch)).then_some(&self.scratch)
+    }
+
+    /// Our goodbye.
+    pub(crate) fn bye(&mut self, now: Instant) -> &[u8] {
+        self.scratch.clear();
+        self.rtcp.bye(now, &self.sender, &mut self.receiver, &mut self.scratch);
+        &self.scratch
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        let digits = self.digits.as_ref();
+        [
+            (self.rtcp.poll_timeout(), "rtcp report"),
+            (digits.and_then(|d| d.sender.poll_timeout()), "dtmf packet"),
+            (digits.and_then(|d| d.receiver.poll_timeout()), "dtmf end missing"),
+        ]
+        .into_iter()
+        .filter_map(|(at, reason)| Some((at?, reason)))
+        .min_by_key(|(at, _)| *at)
+    }
+
+    /// What was received. Buffer figures are the bridge's and left at zero.
+    pub(crate) fn received(&self, now: Instant) -> StreamStats {
+        StreamStats {
+            packets: self.receiver.packets(),
+            octets: self.receiver.octets(),
+            lost: self.receiver.lost(),
+            jitter_ms: self.receiver.jitter_ms(),
+            last_rtp_age_ms: self.receiver.last_arrival().map(|at| age_ms(now, at)),
+            rtt_ms: self.peer.rtt_ms,
+            ..StreamStats::default()
+        }
+    }
+
+    /// What was sent.
+    pub(crate) fn sent(&self) -> SentStats {
+        SentStats {
+            packets: self.carried.0 + self.sender.packets(),
+            octets: self.carried.1 + self.sender.octets(),
+            remote_fraction_lost: self.peer.fraction_lost,
+            remote_lost: self.peer.lost,
+            remote_jitter_ms: self.peer.jitter_ms,
+        }
+    }
+}
+
+/// Milliseconds from `then` to `now`.
+pub(crate) fn age_ms(now: Instant, then: Instant) -> u64 {
+    u64::try_from(now.saturating_duration_since(then).as_millis()).unwrap_or(u64::MAX)
+}
