@@ -1,13 +1,29 @@
 //! The edge of the media plane: threads, sockets, batches. No logic.
+//!
+//! A call lives on one worker: one thread, one public UDP socket shared by all its browsers, and a pair of RTP sockets
+//! for each trunk leg. A wake-up reads the clock once, takes commands, drains sockets within a budget, fires timers,
+//! and sends everything in batches.
+
+mod asks;
+mod batch;
+mod calls;
+mod candidates;
+mod datagrams;
+mod plane;
+mod ports;
+mod reports;
+mod shared;
+mod thread;
+mod timers;
+
+#[cfg(test)]
+mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
-use crate::api::{CallKey, CallStats, Command, OpenCall, OpenError, Opened, Report, Restarted};
-use crate::sdp::browser::IceCredentials;
+pub use self::plane::Plane;
 
 /// How the plane is laid out.
 #[derive(Debug, Clone)]
@@ -84,62 +100,8 @@ pub struct WorkerStats {
     pub commands_dropped: u64,
     /// Panics caught.
     pub panics: u64,
-}
-
-/// A handle on the media plane; clones share it.
-#[derive(Clone)]
-pub struct Plane {}
-
-impl Plane {
-    /// Binds every socket and starts the threads. Reports of all workers arrive on the one receiver.
-    pub fn start(config: PlaneConfig) -> Result<(Self, mpsc::Receiver<Report>), StartError> {
-        todo!()
-    }
-
-    /// The public UDP addresses, one a worker.
-    #[must_use]
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        todo!()
-    }
-
-    /// Opens a call on the worker with the fewest; returns once it is registered.
-    pub async fn open(&self, open: OpenCall) -> Result<Opened, OpenError> {
-        todo!()
-    }
-
-    /// New peer connection for a live call.
-    pub async fn reattach(&self, open: OpenCall) -> Result<Opened, OpenError> {
-        todo!()
-    }
-
-    /// ICE restart of a live call.
-    pub async fn restart_ice(&self, key: CallKey, remote: IceCredentials) -> Result<Restarted, OpenError> {
-        todo!()
-    }
-
-    /// Leases a port pair for the call's trunk leg; the address to put into SDP (before `advertise`).
-    pub async fn lease_trunk(&self, key: CallKey) -> Result<SocketAddr, LeaseError> {
-        todo!()
-    }
-
-    /// Sends a command; `false` if the worker's queue is full or gone.
-    pub fn command(&self, key: CallKey, command: Command) -> bool {
-        todo!()
-    }
-
-    /// A call's counters now.
-    pub async fn call_stats(&self, key: CallKey) -> Option<CallStats> {
-        todo!()
-    }
-
-    /// Every worker's counters.
-    #[must_use]
-    pub fn stats(&self) -> Vec<WorkerStats> {
-        todo!()
-    }
-
-    /// Ends every call and stops the threads; returns when they are gone.
-    pub fn shutdown(&self) {
-        todo!()
-    }
+    /// Datagrams dropped because one call had too many in one wake-up.
+    pub flooded: u64,
+    /// Port pairs passed over because another program held them.
+    pub ports_in_use: u64,
 }

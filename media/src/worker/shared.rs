@@ -1,0 +1,95 @@
+//! What a worker's thread and its handle share: atomics to read, and calls to close when the queue is full.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::WorkerStats;
+use crate::api::CallKey;
+
+/// Shared by one worker and its handle. Nothing here is touched while packets are handled.
+#[derive(Default)]
+pub(super) struct Shared {
+    stop: AtomicBool,
+    stats: [AtomicU64; FIELDS],
+    has_closing: AtomicBool,
+    closing: Mutex<Vec<CallKey>>,
+}
+
+const FIELDS: usize = 12;
+
+impl Shared {
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Closes a call by the side door, when the command queue is full: a close must never be lost.
+    pub(super) fn close_later(&self, key: CallKey) {
+        // As long as the worker's calls at most: each key is closed once.
+        self.closing.lock().unwrap_or_else(PoisonError::into_inner).push(key);
+        self.has_closing.store(true, Ordering::Release);
+    }
+
+    /// Calls to close, if any came by the side door.
+    pub(super) fn take_closing(&self) -> Vec<CallKey> {
+        if !self.has_closing.swap(false, Ordering::Acquire) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.closing.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn publish(&self, stats: &WorkerStats) {
+        let values = [
+            stats.calls,
+            stats.leased_pairs,
+            stats.quarantined_pairs,
+            stats.received,
+            stats.sent,
+            stats.send_failures,
+            stats.stray,
+            stats.reports_dropped,
+            stats.commands_dropped,
+            stats.panics,
+            stats.flooded,
+            stats.ports_in_use,
+        ];
+        for (cell, value) in self.stats.iter().zip(values) {
+            cell.store(value, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn stats(&self) -> WorkerStats {
+        let values = std::array::from_fn(|at| self.stats.get(at).map_or(0, |cell| cell.load(Ordering::Relaxed)));
+        let [
+            calls,
+            leased_pairs,
+            quarantined_pairs,
+            received,
+            sent,
+            send_failures,
+            stray,
+            reports_dropped,
+            commands_dropped,
+            panics,
+            flooded,
+            ports_in_use,
+        ]: [u64; FIELDS] = values;
+        WorkerStats {
+            calls,
+            leased_pairs,
+            quarantined_pairs,
+            received,
+            sent,
+            send_failures,
+            stray,
+            reports_dropped,
+            commands_dropped,
+            panics,
+            flooded,
+            ports_in_use,
+        }
+    }
+}
