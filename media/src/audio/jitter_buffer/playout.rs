@@ -85,7 +85,7 @@ impl JitterBuffer {
         let quiet = front.payload().is_some_and(self.hints.quiet);
         let delay = self.delay.delay_at(now, timestamp);
         let may_adjust = now - self.adjusted_at >= self.clock(ADJUST_MS);
-        if may_adjust && delay + self.frame <= self.target() {
+        if may_adjust && delay < self.target() {
             self.adjusted_at = now;
             self.stats.stretched += 1;
             self.covers = self.short_frame();

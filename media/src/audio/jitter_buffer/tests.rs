@@ -144,6 +144,25 @@ fn jitter_is_learnt_and_then_no_more_heard() {
 }
 
 #[test]
+fn delay_grows_when_the_network_gets_worse_and_shrinks_when_it_is_better() {
+    let rough = 500..1500;
+    let world = World::g711().run(&stream(3000, |n| if rough.contains(&n) { 30 + noise(n, 80) } else { 30 }), 60_000);
+    let stats = world.buffer.stats();
+    assert_eq!(stats.late, 0, "{stats:?}");
+    assert!(stats.shrunk >= 2 && stats.actual_ms <= 50, "{stats:?}");
+    assert!(world.count(13_000, is_lost) <= 8, "{}: {stats:?}", world.count(13_000, is_lost));
+}
+
+#[test]
+fn delay_grows_before_more_packets_are_late() {
+    // Single packets come 80 ms later than their neighbours: the buffer never runs dry, but it must become longer.
+    let world = World::g711().run(&stream(1500, |n| if n > 700 && n % 10 == 5 { 110 } else { 30 }), 30_000);
+    let stats = world.buffer.stats();
+    assert!((2..=5).contains(&stats.stretched) && stats.late <= 8, "{stats:?}");
+    assert_eq!(world.count(18_000, is_lost), 0, "{stats:?}");
+}
+
+#[test]
 fn reordered_packets_are_played_in_order() {
     let world = World::g711().run(&stream(500, |n| if n % 10 == 5 { 65 } else { 30 }), 10_000);
     assert!(world.played().len() >= 495, "{:?}", world.buffer.stats());
