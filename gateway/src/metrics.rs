@@ -38,6 +38,7 @@ pub struct Metrics {
     connections_refused: IntCounterVec,
     sessions_opened: IntCounter,
     session_rejections: IntCounterVec,
+    call_refusals: IntCounterVec,
     context_keys_dropped: IntCounterVec,
     context_values_truncated: IntCounter,
     client_reports: IntCounterVec,
@@ -90,6 +91,7 @@ impl Metrics {
                 "Sessions that were refused, by problem",
                 &["reason"],
             ),
+            call_refusals: of("trunkline_call_refusals_total", "Offers that became no call, by problem", &["reason"]),
             context_keys_dropped: of(
                 "trunkline_context_keys_dropped_total",
                 "Context keys that were not kept, by reason",
@@ -128,6 +130,11 @@ impl Metrics {
     /// A session was refused with a problem.
     pub fn session_rejected(&self, slug: &'static str) {
         self.session_rejections.with_label_values(&[slug]).inc();
+    }
+
+    /// An offer was refused with a problem; there is no call and so no outcome.
+    pub fn call_refused(&self, slug: &'static str) {
+        self.call_refusals.with_label_values(&[slug]).inc();
     }
 
     /// A browser reported something of itself, under a published code.
@@ -297,6 +304,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.http_request(Listener::Public, "/v1/calls/{call}", 404);
         metrics.session_rejected("unknown-app");
+        metrics.call_refused("preview-session");
         let report = Report { drop_counts: [2, 0, 0, 0, 1], truncated: vec!["a".into()], ..Report::default() };
         metrics.session_opened(&report);
         metrics.client_reported("mic_denied");
@@ -311,6 +319,7 @@ mod tests {
         for line in [
             r#"trunkline_http_requests_total{code="404",listener="public",route="/v1/calls/{call}"} 1"#,
             r#"trunkline_session_rejections_total{reason="unknown-app"} 1"#,
+            r#"trunkline_call_refusals_total{reason="preview-session"} 1"#,
             r#"trunkline_context_keys_dropped_total{reason="invalid_key"} 2"#,
             r#"trunkline_context_keys_dropped_total{reason="invalid_value"} 1"#,
             "trunkline_context_values_truncated_total 1",

@@ -17,7 +17,7 @@ use crate::clock::rfc3339;
 use crate::ids::CallId;
 use crate::problem::Problem;
 use crate::public_api::body::{read_json, read_json_or_nothing};
-use crate::public_api::calls::{check_digits, default_duration_ms, unknown_call};
+use crate::public_api::calls::{about, check_digits, default_duration_ms, unknown_call};
 
 const STATES: [&str; 5] = ["setup", "ringing", "talking", "reconnecting", "ended"];
 const PAGE: usize = 50;
@@ -156,7 +156,7 @@ async fn set_muted(api: &Api, call: &str, request: Request, muted: bool) -> Resu
     auth::require(api, &parts.headers, Scope::Control)?;
     let call = known(api, call)?;
     let asked: OneLeg = read_json_or_nothing(&parts.headers, body).await?;
-    api.calls.mute(&call, asked.leg.unwrap_or(LegName::Browser).into(), muted)?;
+    api.calls.mute(&call, asked.leg.unwrap_or(LegName::Browser).into(), muted).map_err(about(&call))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -180,7 +180,8 @@ pub(super) async fn dtmf(
     let call = known(&api, &call)?;
     let asked: Digits = read_json(&parts.headers, body).await?;
     check_digits(&asked.digits, asked.duration_ms)?;
-    api.calls.dtmf(&call, asked.leg.unwrap_or(LegName::Sip).into(), &asked.digits, asked.duration_ms)?;
+    let leg = asked.leg.unwrap_or(LegName::Sip).into();
+    api.calls.dtmf(&call, leg, &asked.digits, asked.duration_ms).map_err(about(&call))?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -73,5 +73,6 @@ pub fn router(api: Arc<Api>) -> Router {
         .method_not_allowed_fallback(watch::wrong_method)
         .layer(middleware::from_fn_with_state(api.clone(), auth::guard))
         .layer(middleware::from_fn_with_state(Watch::new(&api.metrics, Listener::Control), watch::watch))
+        .layer(watch::nosniff())
         .with_state(api)
 }

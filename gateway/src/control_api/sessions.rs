@@ -25,6 +25,8 @@ async fn open(api: &Api, request: Request) -> Result<Response, Problem> {
     let asked = NewSession::parse(&body)?;
     let claim = claim(&parts.headers, &format!("key {}", key.name), &asked, &body)?;
     let opened = api.desk.open(api.clock.now(), Caller::BackEnd { key: &key.name }, &asked, claim.as_ref())?;
-    api.metrics.session_opened(&opened.report);
+    if let Some(report) = &opened.report {
+        api.metrics.session_opened(report);
+    }
     Ok(created(opened.body))
 }

@@ -1,1 +1,152 @@
+//! The control listener as operators and back ends meet it.
 
+use axum::body::Body;
+use axum::extract::Request;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::*;
+use crate::testing;
+
+struct Desktop {
+    router: Router,
+}
+
+impl Desktop {
+    fn new() -> Self {
+        let config = Arc::new(testing::config());
+        let desk = Arc::new(Desk::new(config.clone()));
+        let calls = testing::calls(&config);
+        let (address, gauges): (_, Gauges) = ("127.0.0.1:8081".parse().unwrap(), Box::new(Snapshot::default));
+        let api = Api::new(config, desk, calls, Arc::new(Metrics::new()), Clock::system(), address, gauges);
+        Self { router: router(Arc::new(api)) }
+    }
+
+    /// Status, content type and body.
+    async fn ask(&self, method: &str, path: &str, key: &str, body: Option<Value>) -> (u16, String, String) {
+        let mut request = Request::builder().method(method).uri(path).header("host", "127.0.0.1:8081");
+        if !key.is_empty() {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let body = body.map_or(Body::empty(), |body| Body::from(body.to_string()));
+        let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let kind = response.headers().get("content-type").map(|kind| kind.to_str().unwrap().to_owned());
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, kind.unwrap_or_default(), String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    async fn json(&self, method: &str, path: &str, key: &str, body: Option<Value>) -> (u16, Value) {
+        let (status, _, body) = self.ask(method, path, key, body).await;
+        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+    }
+}
+
+#[tokio::test]
+async fn each_scope_opens_its_own_doors() {
+    let desktop = Desktop::new();
+    let session = || Some(json!({"app": "acme"}));
+    for (method, path, body, scope) in [
+        ("POST", "/v1/sessions", session(), "k-control"),
+        ("GET", "/v1/calls", None, "k-read"),
+        ("GET", "/v1/trunks", None, "k-read"),
+        ("GET", "/v1/node", None, "k-read"),
+        ("POST", "/v1/node/drain", None, "k-admin"),
+    ] {
+        for key in ["", "k", "k-read", "k-control", "k-admin"] {
+            let (status, answer) = desktop.json(method, path, key, body.clone()).await;
+            let slug = answer["type"].as_str().unwrap_or_default().rsplit(':').next().unwrap().to_owned();
+            if key == scope {
+                assert!((200..300).contains(&status), "{method} {path} {key}: {status} {answer}");
+            } else if key.len() < 2 {
+                assert_eq!((status, slug.as_str()), (401, "invalid-api-key"), "{method} {path} {key}");
+            } else {
+                assert_eq!((status, slug.as_str()), (403, "insufficient-scope"), "{method} {path} {key}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_back_end_opens_a_session_without_a_widget_key() {
+    let desktop = Desktop::new();
+    let body = json!({"app": "acme", "destination": "sip:7@acme", "headers": {"X-Case": "42"}, "metadata": {"a": 1}});
+    let (status, answer) = desktop.json("POST", "/v1/sessions", "k-control", Some(body)).await;
+    assert_eq!((status, answer["state"].as_str()), (201, Some("ready")), "{answer}");
+    for (body, expected) in [
+        (json!({"app": "nobody"}), (404, "unknown-app")),
+        (json!({"app": "idle"}), (409, "provider-not-active")),
+        (json!({"app": "acme", "headers": {"Via": "x"}}), (400, "invalid-request")),
+    ] {
+        let (status, answer) = desktop.json("POST", "/v1/sessions", "k-control", Some(body.clone())).await;
+        let slug = answer["type"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+        assert_eq!((status, slug.as_str()), expected, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_calls_and_strange_queries() {
+    let desktop = Desktop::new();
+    let leg = || Some(json!({"leg": "browser"}));
+    for (method, path, key, body, expected) in [
+        ("GET", "/v1/calls/call_x", "k-read", None, (404, "unknown-call")),
+        ("POST", "/v1/calls/call_x/hangup", "k-control", Some(json!({"reason": "operator"})), (404, "unknown-call")),
+        ("POST", "/v1/calls/call_x/mute", "k-control", leg(), (404, "unknown-call")),
+        ("POST", "/v1/calls/call_x/unmute", "k-control", leg(), (404, "unknown-call")),
+        ("POST", "/v1/calls/call_x/dtmf", "k-control", Some(json!({"digits": "1"})), (404, "unknown-call")),
+        ("GET", "/v1/calls?state=sleeping", "k-read", None, (400, "invalid-request")),
+        ("GET", "/v1/calls?limit=0", "k-read", None, (400, "invalid-request")),
+        ("GET", "/v1/calls?limit=x", "k-read", None, (400, "invalid-request")),
+        ("GET", "/v1/calls?since=yesterday", "k-read", None, (400, "invalid-request")),
+        ("GET", "/v1/nothing", "k-read", None, (404, "not-found")),
+        ("DELETE", "/v1/calls", "k-read", None, (405, "method-not-allowed")),
+    ] {
+        let (status, answer) = desktop.json(method, path, key, body).await;
+        let slug = answer["type"].as_str().unwrap_or_default().rsplit(':').next().unwrap().to_owned();
+        assert_eq!((status, slug.as_str()), expected, "{method} {path}");
+    }
+    let (status, answer) = desktop.json("GET", "/v1/calls?state=ended&limit=200", "k-read", None).await;
+    assert_eq!((status, answer), (200, json!({"calls": [], "next_cursor": null})));
+}
+
+#[tokio::test]
+async fn the_node_tells_how_it_is() {
+    let desktop = Desktop::new();
+    let (status, kind, text) = desktop.ask("GET", "/metrics", "", None).await;
+    assert_eq!((status, kind.as_str()), (200, crate::metrics::TEXT_FORMAT));
+    assert!(text.contains("\ntrunkline_calls 0\n"), "{text}");
+    assert_eq!(desktop.json("GET", "/healthz", "", None).await, (200, json!({"status": "ok"})));
+    assert_eq!(desktop.json("GET", "/readyz", "", None).await, (200, json!({"status": "ready"})));
+    let (_, node) = desktop.json("GET", "/v1/node", "k-read", None).await;
+    assert_eq!((&node["node"], &node["draining"]), (&json!("test"), &json!(false)));
+    let (_, trunks) = desktop.json("GET", "/v1/trunks", "k-read", None).await;
+    assert_eq!(trunks["trunks"][0]["id"], "acme");
+    assert_eq!(trunks["trunks"][0]["live_calls"], 0);
+    assert_eq!(trunks["trunks"][1]["enabled"], false);
+
+    assert_eq!(desktop.json("POST", "/v1/node/drain", "k-admin", None).await.0, 202);
+    let (status, problem) = desktop.json("GET", "/readyz", "", None).await;
+    assert_eq!((status, &problem["type"]), (503, &json!("urn:trunkline:problem:draining")));
+    assert_eq!(desktop.json("GET", "/v1/node", "k-read", None).await.1["draining"], true);
+    assert_eq!(desktop.json("GET", "/healthz", "", None).await.0, 200);
+}
+
+#[tokio::test]
+async fn hostile_requests_make_no_new_series() {
+    let desktop = Desktop::new();
+    let series = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
+    desktop.ask("GET", "/nothing", "", None).await;
+    desktop.ask("GET", "/v1/calls/x", "", None).await;
+    let before = series(&desktop.ask("GET", "/metrics", "", None).await.2);
+    for n in 0..500 {
+        desktop.ask("GET", &format!("/nothing/{n}"), &n.to_string(), None).await;
+        desktop.ask("GET", &format!("/v1/calls/call_{n}"), "", None).await;
+        desktop.ask(&format!("M{n}"), "/v1/calls", "", None).await;
+    }
+    let after = desktop.ask("GET", "/metrics", "", None).await.2;
+    assert!(series(&after) <= before + 20 && after.len() < 256 * 1024, "{before} {}", series(&after));
+    assert!(!after.contains("call_4") && !after.contains("M4"));
+}

@@ -1,2 +1,226 @@
-//! placeholder
+//! The daemon: binds everything, puts the pieces together, and takes them apart in the right order.
+//!
+//! ```text
+//! run (signals) ─ Daemon::start ─┬─ planes: media::worker::Plane, the SIP task, calls::Calls
+//!                                ├─ listen: public_api::router
+//!                                └─ listen: control_api::router
+//! ```
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use trunkline_config::Config;
+
+use crate::calls::Calls;
+use crate::clock::Clock;
+use crate::metrics::{Listener, Metrics};
+use crate::session::Desk;
+use crate::{control_api, public_api};
+
 mod listen;
+mod planes;
+mod signals;
+#[cfg(test)]
+mod tests;
+
+use listen::Caps;
+use planes::Planes;
+use signals::{Asked, Signals};
+
+/// How often what is expired is forgotten when nobody asks, and whether a drained node is empty.
+const REAP: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(200);
+/// Connections from one client address at once.
+const PER_ADDRESS: usize = 256;
+
+/// The daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An HTTP listener could not be bound.
+    #[error("{listener} cannot listen on {address}: {source}")]
+    Bind {
+        /// `public.listen` or `control.listen`.
+        listener: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The media plane could not start.
+    #[error("media: {0}")]
+    Media(#[from] trunkline_media::worker::StartError),
+    /// The SIP side could not start.
+    #[error("sip.udp_listen: {0}")]
+    Sip(std::io::Error),
+    /// The configuration asks for something that is not there yet.
+    #[error("{0} is not active yet")]
+    NotActive(&'static str),
+    /// Signals could not be caught.
+    #[error("signals: {0}")]
+    Signals(std::io::Error),
+}
+
+/// A gateway that runs.
+pub struct Daemon {
+    /// Where browsers reach it.
+    pub public_addr: SocketAddr,
+    /// Where operators and back ends reach it.
+    pub control_addr: SocketAddr,
+    /// Where SIP is spoken.
+    pub sip_addr: SocketAddr,
+    /// Where browsers' media arrives, one address a worker.
+    pub media_addrs: Vec<SocketAddr>,
+    calls: Calls,
+    planes: Planes,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+    drain: Duration,
+}
+
+/// Runs a gateway until a signal ends it.
+///
+/// # Errors
+/// What kept it from starting.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let mut signals = Signals::catch().map_err(StartError::Signals)?;
+    let daemon = Daemon::start(config).await?;
+    let asked = tokio::select! {
+        asked = signals.next() => asked,
+    };
+    match asked {
+        Asked::Drain => {
+            daemon.drain();
+            tokio::select! {
+                () = daemon.drained() => {}
+                _ = signals.next() => tracing::warn!("a second signal: the drain is over"),
+            }
+        }
+        Asked::Stop => {}
+    }
+    tokio::select! {
+        () = daemon.shutdown() => tracing::info!("stopped"),
+        _ = signals.next() => tracing::warn!("another signal: stopped without waiting"),
+    }
+    Ok(())
+}
+
+impl Daemon {
+    /// Binds every socket and starts. Port 0 is any free port; a `public.url` on port 0 gets the one it became.
+    ///
+    /// # Errors
+    /// The first thing that cannot be had.
+    pub async fn start(mut config: Config) -> Result<Self, StartError> {
+        if config.public.tls.is_some() {
+            return Err(StartError::NotActive("public.tls"));
+        }
+        let public = bind("public.listen", config.public.listen).await?;
+        let control = bind("control.listen", config.control.listen).await?;
+        let (public_addr, control_addr) = (public.1, control.1);
+        if let Some(base) = config.public.url.strip_suffix(":0") {
+            config.public.url = format!("{base}:{}", public_addr.port());
+        }
+        let config = Arc::new(config);
+        let planes = Planes::start(&config).await?;
+        let calls = planes.calls();
+        let (desk, metrics, clock) = (Arc::new(Desk::new(config.clone())), Arc::new(Metrics::new()), Clock::system());
+        let (stop, stopped) = watch::channel(false);
+
+        let public_api = public_api::Api::new(&config, desk.clone(), calls.clone(), metrics.clone(), clock.clone());
+        let control_api = control_api::Api::new(
+            config.clone(),
+            desk.clone(),
+            calls.clone(),
+            metrics.clone(),
+            clock.clone(),
+            control_addr,
+            planes.gauges(),
+        );
+        let mut tasks = JoinSet::new();
+        let serve = |listener, router, proxies: &[IpAddr], name| {
+            let total = listen::connection_cap();
+            let caps = Caps { total, per_address: PER_ADDRESS, proxies: proxies.to_vec() };
+            listen::serve(listener, router, caps, (metrics.clone(), name), stopped.clone())
+        };
+        let proxies = &config.public.trusted_proxies;
+        tasks.spawn(serve(public.0, public_api::router(Arc::new(public_api)), proxies, Listener::Public));
+        tasks.spawn(serve(control.0, control_api::router(Arc::new(control_api)), &[], Listener::Control));
+        tasks.spawn(reap(desk, clock, stopped));
+
+        let daemon = Self {
+            public_addr,
+            control_addr,
+            sip_addr: planes.sip_addr(),
+            media_addrs: planes.media_addrs(),
+            calls,
+            planes,
+            stop,
+            tasks,
+            drain: config.node.drain,
+        };
+        tracing::info!(
+            node = config.node.name,
+            version = env!("CARGO_PKG_VERSION"),
+            public = %daemon.public_addr,
+            url = config.public.url,
+            control = %daemon.control_addr,
+            sip = %daemon.sip_addr,
+            media = ?daemon.media_addrs,
+            "listening"
+        );
+        Ok(daemon)
+    }
+
+    /// The calls of this node.
+    #[must_use]
+    pub fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// Takes no new calls from now on; `readyz` says so.
+    pub fn drain(&self) {
+        tracing::info!(live = self.calls.live(), "draining");
+        self.calls.drain();
+    }
+
+    /// Returns when the last call has ended, or `node.drain_seconds` are over.
+    pub async fn drained(&self) {
+        let empty = async {
+            while self.calls.live() > 0 {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(self.drain, empty).await.is_err() {
+            tracing::warn!(live = self.calls.live(), "calls are still live at the end of the drain");
+        }
+    }
+
+    /// Ends every call with a BYE, answers what is under way, closes every socket.
+    pub async fn shutdown(mut self) {
+        self.calls.drain();
+        self.calls.shutdown().await;
+        self.stop.send_replace(true);
+        while self.tasks.join_next().await.is_some() {}
+        self.planes.stop().await;
+    }
+}
+
+async fn bind(listener: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let wrong = |source| StartError::Bind { listener, address, source };
+    let socket = TcpListener::bind(address).await.map_err(wrong)?;
+    let bound = socket.local_addr().map_err(wrong)?;
+    Ok((socket, bound))
+}
+
+/// Requests forget expired sessions as they come; this does when none come.
+async fn reap(desk: Arc<Desk>, clock: Clock, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(REAP) => { desk.reap(clock.now()); }
+            _ = stop.changed() => break,
+        }
+    }
+}

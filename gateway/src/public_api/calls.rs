@@ -25,8 +25,12 @@ pub const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 /// `POST /v1/calls`.
 pub(super) async fn start(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    take(&api, request).await.inspect_err(|problem| api.metrics.call_refused(problem.slug))
+}
+
+async fn take(api: &Api, request: Request) -> Result<Response, Problem> {
     let now = api.clock.now();
-    let claims = verify(&api, &request, None)?.fresh()?;
+    let claims = verify(api, &request, None)?.fresh()?;
     if claims.mode == Mode::Preview {
         return Err(Problem::preview_session("a preview shows the widget; it starts no calls"));
     }
@@ -36,7 +40,8 @@ pub(super) async fn start(State(api): State<Arc<Api>>, request: Request) -> Resu
         .session(now, &claims.sid)
         .ok_or_else(|| Problem::invalid_token("the session is not known here; create a new one"))?;
     let offer = read_offer(request).await?;
-    let started = api.calls.start(&session, &offer).await?;
+    let started =
+        api.calls.start(&session, &offer).await.map_err(|problem| problem.with("session", session.id.as_str()))?;
     for report in api.desk.take_reports(&session.id) {
         api.calls.client_report(&session.id, report.code, report.detail.as_deref());
     }
@@ -52,7 +57,7 @@ pub(super) async fn reattach(
     let call = owned(&api, &request, &call, None)?;
     api.limits.steer(api.clock.now().instant, &call)?;
     let offer = read_offer(request).await?;
-    created(api.calls.reattach(&call, &offer).await?)
+    created(api.calls.reattach(&call, &offer).await.map_err(about(&call))?)
 }
 
 /// `PATCH /v1/calls/{call}`: trickle, or an ICE restart (RFC 9725 section 4.3).
@@ -67,7 +72,7 @@ pub(super) async fn patch(
     expect_type(&parts.headers, FRAGMENT)?;
     let if_match = if_match(&parts.headers)?;
     let fragment = read(&parts.headers, body).await?;
-    match api.calls.patch(&call, &if_match, &fragment).await? {
+    match api.calls.patch(&call, &if_match, &fragment).await.map_err(about(&call))? {
         // No ETag here: the ICE session is still the one it was.
         Patched::Trickled => Ok(StatusCode::NO_CONTENT.into_response()),
         Patched::Restarted(restart) => {
@@ -115,7 +120,7 @@ pub(super) async fn dtmf(
     let (parts, body) = request.into_parts();
     let asked: Digits = read_json(&parts.headers, body).await?;
     check_digits(&asked.digits, asked.duration_ms)?;
-    api.calls.dtmf(&call, Leg::Trunk, &asked.digits, asked.duration_ms)?;
+    api.calls.dtmf(&call, Leg::Trunk, &asked.digits, asked.duration_ms).map_err(about(&call))?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -134,7 +139,7 @@ pub(super) async fn mute(
     api.limits.steer(api.clock.now().instant, &call)?;
     let (parts, body) = request.into_parts();
     let asked: Mute = read_json(&parts.headers, body).await?;
-    api.calls.mute(&call, Leg::Browser, asked.muted)?;
+    api.calls.mute(&call, Leg::Browser, asked.muted).map_err(about(&call))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -160,6 +165,11 @@ pub(super) fn owned(api: &Api, request: &Request, call: &str, in_query: Option<&
 /// The one answer for foreign and unknown calls.
 pub(crate) fn unknown_call() -> Problem {
     Problem::unknown_call("check the call")
+}
+
+/// A problem of a call that is known to the asker names it.
+pub(crate) fn about(call: &CallId) -> impl FnOnce(Problem) -> Problem {
+    move |problem| problem.with("call", call.as_str())
 }
 
 /// RFC 4733 digits and a duration that can be sent.

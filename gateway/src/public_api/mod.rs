@@ -109,6 +109,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .method_not_allowed_fallback(watch::wrong_method)
         .layer(middleware::from_fn_with_state(api.clone(), cors::guard))
         .layer(middleware::from_fn_with_state(watch::Watch::new(&api.metrics, Listener::Public), watch::watch))
+        .layer(watch::nosniff())
         .with_state(api)
 }
 

@@ -47,7 +47,9 @@ async fn open(api: &Api, request: Request) -> Result<Response, Problem> {
     let origin = parts.extensions.get::<CrossOrigin>().map(|origin| origin.0.as_str());
     let caller = Caller::Widget { address: &address, origin };
     let opened = api.desk.open(now, caller, &asked, claim.as_ref())?;
-    api.metrics.session_opened(&opened.report);
+    if let Some(report) = &opened.report {
+        api.metrics.session_opened(report);
+    }
     Ok(created(opened.body))
 }
 

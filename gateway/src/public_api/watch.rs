@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::metrics::{Listener, Metrics};
 use crate::problem::{MEDIA_TYPE, Problem};
@@ -54,6 +55,12 @@ fn as_problem(response: Response) -> Response {
     } else {
         response
     }
+}
+
+/// Answers are what their Content-Type says.
+#[must_use]
+pub fn nosniff() -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
 }
 
 /// No such route.

@@ -40,8 +40,8 @@ pub enum Caller<'a> {
 pub struct Opened {
     /// The answer of `POST /v1/sessions`.
     pub body: Value,
-    /// What became of the context.
-    pub report: Report,
+    /// What became of the context; `None` when this is the answer of an earlier try.
+    pub report: Option<Report>,
 }
 
 /// Opens sessions and checks their tokens.
@@ -97,7 +97,7 @@ impl Desk {
         if let Some(claim) = claim
             && let Some(body) = state.answers.find(now.instant, claim)?
         {
-            return Ok(Opened { body, report: Report::default() });
+            return Ok(Opened { body, report: None });
         }
         let (session, report) = build(now, app, asked, additions);
         let body = self.answer(now, app, &session, &report)?;
@@ -105,7 +105,7 @@ impl Desk {
         if let Some(claim) = claim {
             state.answers.keep(now.instant, claim, body.clone());
         }
-        Ok(Opened { body, report })
+        Ok(Opened { body, report: Some(report) })
     }
 
     /// The key that checks tokens.

@@ -153,12 +153,11 @@ fn header(name: &str, value: &Value) -> Result<(String, String), Problem> {
     if OURS.contains(&name.to_ascii_lowercase().as_str()) {
         return Err(Problem::invalid_request(format!("the header {name} is the gateway's own")));
     }
-    match value {
-        Value::String(text) if text.len() <= HEADER_VALUE_BYTES && !text.chars().any(char::is_control) => {
-            Ok((name.to_owned(), text.clone()))
-        }
-        _ => Err(Problem::invalid_request(format!("the value of header {name} is not a line of text"))),
-    }
+    value
+        .as_str()
+        .filter(|text| text.len() <= HEADER_VALUE_BYTES && !text.chars().any(char::is_control))
+        .map(|text| (name.to_owned(), text.to_owned()))
+        .ok_or_else(|| Problem::invalid_request(format!("the value of header {name} is not a line of text")))
 }
 
 #[cfg(test)]
