@@ -163,29 +163,5 @@ pub(super) fn connection_cap() -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_door_counts_in_and_out() {
-        let caps = Caps { total: 5, per_address: 2, proxies: vec!["10.0.0.1".parse().unwrap()] };
-        let door = Arc::new(Door { caps, open: Mutex::default() });
-        let enter = |address: &str| Door::enter(&door, address.parse().unwrap());
-        let first = enter("2001:db8::1").map_err(drop).unwrap();
-        let _second = enter("2001:db8::2").map_err(drop).unwrap();
-        assert_eq!(enter("2001:db8::3").err(), Some("address"));
-        drop(first);
-        let _third = enter("2001:db8::3").map_err(drop).unwrap();
-        let _proxies: Vec<_> = (0..3).map(|_| enter("10.0.0.1").map_err(drop).unwrap()).collect();
-        assert_eq!(enter("192.0.2.1").err(), Some("total"));
-    }
-
-    #[test]
-    fn everybody_gone_leaves_nothing_behind() {
-        let caps = Caps { total: 5, per_address: 2, proxies: vec![] };
-        let door = Arc::new(Door { caps, open: Mutex::default() });
-        drop(Door::enter(&door, "192.0.2.1".parse().unwrap()));
-        let open = door.open.lock().unwrap();
-        assert!(open.total == 0 && open.by_address.is_empty());
-    }
-}
+#[path = "listen_tests.rs"]
+mod tests;
