@@ -8,6 +8,7 @@ use prometheus::{Encoder, IntCounter, IntCounterVec, Opts, Registry, TextEncoder
 use trunkline_media::worker::WorkerStats;
 use trunkline_signaling::endpoint::EndpointStats;
 
+use crate::calls::CallCounters;
 use crate::session::context::{Drop, Report};
 
 /// The media type of the text format.
@@ -47,10 +48,8 @@ pub struct Metrics {
 /// What is read at the scrape.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
-    /// Live calls.
-    pub calls: usize,
-    /// Ended calls by class, reason and phase.
-    pub outcomes: Vec<([&'static str; 3], u64)>,
+    /// What the calls count.
+    pub calls: CallCounters,
     /// Sessions that may still start a call.
     pub sessions: usize,
     /// No new calls are taken.
@@ -61,6 +60,10 @@ pub struct Snapshot {
     pub workers: Vec<WorkerStats>,
     /// The SIP endpoint.
     pub sip: EndpointStats,
+    /// SIP events the calls did not take in time.
+    pub sip_events_dropped: u64,
+    /// SIP datagrams the kernel did not take.
+    pub sip_datagrams_dropped: u64,
 }
 
 impl Default for Metrics {
@@ -159,7 +162,6 @@ impl Metrics {
 /// The families read at the scrape.
 fn pulled(snapshot: &Snapshot) -> Vec<MetricFamily> {
     let mut families = vec![
-        gauge("trunkline_calls", "Live calls", snapshot.calls as f64),
         gauge("trunkline_sessions", "Sessions that may still start a call", snapshot.sessions as f64),
         gauge("trunkline_draining", "1 while no new calls are taken", f64::from(u8::from(snapshot.draining))),
         gauge("trunkline_uptime_seconds", "Since the start", snapshot.uptime.as_secs_f64()),
@@ -175,19 +177,79 @@ fn pulled(snapshot: &Snapshot) -> Vec<MetricFamily> {
     );
     families
         .extend(open_files().map(|files| gauge("trunkline_process_open_fds", "Open file descriptors", files as f64)));
-    let outcomes = snapshot.outcomes.iter().map(|([class, reason, phase], count)| {
-        let labels = [("class", *class), ("reason", *reason), ("phase", *phase)];
-        (labels.map(|(name, value)| (name, value.to_owned())).to_vec(), *count as f64)
-    });
-    families.push(labelled("trunkline_calls_total", "Ended calls by outcome", MetricType::COUNTER, outcomes));
+    families.extend(calls(&snapshot.calls));
     families.extend(workers(&snapshot.workers));
     families.extend(sip(&snapshot.sip));
+    let count = |name, help, value: u64| labelled(name, help, MetricType::COUNTER, [(Labels::new(), value as f64)]);
+    families.extend([
+        count(
+            "trunkline_sip_events_dropped_total",
+            "SIP events the calls did not take in time",
+            snapshot.sip_events_dropped,
+        ),
+        count("trunkline_sip_send_failures_total", "SIP datagrams the kernel refused", snapshot.sip_datagrams_dropped),
+    ]);
     families.retain(|family| !family.get_metric().is_empty());
     families
 }
 
 /// Name, help, type, and where the number is.
 type Row<T> = (&'static str, &'static str, MetricType, fn(&T) -> u64);
+
+fn calls(counters: &CallCounters) -> Vec<MetricFamily> {
+    const ROWS: [Row<CallCounters>; 9] = [
+        ("trunkline_calls", "Live calls", MetricType::GAUGE, |c| c.live as u64),
+        ("trunkline_calls_started_total", "Calls that began", MetricType::COUNTER, |c| c.started),
+        ("trunkline_call_panics_total", "Panics caught in calls", MetricType::COUNTER, |c| c.panics),
+        (
+            "trunkline_call_inbox_overflows_total",
+            "Calls ended because their inbox was full",
+            MetricType::COUNTER,
+            |c| c.inbox_overflows,
+        ),
+        (
+            "trunkline_call_samples_dropped_total",
+            "Quality samples a full inbox did not take",
+            MetricType::COUNTER,
+            |c| c.samples_dropped,
+        ),
+        (
+            "trunkline_call_early_sip_events_dropped_total",
+            "SIP events before their leg was known, beyond the limit",
+            MetricType::COUNTER,
+            |c| c.early_sip_events_dropped,
+        ),
+        ("trunkline_call_records_dropped_total", "Records of ended calls that made room", MetricType::COUNTER, |c| {
+            c.records_dropped
+        }),
+        ("trunkline_call_fields_dropped_total", "Header fields an INVITE had no room for", MetricType::COUNTER, |c| {
+            c.fields_dropped
+        }),
+        (
+            "trunkline_call_commands_refused_total",
+            "Commands the media plane had no room for",
+            MetricType::COUNTER,
+            |c| c.commands_refused,
+        ),
+    ];
+    let outcomes = counters.outcomes.iter().map(|([class, reason, phase], count)| {
+        let labels = [("class", *class), ("reason", *reason), ("phase", *phase)];
+        (labels.map(|(name, value)| (name, value.to_owned())).to_vec(), *count as f64)
+    });
+    // Apps and trunks are named in the configuration: a closed set.
+    let by_name = |label, rows: &[(String, u32)]| {
+        rows.iter().map(|(name, live)| (vec![(label, name.clone())], f64::from(*live))).collect::<Vec<_>>()
+    };
+    let (apps, trunks) = (by_name("app", &counters.live_by_app), by_name("trunk", &counters.live_by_trunk));
+    let mut families = vec![
+        labelled("trunkline_calls_total", "Ended calls and refused offers by outcome", MetricType::COUNTER, outcomes),
+        labelled("trunkline_app_calls", "Live calls of an app", MetricType::GAUGE, apps),
+        labelled("trunkline_trunk_calls", "Live calls on a trunk", MetricType::GAUGE, trunks),
+    ];
+    families
+        .extend(ROWS.map(|(name, help, kind, read)| labelled(name, help, kind, [(Vec::new(), read(counters) as f64)])));
+    families
+}
 
 fn workers(workers: &[WorkerStats]) -> Vec<MetricFamily> {
     const ROWS: [Row<WorkerStats>; 10] = [
@@ -310,8 +372,11 @@ mod tests {
         metrics.client_reported("mic_denied");
         metrics.connection_refused(Listener::Control, "total");
         let text = metrics.render(&Snapshot {
-            calls: 3,
-            outcomes: vec![(["ended", "user_hangup", "talking"], 7)],
+            calls: CallCounters {
+                live: 3,
+                outcomes: vec![(["ended", "user_hangup", "talking"], 7)],
+                ..CallCounters::default()
+            },
             workers: vec![WorkerStats { received: 5, ..WorkerStats::default() }, WorkerStats::default()],
             sip: EndpointStats { legs: 2, ..EndpointStats::default() },
             ..Snapshot::default()

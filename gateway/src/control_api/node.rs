@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use trunkline_config::{BrowserAudio, Codec, Scope, SipTransport, Srtp, Trunk};
 
 use super::{Api, auth};
-use crate::calls::CallFilter;
 use crate::clock::rfc3339;
 use crate::metrics::{Snapshot, TEXT_FORMAT};
 use crate::problem::Problem;
@@ -53,7 +52,7 @@ pub(super) async fn node(State(api): State<Arc<Api>>, headers: HeaderMap) -> Res
     Ok(Json(json!({
         "node": api.config.node.name, "version": env!("CARGO_PKG_VERSION"),
         "started_at": rfc3339(api.started.wall), "uptime_seconds": now.uptime.as_secs(),
-        "calls": {"live": now.calls}, "sessions": now.sessions, "draining": now.draining, "workers": workers,
+        "calls": {"live": now.calls.live, "started": now.calls.started}, "sessions": now.sessions, "draining": now.draining, "workers": workers,
         "sip": {"legs": now.sip.legs, "transactions": now.sip.transactions},
     })))
 }
@@ -69,9 +68,9 @@ pub(super) async fn drain(State(api): State<Arc<Api>>, headers: HeaderMap) -> Re
 /// `GET /v1/trunks`.
 pub(super) async fn trunks(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
     auth::require(&api, &headers, Scope::Read)?;
-    let live = live_by_trunk(&api);
+    let live: HashMap<String, u32> = api.calls.counters().live_by_trunk.into_iter().collect();
     let trunks: Vec<Value> =
-        api.config.trunks.iter().map(|trunk| view(trunk, live.get(trunk.id.as_str()).copied().unwrap_or(0))).collect();
+        api.config.trunks.iter().map(|trunk| view(trunk, live.get(&trunk.id).copied().unwrap_or(0))).collect();
     Ok(Json(json!({"trunks": trunks})))
 }
 
@@ -79,7 +78,7 @@ pub(super) async fn trunks(State(api): State<Arc<Api>>, headers: HeaderMap) -> R
 fn snapshot(api: &Api) -> Snapshot {
     let now = api.clock.now();
     Snapshot {
-        calls: api.calls.live(),
+        calls: api.calls.counters(),
         sessions: api.desk.reap(now),
         draining: api.calls.is_draining(),
         uptime: now.instant.saturating_duration_since(api.started.instant),
@@ -87,26 +86,8 @@ fn snapshot(api: &Api) -> Snapshot {
     }
 }
 
-fn live_by_trunk(api: &Api) -> HashMap<String, usize> {
-    let mut live = HashMap::new();
-    for state in ["setup", "ringing", "talking", "reconnecting"] {
-        let mut filter = CallFilter { state: Some(state.to_owned()), limit: 200, ..CallFilter::default() };
-        loop {
-            let page = api.calls.list(&filter);
-            for trunk in page.calls.iter().filter_map(|call| call.pointer("/sip/trunk")?.as_str()) {
-                *live.entry(trunk.to_owned()).or_insert(0) += 1;
-            }
-            if page.next_cursor.is_none() {
-                break;
-            }
-            filter.cursor = page.next_cursor;
-        }
-    }
-    live
-}
-
 /// A trunk without its secrets. Nothing watches trunks yet, so their state is unknown.
-fn view(trunk: &Trunk, live: usize) -> Value {
+fn view(trunk: &Trunk, live: u32) -> Value {
     let transport = match trunk.target.transport {
         SipTransport::Udp => "udp",
         SipTransport::Tcp => "tcp",

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::*;
-use crate::testing;
+use crate::testing::{self, ADMIN, CONTROL, READ};
 
 struct Desktop {
     router: Router,
@@ -16,7 +16,7 @@ impl Desktop {
     fn new() -> Self {
         let config = Arc::new(testing::config());
         let desk = Arc::new(Desk::new(config.clone()));
-        let calls = testing::calls(&config);
+        let calls = crate::calls::testing::calls(&config);
         let (address, gauges): (_, Gauges) = ("127.0.0.1:8081".parse().unwrap(), Box::new(Snapshot::default));
         let api = Api::new(config, desk, calls, Arc::new(Metrics::new()), Clock::system(), address, gauges);
         Self { router: router(Arc::new(api)) }
@@ -50,18 +50,18 @@ async fn each_scope_opens_its_own_doors() {
     let desktop = Desktop::new();
     let session = || Some(json!({"app": "acme"}));
     for (method, path, body, scope) in [
-        ("POST", "/v1/sessions", session(), "k-control"),
-        ("GET", "/v1/calls", None, "k-read"),
-        ("GET", "/v1/trunks", None, "k-read"),
-        ("GET", "/v1/node", None, "k-read"),
-        ("POST", "/v1/node/drain", None, "k-admin"),
+        ("POST", "/v1/sessions", session(), CONTROL),
+        ("GET", "/v1/calls", None, READ),
+        ("GET", "/v1/trunks", None, READ),
+        ("GET", "/v1/node", None, READ),
+        ("POST", "/v1/node/drain", None, ADMIN),
     ] {
-        for key in ["", "k", "k-read", "k-control", "k-admin"] {
+        for key in ["", "k", READ, CONTROL, ADMIN] {
             let (status, answer) = desktop.json(method, path, key, body.clone()).await;
             let slug = answer["type"].as_str().unwrap_or_default().rsplit(':').next().unwrap().to_owned();
             if key == scope {
                 assert!((200..300).contains(&status), "{method} {path} {key}: {status} {answer}");
-            } else if key.len() < 2 {
+            } else if key.len() < 10 {
                 assert_eq!((status, slug.as_str()), (401, "invalid-api-key"), "{method} {path} {key}");
             } else {
                 assert_eq!((status, slug.as_str()), (403, "insufficient-scope"), "{method} {path} {key}");
@@ -74,14 +74,14 @@ async fn each_scope_opens_its_own_doors() {
 async fn a_back_end_opens_a_session_without_a_widget_key() {
     let desktop = Desktop::new();
     let body = json!({"app": "acme", "destination": "sip:7@acme", "headers": {"X-Case": "42"}, "metadata": {"a": 1}});
-    let (status, answer) = desktop.json("POST", "/v1/sessions", "k-control", Some(body)).await;
+    let (status, answer) = desktop.json("POST", "/v1/sessions", CONTROL, Some(body)).await;
     assert_eq!((status, answer["state"].as_str()), (201, Some("ready")), "{answer}");
     for (body, expected) in [
         (json!({"app": "nobody"}), (404, "unknown-app")),
         (json!({"app": "idle"}), (409, "provider-not-active")),
         (json!({"app": "acme", "headers": {"Via": "x"}}), (400, "invalid-request")),
     ] {
-        let (status, answer) = desktop.json("POST", "/v1/sessions", "k-control", Some(body.clone())).await;
+        let (status, answer) = desktop.json("POST", "/v1/sessions", CONTROL, Some(body.clone())).await;
         let slug = answer["type"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
         assert_eq!((status, slug.as_str()), expected, "{body}");
     }
@@ -92,23 +92,23 @@ async fn unknown_calls_and_strange_queries() {
     let desktop = Desktop::new();
     let leg = || Some(json!({"leg": "browser"}));
     for (method, path, key, body, expected) in [
-        ("GET", "/v1/calls/call_x", "k-read", None, (404, "unknown-call")),
-        ("POST", "/v1/calls/call_x/hangup", "k-control", Some(json!({"reason": "operator"})), (404, "unknown-call")),
-        ("POST", "/v1/calls/call_x/mute", "k-control", leg(), (404, "unknown-call")),
-        ("POST", "/v1/calls/call_x/unmute", "k-control", leg(), (404, "unknown-call")),
-        ("POST", "/v1/calls/call_x/dtmf", "k-control", Some(json!({"digits": "1"})), (404, "unknown-call")),
-        ("GET", "/v1/calls?state=sleeping", "k-read", None, (400, "invalid-request")),
-        ("GET", "/v1/calls?limit=0", "k-read", None, (400, "invalid-request")),
-        ("GET", "/v1/calls?limit=x", "k-read", None, (400, "invalid-request")),
-        ("GET", "/v1/calls?since=yesterday", "k-read", None, (400, "invalid-request")),
-        ("GET", "/v1/nothing", "k-read", None, (404, "not-found")),
-        ("DELETE", "/v1/calls", "k-read", None, (405, "method-not-allowed")),
+        ("GET", "/v1/calls/call_x", READ, None, (404, "unknown-call")),
+        ("POST", "/v1/calls/call_x/hangup", CONTROL, Some(json!({"reason": "operator"})), (404, "unknown-call")),
+        ("POST", "/v1/calls/call_x/mute", CONTROL, leg(), (404, "unknown-call")),
+        ("POST", "/v1/calls/call_x/unmute", CONTROL, leg(), (404, "unknown-call")),
+        ("POST", "/v1/calls/call_x/dtmf", CONTROL, Some(json!({"digits": "1"})), (404, "unknown-call")),
+        ("GET", "/v1/calls?state=sleeping", READ, None, (400, "invalid-request")),
+        ("GET", "/v1/calls?limit=0", READ, None, (400, "invalid-request")),
+        ("GET", "/v1/calls?limit=x", READ, None, (400, "invalid-request")),
+        ("GET", "/v1/calls?since=yesterday", READ, None, (400, "invalid-request")),
+        ("GET", "/v1/nothing", READ, None, (404, "not-found")),
+        ("DELETE", "/v1/calls", READ, None, (405, "method-not-allowed")),
     ] {
         let (status, answer) = desktop.json(method, path, key, body).await;
         let slug = answer["type"].as_str().unwrap_or_default().rsplit(':').next().unwrap().to_owned();
         assert_eq!((status, slug.as_str()), expected, "{method} {path}");
     }
-    let (status, answer) = desktop.json("GET", "/v1/calls?state=ended&limit=200", "k-read", None).await;
+    let (status, answer) = desktop.json("GET", "/v1/calls?state=ended&limit=200", READ, None).await;
     assert_eq!((status, answer), (200, json!({"calls": [], "next_cursor": null})));
 }
 
@@ -120,17 +120,17 @@ async fn the_node_tells_how_it_is() {
     assert!(text.contains("\ntrunkline_calls 0\n"), "{text}");
     assert_eq!(desktop.json("GET", "/healthz", "", None).await, (200, json!({"status": "ok"})));
     assert_eq!(desktop.json("GET", "/readyz", "", None).await, (200, json!({"status": "ready"})));
-    let (_, node) = desktop.json("GET", "/v1/node", "k-read", None).await;
+    let (_, node) = desktop.json("GET", "/v1/node", READ, None).await;
     assert_eq!((&node["node"], &node["draining"]), (&json!("test"), &json!(false)));
-    let (_, trunks) = desktop.json("GET", "/v1/trunks", "k-read", None).await;
+    let (_, trunks) = desktop.json("GET", "/v1/trunks", READ, None).await;
     assert_eq!(trunks["trunks"][0]["id"], "acme");
     assert_eq!(trunks["trunks"][0]["live_calls"], 0);
     assert_eq!(trunks["trunks"][1]["enabled"], false);
 
-    assert_eq!(desktop.json("POST", "/v1/node/drain", "k-admin", None).await.0, 202);
+    assert_eq!(desktop.json("POST", "/v1/node/drain", ADMIN, None).await.0, 202);
     let (status, problem) = desktop.json("GET", "/readyz", "", None).await;
     assert_eq!((status, &problem["type"]), (503, &json!("urn:trunkline:problem:draining")));
-    assert_eq!(desktop.json("GET", "/v1/node", "k-read", None).await.1["draining"], true);
+    assert_eq!(desktop.json("GET", "/v1/node", READ, None).await.1["draining"], true);
     assert_eq!(desktop.json("GET", "/healthz", "", None).await.0, 200);
 }
 

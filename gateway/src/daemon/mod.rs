@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use trunkline_config::Config;
@@ -24,6 +24,7 @@ use crate::{control_api, public_api};
 mod listen;
 mod planes;
 mod signals;
+mod sip_socket;
 #[cfg(test)]
 mod tests;
 
@@ -88,10 +89,7 @@ pub struct Daemon {
 pub async fn run(config: Config) -> Result<(), StartError> {
     let mut signals = Signals::catch().map_err(StartError::Signals)?;
     let daemon = Daemon::start(config).await?;
-    let asked = tokio::select! {
-        asked = signals.next() => asked,
-    };
-    match asked {
+    match signals.next().await {
         Asked::Drain => {
             daemon.drain();
             tokio::select! {
@@ -123,10 +121,12 @@ impl Daemon {
         if let Some(base) = config.public.url.strip_suffix(":0") {
             config.public.url = format!("{base}:{}", public_addr.port());
         }
-        let config = Arc::new(config);
-        let planes = Planes::start(&config).await?;
+        let sip = UdpSocket::bind(config.sip.udp_listen).await.map_err(StartError::Sip)?;
+        config.sip.udp_listen = sip.local_addr().map_err(StartError::Sip)?;
+        let (config, clock) = (Arc::new(config), Clock::system());
+        let planes = Planes::start(&config, sip, &clock)?;
         let calls = planes.calls();
-        let (desk, metrics, clock) = (Arc::new(Desk::new(config.clone())), Arc::new(Metrics::new()), Clock::system());
+        let (desk, metrics) = (Arc::new(Desk::new(config.clone())), Arc::new(Metrics::new()));
         let (stop, stopped) = watch::channel(false);
 
         let public_api = public_api::Api::new(&config, desk.clone(), calls.clone(), metrics.clone(), clock.clone());

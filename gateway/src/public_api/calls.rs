@@ -15,6 +15,7 @@ use super::cors::{self, CrossOrigin};
 use super::limits::client_key;
 use crate::calls::{HangupBy, IfMatch, Patched, Started};
 use crate::ids::CallId;
+use crate::outcome::Refusal;
 use crate::problem::Problem;
 use crate::session::{Mode, Verified};
 
@@ -25,16 +26,22 @@ pub const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 /// `POST /v1/calls`.
 pub(super) async fn start(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
-    take(&api, request).await.inspect_err(|problem| api.metrics.call_refused(problem.slug))
+    let answered = take(&api, request).await;
+    if let Err(problem) = &answered {
+        api.metrics.call_refused(problem.slug);
+    }
+    answered
 }
 
 async fn take(api: &Api, request: Request) -> Result<Response, Problem> {
     let now = api.clock.now();
     let claims = verify(api, &request, None)?.fresh()?;
     if claims.mode == Mode::Preview {
+        api.calls.refused(Refusal::PreviewSession);
         return Err(Problem::preview_session("a preview shows the widget; it starts no calls"));
     }
-    api.limits.calls.take(now.instant, client_key(client::address(&request, &api.trusted_proxies)))?;
+    let client = client_key(client::address(&request, &api.trusted_proxies));
+    api.limits.calls.take(now.instant, client).inspect_err(|_| api.calls.refused(Refusal::RateLimited))?;
     let session = api
         .desk
         .session(now, &claims.sid)

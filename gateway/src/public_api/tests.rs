@@ -60,7 +60,7 @@ impl Site {
                 Now { instant: start + passed, wall: Timestamp::from_second(1_700_000_000).unwrap() + passed }
             })
         };
-        let api = Api::new(&config, desk.clone(), testing::calls(&config), metrics.clone(), clock);
+        let api = Api::new(&config, desk.clone(), crate::calls::testing::calls(&config), metrics.clone(), clock);
         Self { router: router(Arc::new(api)), desk, seconds, metrics }
     }
 
