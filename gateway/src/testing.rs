@@ -12,7 +12,6 @@ drain_seconds = 1
 
 [public]
 listen = "127.0.0.1:0"
-url = "http://127.0.0.1:0"
 limits = { sessions_per_minute_per_address = 0, calls_per_minute_per_address = 0 }
 
 [control]

@@ -70,7 +70,7 @@ async fn who_dawdles_is_hung_up_on() {
 #[tokio::test(start_paused = true)]
 async fn giants_and_other_protocols_are_turned_away() {
     let (address, _stop, _task) = served(100).await;
-    let giant = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Giant: {}\r\n\r\n", "x".repeat(HEAD_BYTES));
+    let giant = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Giant: {}\r\n\r\n", "x".repeat(4 * HEAD_BYTES));
     let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X-Many: 1\r\n".repeat(1000));
     for words in [giant.as_bytes(), many.as_bytes(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01\x02\x00\x01"] {
         assert!(!hear_out(say(address, words).await).await.contains("200 OK"));
