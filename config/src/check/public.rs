@@ -1,0 +1,152 @@
+//! `[public]` and `[control]`: the two HTTP listeners.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use super::urls::{http_url, is_local};
+use super::{every, id, ip, listen, path, unique};
+use crate::lines::item;
+use crate::model::{ApiKey, Control, Public, PublicLimits, Scope, Secret, Tls};
+use crate::raw::{RawApiKey, RawControl, RawPublic, RawScope};
+use crate::report::Report;
+use crate::secrets::Secrets;
+
+/// A shorter API key could be guessed.
+const API_KEY_BYTES_MIN: usize = 8;
+/// As long as the output of the hash it keys (RFC 7518 section 3.2).
+const TOKEN_KEY_BYTES_MIN: usize = 32;
+
+pub(super) fn public(raw: &RawPublic, secrets: &Secrets<'_>, report: &mut Report) -> Option<Public> {
+    let listen = listen("public.listen", &raw.listen, report);
+    let url = url(raw, listen, report);
+    let trusted_proxies = every("public.trusted_proxies", &raw.trusted_proxies, |key, text| ip(key, text, report));
+    let tls =
+        raw.tls.as_ref().map(|tls| Tls { certificate: path(&tls.certificate, secrets), key: path(&tls.key, secrets) });
+    if let Some(tls) = &tls {
+        pem_file("public.tls.certificate", &tls.certificate, report);
+        pem_file("public.tls.key", &tls.key, report);
+        report.blocking_note("public.tls", "not active yet: put a proxy that terminates TLS in front", true);
+    }
+    let insecure = raw.tls.is_none() && listen.is_some_and(|listen| !listen.ip().is_loopback());
+    if insecure && !raw.allow_insecure {
+        let advice = "listen on loopback behind a proxy that terminates TLS, or set allow_insecure = true";
+        report.problem("public.listen", format!("plain HTTP beyond this machine is refused: {advice}"));
+    }
+    let token_key = token_key(raw, secrets, report);
+    Some(Public {
+        listen: listen?,
+        url: url?,
+        allow_insecure: raw.allow_insecure,
+        tls,
+        trusted_proxies: trusted_proxies?,
+        limits: PublicLimits {
+            sessions_per_minute_per_address: raw.limits.sessions_per_minute_per_address,
+            calls_per_minute_per_address: raw.limits.calls_per_minute_per_address,
+        },
+        token_key,
+    })
+}
+
+pub(super) fn control(raw: &RawControl, secrets: &Secrets<'_>, report: &mut Report) -> Option<Control> {
+    let listen = listen("control.listen", &raw.listen, report);
+    if listen.is_some_and(|listen| !listen.ip().is_loopback()) {
+        report.note("control.listen", "plain HTTP beyond this machine: only operators and back ends may reach it");
+    }
+    let name_key = |at: usize| format!("{}.name", item("control.api_keys", at));
+    unique(raw.api_keys.iter().enumerate().map(|(at, key)| (name_key(at), key.name.as_str())), report);
+    let api_keys = every("control.api_keys", &raw.api_keys, |key, raw| api_key(key, raw, secrets, report));
+    if raw.api_keys.is_empty() {
+        report.note("control.api_keys", "there is none: nobody can look at calls or steer them");
+    }
+    if let Some(api_keys) = &api_keys {
+        distinct(api_keys, report);
+    }
+    Some(Control { listen: listen?, api_keys: api_keys? })
+}
+
+fn url(raw: &RawPublic, listen: Option<SocketAddr>, report: &mut Report) -> Option<String> {
+    const KEY: &str = "public.url";
+    if raw.url.is_empty() {
+        let listen = listen?;
+        if listen.ip().is_unspecified() {
+            report.problem(KEY, format!("must be set: browsers cannot use {}", listen.ip()));
+            return None;
+        }
+        let scheme = if raw.tls.is_some() { "https" } else { "http" };
+        return Some(format!("{scheme}://{listen}"));
+    }
+    let url = match http_url(&raw.url) {
+        Ok(url) => url,
+        Err(message) => {
+            report.problem(KEY, message);
+            return None;
+        }
+    };
+    if !matches!(url.rest, "" | "/") {
+        report.problem(KEY, format!("must end after the host and port: {:?} is too much", url.rest));
+    }
+    if url.scheme == "http" && raw.tls.is_some() {
+        report.problem(KEY, "must be https, because public.tls is set");
+    } else if url.scheme == "http" && !is_local(url.host) {
+        report.note(KEY, "http: browsers give the microphone only to pages on https, and those cannot use this URL");
+    }
+    Some(raw.url.trim_end_matches('/').to_owned())
+}
+
+fn pem_file(key: &str, path: &std::path::Path, report: &mut Report) {
+    match std::fs::metadata(path) {
+        Ok(about) if about.is_file() => {}
+        Ok(_) => report.problem(key, format!("{} is no file", path.display())),
+        Err(error) => report.problem(key, format!("cannot read {}: {error}", path.display())),
+    }
+}
+
+fn token_key(raw: &RawPublic, secrets: &Secrets<'_>, report: &mut Report) -> Option<Secret> {
+    const KEY: &str = "public.token_key";
+    let secret = secrets.optional(report, KEY, &raw.token_key)?;
+    if secret.reveal().len() < TOKEN_KEY_BYTES_MIN {
+        report.problem(KEY, format!("must have at least {TOKEN_KEY_BYTES_MIN} bytes"));
+    }
+    Some(secret)
+}
+
+fn api_key(key: &str, raw: &RawApiKey, secrets: &Secrets<'_>, report: &mut Report) -> Option<ApiKey> {
+    let name = id(&format!("{key}.name"), &raw.name, report);
+    let secret_key = format!("{key}.key");
+    let secret = secrets.required(report, &secret_key, &raw.key);
+    if secret.as_ref().is_some_and(|secret| secret.reveal().len() < API_KEY_BYTES_MIN) {
+        report.problem(&secret_key, format!("must have at least {API_KEY_BYTES_MIN} bytes"));
+    }
+    if raw.scopes.is_empty() {
+        report.problem(&format!("{key}.scopes"), "must name at least one of read, control, admin");
+    }
+    let mut scopes = Vec::new();
+    for scope in &raw.scopes {
+        let scope = match scope {
+            RawScope::Read => Scope::Read,
+            RawScope::Control => Scope::Control,
+            RawScope::Admin => Scope::Admin,
+        };
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
+    name?;
+    Some(ApiKey { name: raw.name.clone(), key: secret?, scopes })
+}
+
+/// Two names for one key would leave the log guessing who it was.
+fn distinct(api_keys: &[ApiKey], report: &mut Report) {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for (at, api_key) in api_keys.iter().enumerate() {
+        match seen.get(api_key.key.reveal()) {
+            Some(first) => {
+                let message = format!("is the same key as {}", item("control.api_keys", *first));
+                report.problem(&format!("{}.key", item("control.api_keys", at)), message);
+            }
+            None => {
+                seen.insert(api_key.key.reveal(), at);
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! `[[trunks]]`
+
+use super::shapes::host_port;
+use super::urls::is_local;
+use super::{codecs, every, id, seconds, unique};
+use crate::lines::item;
+use crate::model::{BrowserAudio, RtpSource, Sip, SipTransport, Srtp, Trunk, TrunkAuth, TrunkTarget};
+use crate::raw::{RawBrowserAudio, RawRtpSource, RawSrtp, RawTrunk};
+use crate::report::Report;
+use crate::secrets::Secrets;
+
+pub(super) fn trunks(
+    raw: &[RawTrunk],
+    sip: Option<&Sip>,
+    secrets: &Secrets<'_>,
+    report: &mut Report,
+) -> Option<Vec<Trunk>> {
+    let ids = raw.iter().enumerate().map(|(at, trunk)| (format!("{}.id", item("trunks", at)), trunk.id.as_str()));
+    unique(ids, report);
+    let trunks = every("trunks", raw, |key, raw| trunk(key, raw, secrets, report))?;
+    if let Some(sip) = sip {
+        within_reach(&trunks, sip, report);
+    }
+    Some(trunks)
+}
+
+fn trunk(key: &str, raw: &RawTrunk, secrets: &Secrets<'_>, report: &mut Report) -> Option<Trunk> {
+    let id = id(&format!("{key}.id"), &raw.id, report);
+    let target_key = format!("{key}.target");
+    let target = match target(&raw.target) {
+        Ok(target) => Some(target),
+        Err(message) => {
+            report.problem(&target_key, message);
+            None
+        }
+    };
+    let codecs = codecs(&format!("{key}.codecs"), &raw.codecs, report);
+    let auth = auth(key, raw, secrets, report);
+    let trunk = Trunk {
+        id: raw.id.clone(),
+        target: target?,
+        codecs,
+        browser_audio: match raw.browser_audio {
+            RawBrowserAudio::Relay => BrowserAudio::Relay,
+            RawBrowserAudio::Elastic => BrowserAudio::Elastic,
+            RawBrowserAudio::Opus => BrowserAudio::Opus,
+        },
+        srtp: match raw.srtp {
+            RawSrtp::Off => Srtp::Off,
+            RawSrtp::Optional => Srtp::Optional,
+            RawSrtp::Required => Srtp::Required,
+        },
+        auth,
+        register: raw.register,
+        options: (raw.options_seconds > 0).then(|| seconds(raw.options_seconds)),
+        max_calls: raw.max_calls,
+        ring_timeout: seconds(raw.ring_timeout_seconds),
+        max_duration: seconds(raw.max_duration_seconds),
+        enabled: raw.enabled,
+        rtp_source: match raw.rtp_source {
+            RawRtpSource::Signalled => RtpSource::Signalled,
+            RawRtpSource::Latch => RtpSource::Latch,
+        },
+    };
+    not_active(key, &trunk, report);
+    id.map(|()| trunk)
+}
+
+/// `[sip:|sips:]host[:port][;transport=udp|tcp|tls]`
+fn target(text: &str) -> Result<TrunkTarget, String> {
+    let (secure, rest) = match text.split_once(':') {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("sip") => (false, rest),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("sips") => (true, rest),
+        Some(_) | None => (false, text),
+    };
+    let (address, parameters) = rest.split_once(';').unwrap_or((rest, ""));
+    if address.contains('@') {
+        // Not quoted: there may be a password before the @.
+        return Err("must not hold a user: credentials belong to auth, users to destinations".to_owned());
+    }
+    let (host, port) = host_port(address)?;
+    let mut transport = if secure { SipTransport::Tls } else { SipTransport::Udp };
+    for parameter in parameters.split(';').filter(|parameter| !parameter.is_empty()) {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        if !name.eq_ignore_ascii_case("transport") {
+            return Err(format!("{name:?} is no parameter of a target: only transport is"));
+        }
+        transport = match value.to_ascii_lowercase().as_str() {
+            "udp" if !secure => SipTransport::Udp,
+            "tcp" if !secure => SipTransport::Tcp,
+            "tls" => SipTransport::Tls,
+            "udp" | "tcp" => return Err(format!("sips: and transport={value} contradict each other")),
+            _ => return Err(format!("transport {value:?} is none of udp, tcp, tls")),
+        };
+    }
+    Ok(TrunkTarget { host: host.to_owned(), port, transport })
+}
+
+fn auth(key: &str, raw: &RawTrunk, secrets: &Secrets<'_>, report: &mut Report) -> Option<TrunkAuth> {
+    let password_key = format!("{key}.auth.password");
+    let password = secrets.optional(report, &password_key, &raw.auth.password);
+    match (raw.auth.username.is_empty(), password) {
+        (true, None) => None,
+        (true, Some(_)) => {
+            report.problem(&format!("{key}.auth.username"), "is missing, though there is a password");
+            None
+        }
+        (false, None) => {
+            report.problem(&password_key, "is missing, though there is a user name");
+            None
+        }
+        (false, Some(password)) => {
+            if raw.auth.username.chars().any(|c| c.is_control() || c == '"') {
+                report.problem(&format!("{key}.auth.username"), "holds a character no user name may have");
+            }
+            Some(TrunkAuth { username: raw.auth.username.clone(), password })
+        }
+    }
+}
+
+/// Settings that are understood and have no effect yet. Those whose absence would be unsafe keep the gateway from
+/// starting, unless the trunk is switched off.
+fn not_active(key: &str, trunk: &Trunk, report: &mut Report) {
+    match trunk.target.transport {
+        SipTransport::Udp => {}
+        SipTransport::Tcp => {
+            report.blocking_note(&format!("{key}.target"), "transport tcp is not active yet", trunk.enabled);
+        }
+        SipTransport::Tls => {
+            let message = "transport tls is not active yet, and calls must not go out unencrypted instead";
+            report.blocking_note(&format!("{key}.target"), message, trunk.enabled);
+        }
+    }
+    for (at, codec) in trunk.codecs.iter().enumerate() {
+        if !codec.is_active_on_trunks() {
+            let message = format!("{codec} is not active yet on trunks: it is left out of offers");
+            report.note(&item(&format!("{key}.codecs"), at), message);
+        }
+    }
+    if !trunk.codecs.is_empty() && trunk.active_codecs().next().is_none() {
+        report.blocking_note(&format!("{key}.codecs"), "none of them is active yet: add PCMU or PCMA", trunk.enabled);
+    }
+    if trunk.browser_audio == BrowserAudio::Elastic {
+        report.note(&format!("{key}.browser_audio"), "elastic is not active yet: behaves as opus");
+    }
+    match trunk.srtp {
+        Srtp::Off => {}
+        Srtp::Optional => report.note(&format!("{key}.srtp"), "optional is not active yet: audio goes unencrypted"),
+        Srtp::Required => {
+            let message = "required is not active yet, and audio must not go unencrypted instead";
+            report.blocking_note(&format!("{key}.srtp"), message, trunk.enabled);
+        }
+    }
+    if trunk.register {
+        report.note(&format!("{key}.register"), "not active yet: the gateway does not register");
+    }
+    if trunk.options.is_some() {
+        report.note(&format!("{key}.options_seconds"), "not active yet: no OPTIONS are sent");
+    }
+}
+
+/// A socket on loopback leads nowhere else.
+fn within_reach(trunks: &[Trunk], sip: &Sip, report: &mut Report) {
+    for (at, trunk) in trunks.iter().enumerate() {
+        if trunk.enabled && sip.udp_listen.ip().is_loopback() && !is_local(&trunk.target.host) {
+            let message =
+                format!("sip.udp_listen is a loopback address, from which {} is out of reach", trunk.target.host);
+            report.note(&format!("{}.target", item("trunks", at)), message);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets() {
+        let check = |text: &str, host: &str, port, transport| {
+            assert_eq!(target(text), Ok(TrunkTarget { host: host.into(), port, transport }), "{text}");
+        };
+        check("sip:127.0.0.1:5070", "127.0.0.1", Some(5070), SipTransport::Udp);
+        check("127.0.0.1:5070", "127.0.0.1", Some(5070), SipTransport::Udp);
+        check("sip.example.com", "sip.example.com", None, SipTransport::Udp);
+        check("SIP:[2001:db8::1]:5060;Transport=TCP", "2001:db8::1", Some(5060), SipTransport::Tcp);
+        check("example.com;transport=tls", "example.com", None, SipTransport::Tls);
+        check("sips:example.com", "example.com", None, SipTransport::Tls);
+        for bad in
+            ["", "sip:", "sip:a b", "sip:u:secret@h", "h;lr", "h;transport=ws", "sips:h;transport=udp", "2001:db8::1"]
+        {
+            let message = target(bad).unwrap_err();
+            assert!(!message.contains("secret"), "{message}");
+        }
+    }
+}

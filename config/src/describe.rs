@@ -1,0 +1,129 @@
+//! What a configuration comes to, for people: who can reach what, where audio flows, who may look on.
+
+use std::fmt::Write as _;
+
+use crate::model::{App, BrowserAudio, Config, Hours, Scope, SipTransport, Srtp, Trunk};
+
+/// What each leg will advertise and how much it can hold, as text of several lines. Shows no secret.
+#[must_use]
+pub fn describe(config: &Config) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _written = write_all(&mut text, config);
+    text
+}
+
+fn write_all(text: &mut String, config: &Config) -> std::fmt::Result {
+    writeln!(text, "node {}: a drain waits up to {} s for live calls", config.node.name, config.node.drain.as_secs())?;
+    browsers(text, config)?;
+    sip(text, config)?;
+    for trunk in &config.trunks {
+        write_trunk(text, trunk)?;
+    }
+    for app in &config.apps {
+        write_app(text, app)?;
+    }
+    control(text, config)
+}
+
+fn browsers(text: &mut String, config: &Config) -> std::fmt::Result {
+    let (public, media) = (&config.public, &config.media);
+    let plain = if public.tls.is_some() { "TLS" } else { "plain HTTP" };
+    writeln!(text, "browsers")?;
+    writeln!(text, "  URL            {} (listening on {}, {plain})", public.url, public.listen)?;
+    writeln!(text, "  codecs         {}", list(media.active_browser_codecs()))?;
+    for worker in 0..media.workers {
+        writeln!(text, "  candidates     {} over UDP (worker {worker})", list(media.candidates(worker)))?;
+    }
+    if media.udp_listen.ip().is_loopback() && media.advertise.is_empty() {
+        writeln!(text, "                 reached from this machine only; Firefox takes no loopback candidates")?;
+    }
+    let times = [media.setup, media.inactivity, media.grace].map(|time| time.as_secs());
+    let [setup, inactivity, grace] = times;
+    writeln!(text, "  waits          {setup} s for media, {inactivity} s without RTP, {grace} s for a vanished browser")
+}
+
+fn sip(text: &mut String, config: &Config) -> std::fmt::Result {
+    let (sip, media) = (&config.sip, &config.media);
+    let rtp = sip.advertise.unwrap_or(media.rtp_listen);
+    let (low, high) = (media.rtp_ports.start(), media.rtp_ports.end());
+    writeln!(text, "SIP")?;
+    writeln!(text, "  Via, Contact   {} over UDP (listening on {})", sip.contact(), sip.udp_listen)?;
+    writeln!(text, "  From           {}", sip.from_host())?;
+    writeln!(text, "  RTP            {rtp} ports {low}-{high} (listening on {})", media.rtp_listen)?;
+    let rest = media.quarantine.as_secs();
+    writeln!(
+        text,
+        "                 {} calls at once, a pair of ports each; {rest} s of rest after a call",
+        media.rtp_pairs()
+    )
+}
+
+fn write_trunk(text: &mut String, trunk: &Trunk) -> std::fmt::Result {
+    let state = if trunk.enabled { "" } else { " (switched off)" };
+    let transport = match trunk.target.transport {
+        SipTransport::Udp => "UDP",
+        SipTransport::Tcp => "TCP",
+        SipTransport::Tls => "TLS",
+    };
+    let host =
+        if trunk.target.host.contains(':') { format!("[{}]", trunk.target.host) } else { trunk.target.host.clone() };
+    let port = trunk.target.port.map_or_else(String::new, |port| format!(":{port}"));
+    let audio = match trunk.browser_audio {
+        BrowserAudio::Relay => "in the trunk's codec",
+        BrowserAudio::Elastic | BrowserAudio::Opus => "in opus",
+    };
+    let srtp = match trunk.srtp {
+        Srtp::Off => "plain RTP",
+        Srtp::Optional => "SRTP if the peer likes",
+        Srtp::Required => "SRTP only",
+    };
+    let credentials =
+        trunk.auth.as_ref().map_or_else(|| "no credentials".to_owned(), |auth| format!("user {}", auth.username));
+    writeln!(text, "trunk {}{state}", trunk.id)?;
+    writeln!(text, "  target         {host}{port} over {transport}, {credentials}")?;
+    writeln!(text, "  offers         {}; {srtp}; browsers hear it {audio}", list(trunk.active_codecs()))?;
+    let [ring, longest] = [trunk.ring_timeout, trunk.max_duration].map(|time| time.as_secs());
+    writeln!(text, "  limits         {} calls, {ring} s of ringing, {longest} s a call", trunk.max_calls)
+}
+
+fn write_app(text: &mut String, app: &App) -> std::fmt::Result {
+    let hours = match &app.hours {
+        Hours::Always => "around the clock".to_owned(),
+        Hours::Schedule(schedule) => format!("by a timetable in {}", schedule.timezone),
+    };
+    writeln!(text, "app {}", app.id)?;
+    writeln!(
+        text,
+        "  takes          {} calls at once, {hours}; widget keys: {}",
+        app.max_calls,
+        app.widget_keys.len()
+    )?;
+    writeln!(text, "  pages on       {}", list(app.allowed_origins.iter()))?;
+    for profile in &app.profiles {
+        let default = if app.default_profile.as_ref() == Some(&profile.id) { " (default)" } else { "" };
+        let through = app.trunk.as_ref().map_or_else(String::new, |trunk| format!(" through {trunk}"));
+        writeln!(text, "  profile {}{default}: {}{through}", profile.id, list(profile.destinations.iter()))?;
+    }
+    Ok(())
+}
+
+fn control(text: &mut String, config: &Config) -> std::fmt::Result {
+    writeln!(text, "operators and back ends")?;
+    writeln!(text, "  listening on   {}", config.control.listen)?;
+    for key in &config.control.api_keys {
+        let scopes = key.scopes.iter().map(|scope| match scope {
+            Scope::Read => "read",
+            Scope::Control => "control",
+            Scope::Admin => "admin",
+        });
+        writeln!(text, "  key {}: {}", key.name, list(scopes))?;
+    }
+    Ok(())
+}
+
+/// `a, b`, or `none`.
+fn list<T: ToString>(items: impl Iterator<Item = T>) -> String {
+    let items: Vec<String> = items.map(|item| item.to_string()).collect();
+    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
+}

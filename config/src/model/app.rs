@@ -1,0 +1,115 @@
+//! Apps.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::Secret;
+
+/// An app: one widget owner.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// Its name.
+    pub id: String,
+    /// Keys its widgets show.
+    pub widget_keys: Vec<WidgetKey>,
+    /// `scheme://host[:port]`, exactly.
+    pub allowed_origins: Vec<String>,
+    /// Trunk of its destinations that name none.
+    pub trunk: Option<String>,
+    /// Profile used when a session names none or an unknown one.
+    pub default_profile: Option<String>,
+    /// Calls at once.
+    pub max_calls: u32,
+    /// Answer hook (not active yet).
+    pub answer_url: Option<String>,
+    /// Its fallback (not active yet).
+    pub answer_fallback_url: Option<String>,
+    /// Business hours.
+    pub hours: Hours,
+    /// Profiles.
+    pub profiles: Vec<Profile>,
+    /// Webhooks (not active yet).
+    pub integrations: Vec<Integration>,
+    /// Context caps.
+    pub context: ContextLimits,
+}
+
+/// A widget key, as it is or as its SHA-256.
+#[derive(Debug, Clone)]
+pub enum WidgetKey {
+    /// The key.
+    Plain(Secret),
+    /// `sha256:<hex>`.
+    Sha256([u8; 32]),
+}
+
+/// Caps on a session's context.
+#[derive(Debug, Clone, Copy)]
+pub struct ContextLimits {
+    /// Per value, bytes (default 256).
+    pub value_bytes: usize,
+    /// In all, bytes of keys and values (default 4096).
+    pub total_bytes: usize,
+}
+
+/// When calls are taken. (A schedule is validated; anything but `always` is not active yet.)
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one per app, made once")]
+pub enum Hours {
+    /// Around the clock.
+    Always,
+    /// By timetable.
+    Schedule(Schedule),
+}
+
+/// A weekly timetable in one time zone.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    /// IANA name.
+    pub timezone: String,
+    /// Monday first: each window's first and last open minute of the day (09:00-14:00 is 540..=839).
+    pub week: [Vec<RangeInclusive<u16>>; 7],
+    /// Days that differ.
+    pub exceptions: Vec<ScheduleException>,
+}
+
+/// A day that differs from its weekday.
+#[derive(Debug, Clone)]
+pub struct ScheduleException {
+    /// `YYYY-MM-DD`.
+    pub date: String,
+    /// Windows of that day, as in [`Schedule::week`]; empty = closed.
+    pub windows: Vec<RangeInclusive<u16>>,
+    /// Shown to people.
+    pub label: Option<String>,
+}
+
+/// A profile: where an app's calls go.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// Its name.
+    pub id: String,
+    /// SIP URIs, tried in order; the host may be a trunk id.
+    pub destinations: Vec<String>,
+    /// Whether the widget shows its survey.
+    pub survey: bool,
+}
+
+/// A webhook destination (not active yet).
+#[derive(Debug, Clone)]
+pub struct Integration {
+    /// Its name.
+    pub id: String,
+    /// Where events go.
+    pub url: String,
+    /// Which.
+    pub events: Vec<String>,
+    /// Signing secret.
+    pub secret: Secret,
+    /// Static headers.
+    pub headers: Vec<(String, Secret)>,
+    /// http and private addresses allowed.
+    pub allow_insecure: bool,
+    /// Waits between attempts.
+    pub retry: Vec<Duration>,
+}

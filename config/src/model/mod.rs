@@ -1,0 +1,263 @@
+//! The checked configuration: what the rest of the gateway sees.
+
+mod app;
+mod trunk;
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use app::{App, ContextLimits, Hours, Integration, Profile, Schedule, ScheduleException, WidgetKey};
+pub use trunk::{BrowserAudio, RtpSource, SipTransport, Srtp, Trunk, TrunkAuth, TrunkTarget};
+
+/// A whole, checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[node]`
+    pub node: Node,
+    /// `[public]`
+    pub public: Public,
+    /// `[control]`
+    pub control: Control,
+    /// `[media]`
+    pub media: Media,
+    /// `[sip]`
+    pub sip: Sip,
+    /// `[[trunks]]`
+    pub trunks: Vec<Trunk>,
+    /// `[[apps]]`
+    pub apps: Vec<App>,
+}
+
+/// This process.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Its name, part of nothing secret.
+    pub name: String,
+    /// Where state is kept.
+    pub data_dir: PathBuf,
+    /// How long a drain waits for live calls.
+    pub drain: Duration,
+}
+
+/// The listener browsers use.
+#[derive(Debug, Clone)]
+pub struct Public {
+    /// Address.
+    pub listen: SocketAddr,
+    /// What browsers use, without a trailing slash.
+    pub url: String,
+    /// Plain HTTP on a non-loopback address was asked for.
+    pub allow_insecure: bool,
+    /// TLS files.
+    pub tls: Option<Tls>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Per-address limits.
+    pub limits: PublicLimits,
+    /// Key that signs session tokens; random at start when absent.
+    pub token_key: Option<Secret>,
+}
+
+/// Certificate and key files.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// PEM chain.
+    pub certificate: PathBuf,
+    /// PEM key.
+    pub key: PathBuf,
+}
+
+/// Limits per client address; 0 = none.
+#[derive(Debug, Clone, Copy)]
+pub struct PublicLimits {
+    /// `POST /v1/sessions`.
+    pub sessions_per_minute_per_address: u32,
+    /// `POST /v1/calls`.
+    pub calls_per_minute_per_address: u32,
+}
+
+/// The listener operators and back ends use.
+#[derive(Debug, Clone)]
+pub struct Control {
+    /// Address.
+    pub listen: SocketAddr,
+    /// Who may use it.
+    pub api_keys: Vec<ApiKey>,
+}
+
+/// A bearer key.
+#[derive(Debug, Clone)]
+pub struct ApiKey {
+    /// Names the key in logs.
+    pub name: String,
+    /// The key.
+    pub key: Secret,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+}
+
+/// What an API key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Look.
+    Read,
+    /// Steer calls.
+    Control,
+    /// Steer the node.
+    Admin,
+}
+
+/// A value that never shows itself: `Debug` prints `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a value.
+    #[must_use]
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value, for the one place that needs it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// The media plane.
+#[derive(Debug, Clone)]
+pub struct Media {
+    /// Worker threads; 0 in the file becomes the number of cores.
+    pub workers: usize,
+    /// Worker n listens on port + n.
+    pub udp_listen: SocketAddr,
+    /// ICE-TCP.
+    pub tcp_listen: Option<SocketAddr>,
+    /// Public addresses, behind 1:1 NAT.
+    pub advertise: Vec<IpAddr>,
+    /// Codecs a browser may be answered with.
+    pub browser_codecs: Vec<Codec>,
+    /// Address of the trunk legs' sockets.
+    pub rtp_listen: IpAddr,
+    /// Their ports; the first is even, and there is room for one pair at least.
+    pub rtp_ports: RangeInclusive<u16>,
+    /// How long the ports of an ended call rest before they are used again.
+    pub quarantine: Duration,
+    /// Offer to media.
+    pub setup: Duration,
+    /// No RTP.
+    pub inactivity: Duration,
+    /// How long a vanished browser is waited for.
+    pub grace: Duration,
+    /// Own prompts over the bundled ones.
+    pub prompts_dir: Option<PathBuf>,
+}
+
+impl Media {
+    /// Addresses worker `worker` tells browsers: the advertised ones, or else the one it listens on.
+    pub fn candidates(&self, worker: usize) -> impl Iterator<Item = SocketAddr> + '_ {
+        let offset = if self.udp_listen.port() == 0 { 0 } else { u16::try_from(worker).unwrap_or(u16::MAX) };
+        let port = self.udp_listen.port().saturating_add(offset);
+        let own = self.advertise.is_empty().then(|| self.udp_listen.ip());
+        self.advertise.iter().copied().chain(own).map(move |ip| SocketAddr::new(ip, port))
+    }
+
+    /// The codecs to answer browsers with: those browser legs speak.
+    pub fn active_browser_codecs(&self) -> impl Iterator<Item = Codec> + '_ {
+        self.browser_codecs.iter().copied().filter(|codec| codec.is_active_for_browsers())
+    }
+
+    /// Pairs of an even port and the odd one above in [`Self::rtp_ports`]: as many calls can be up at once.
+    #[must_use]
+    pub fn rtp_pairs(&self) -> usize {
+        self.rtp_ports.len() / 2
+    }
+}
+
+/// A codec by its name in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// `opus`
+    Opus,
+    /// `G722` (accepted, not active yet)
+    G722,
+    /// `PCMU`
+    Pcmu,
+    /// `PCMA`
+    Pcma,
+}
+
+impl std::fmt::Display for Codec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Opus => "opus",
+            Self::G722 => "G722",
+            Self::Pcmu => "PCMU",
+            Self::Pcma => "PCMA",
+        })
+    }
+}
+
+impl Codec {
+    /// Whether browser legs speak it.
+    #[must_use]
+    pub fn is_active_for_browsers(self) -> bool {
+        match self {
+            Self::Opus | Self::Pcmu | Self::Pcma => true,
+            Self::G722 => false,
+        }
+    }
+
+    /// Whether trunk legs speak it.
+    #[must_use]
+    pub fn is_active_on_trunks(self) -> bool {
+        match self {
+            Self::Pcmu | Self::Pcma => true,
+            Self::Opus | Self::G722 => false,
+        }
+    }
+}
+
+/// The SIP side.
+#[derive(Debug, Clone)]
+pub struct Sip {
+    /// UDP.
+    pub udp_listen: SocketAddr,
+    /// TCP (not active yet).
+    pub tcp_listen: Option<SocketAddr>,
+    /// TLS (not active yet).
+    pub tls_listen: Option<SocketAddr>,
+    /// Address in Via, Contact and SDP.
+    pub advertise: Option<IpAddr>,
+    /// From host; the advertised or listening address when empty.
+    pub domain: String,
+}
+
+impl Sip {
+    /// Address in Via and Contact.
+    #[must_use]
+    pub fn contact(&self) -> SocketAddr {
+        SocketAddr::new(self.advertise.unwrap_or_else(|| self.udp_listen.ip()), self.udp_listen.port())
+    }
+
+    /// Host in From; an IPv6 address stands in brackets.
+    #[must_use]
+    pub fn from_host(&self) -> String {
+        if !self.domain.is_empty() {
+            return self.domain.clone();
+        }
+        match self.contact().ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Trunks.
+
+use std::time::Duration;
+
+use super::{Codec, Secret};
+
+/// A trunk.
+#[derive(Debug, Clone)]
+pub struct Trunk {
+    /// Its name in destinations.
+    pub id: String,
+    /// Where INVITEs go.
+    pub target: TrunkTarget,
+    /// Preference order.
+    pub codecs: Vec<Codec>,
+    /// What the browser is sent.
+    pub browser_audio: BrowserAudio,
+    /// Encryption of the trunk leg.
+    pub srtp: Srtp,
+    /// Digest credentials.
+    pub auth: Option<TrunkAuth>,
+    /// REGISTER (not active yet).
+    pub register: bool,
+    /// OPTIONS interval (not active yet).
+    pub options: Option<Duration>,
+    /// Calls at once.
+    pub max_calls: u32,
+    /// Ring time-out.
+    pub ring_timeout: Duration,
+    /// Longest call.
+    pub max_duration: Duration,
+    /// In use.
+    pub enabled: bool,
+    /// Whose RTP is believed.
+    pub rtp_source: RtpSource,
+}
+
+impl Trunk {
+    /// The codecs to offer, in their order: those trunk legs speak.
+    pub fn active_codecs(&self) -> impl Iterator<Item = Codec> + '_ {
+        self.codecs.iter().copied().filter(|codec| codec.is_active_on_trunks())
+    }
+}
+
+/// `sip:host`, `host:port`, …
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrunkTarget {
+    /// Name or address literal (IPv6 without brackets).
+    pub host: String,
+    /// Port, if one is named.
+    pub port: Option<u16>,
+    /// Transport.
+    pub transport: SipTransport,
+}
+
+/// A SIP transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SipTransport {
+    /// UDP.
+    Udp,
+    /// TCP (not active yet).
+    Tcp,
+    /// TLS (not active yet).
+    Tls,
+}
+
+/// Digest credentials.
+#[derive(Debug, Clone)]
+pub struct TrunkAuth {
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: Secret,
+}
+
+/// What gateway → browser audio is coded in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrowserAudio {
+    /// The trunk's codec, relayed.
+    Relay,
+    /// G.711 while the network is good, Opus when it is not (not active yet: as `opus`).
+    Elastic,
+    /// Opus.
+    Opus,
+}
+
+/// Encryption of the trunk leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Srtp {
+    /// Plain RTP.
+    Off,
+    /// Offered (not active yet).
+    Optional,
+    /// Demanded (not active yet).
+    Required,
+}
+
+/// Whose RTP a trunk leg believes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RtpSource {
+    /// The address in the SDP.
+    Signalled,
+    /// The SDP's IP, any port, locked on the first packets.
+    Latch,
+}

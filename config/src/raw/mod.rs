@@ -1,0 +1,272 @@
+//! The file as serde reads it. Doc comments here are the descriptions in the JSON Schema; bounds here are the bounds
+//! the file is held to.
+
+mod app;
+mod trunk;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use app::{RawApp, RawException, RawHours, RawIntegration, RawProfile};
+pub(crate) use trunk::{RawBrowserAudio, RawRtpSource, RawSrtp, RawTrunk};
+
+/// Trunkline configuration.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Raw {
+    /// This process.
+    pub(crate) node: RawNode,
+    /// The listener browsers use.
+    pub(crate) public: RawPublic,
+    /// The listener operators and back ends use.
+    pub(crate) control: RawControl,
+    /// The media plane: worker threads, their sockets, their limits.
+    pub(crate) media: RawMedia,
+    /// The SIP side.
+    pub(crate) sip: RawSip,
+    /// Trunks: where calls go.
+    #[schemars(length(max = 1000))]
+    pub(crate) trunks: Vec<RawTrunk>,
+    /// Apps: whose widgets may call, and where to.
+    #[schemars(length(max = 10_000))]
+    pub(crate) apps: Vec<RawApp>,
+}
+
+/// A secret: the value itself, `env:NAME` or `file:PATH` (relative to the configuration file).
+#[derive(Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(extend("writeOnly" = true))]
+pub(crate) struct RawSecret(pub(crate) String);
+
+impl std::fmt::Debug for RawSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// This process.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawNode {
+    /// Name of this gateway in logs, records and call ids.
+    pub(crate) name: String,
+    /// Directory for calls, outbox and integration state; relative to the configuration file. Not active yet.
+    pub(crate) data_dir: String,
+    /// How long a drain waits for live calls, seconds.
+    #[schemars(range(min = 0, max = 86400))]
+    pub(crate) drain_seconds: u32,
+}
+
+impl Default for RawNode {
+    fn default() -> Self {
+        Self { name: "gw-1".into(), data_dir: "./data".into(), drain_seconds: 3600 }
+    }
+}
+
+/// The listener browsers use.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawPublic {
+    /// Address and port.
+    pub(crate) listen: String,
+    /// What browsers use, also in Location and Link: `http(s)://host[:port]`. Empty: from `listen`.
+    pub(crate) url: String,
+    /// Allows plain HTTP on a non-loopback address.
+    pub(crate) allow_insecure: bool,
+    /// Terminates TLS here. Not active yet.
+    pub(crate) tls: Option<RawTls>,
+    /// Addresses of proxies whose X-Forwarded-For is believed.
+    #[schemars(length(max = 256))]
+    pub(crate) trusted_proxies: Vec<String>,
+    /// Limits per client address.
+    pub(crate) limits: RawLimits,
+    /// Secret that signs session tokens, 32 bytes or more; tokens survive a restart, and nodes sharing it take each
+    /// other's. Empty: random at every start.
+    pub(crate) token_key: RawSecret,
+}
+
+impl Default for RawPublic {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".into(),
+            url: String::new(),
+            allow_insecure: false,
+            tls: None,
+            trusted_proxies: Vec::new(),
+            limits: RawLimits::default(),
+            token_key: RawSecret::default(),
+        }
+    }
+}
+
+/// Certificate and key, relative to the configuration file.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["certificate", "key"]))]
+pub(crate) struct RawTls {
+    /// PEM file with the certificate chain.
+    pub(crate) certificate: String,
+    /// PEM file with the private key.
+    pub(crate) key: String,
+}
+
+/// Limits per client address; 0 = no limit.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawLimits {
+    /// New sessions a minute.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub(crate) sessions_per_minute_per_address: u32,
+    /// New calls a minute.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub(crate) calls_per_minute_per_address: u32,
+}
+
+impl Default for RawLimits {
+    fn default() -> Self {
+        Self { sessions_per_minute_per_address: 60, calls_per_minute_per_address: 30 }
+    }
+}
+
+/// The listener operators and back ends use.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawControl {
+    /// Address and port; keep it on loopback or in a private network.
+    pub(crate) listen: String,
+    /// Who may use it.
+    #[schemars(length(max = 256))]
+    pub(crate) api_keys: Vec<RawApiKey>,
+}
+
+impl Default for RawControl {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:8081".into(), api_keys: Vec::new() }
+    }
+}
+
+/// A bearer key.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["name", "key", "scopes"]))]
+pub(crate) struct RawApiKey {
+    /// Names the key in logs.
+    pub(crate) name: String,
+    /// The key, 8 bytes or more: the value itself, `env:NAME` or `file:PATH`.
+    pub(crate) key: RawSecret,
+    /// What it may do.
+    #[schemars(length(max = 8))]
+    pub(crate) scopes: Vec<RawScope>,
+}
+
+/// What an API key may do.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawScope {
+    /// Look at calls, quality, trunks and events.
+    Read,
+    /// Steer calls.
+    Control,
+    /// Steer the node.
+    Admin,
+}
+
+/// The media plane.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawMedia {
+    /// Worker threads; 0 = one per core.
+    #[schemars(range(min = 0, max = 256))]
+    pub(crate) workers: u32,
+    /// Address and port of the browsers' media; worker n listens on port + n.
+    pub(crate) udp_listen: String,
+    /// Address and port of ICE-TCP; empty = off. Not active yet.
+    pub(crate) tcp_listen: String,
+    /// Public addresses told to browsers instead of the listening one, behind 1:1 NAT.
+    #[schemars(length(max = 8))]
+    pub(crate) advertise: Vec<String>,
+    /// Codecs a browser may be answered with.
+    #[schemars(length(max = 8))]
+    pub(crate) browser_codecs: Vec<RawCodec>,
+    /// Address of the trunk legs' RTP sockets.
+    pub(crate) rtp_listen: String,
+    /// Their ports, as low-high; each call takes an even port and the odd one above.
+    pub(crate) rtp_ports: String,
+    /// How long the ports of an ended call rest before another call gets them, seconds.
+    #[schemars(range(min = 0, max = 300))]
+    pub(crate) rtp_quarantine_seconds: u32,
+    /// Time from offer to media, else the call ends as ice_failed, seconds.
+    #[schemars(range(min = 1, max = 120))]
+    pub(crate) setup_seconds: u32,
+    /// Time without RTP that ends a call as media_timeout, seconds.
+    #[schemars(range(min = 1, max = 3600))]
+    pub(crate) inactivity_seconds: u32,
+    /// How long a vanished browser is waited for, seconds.
+    #[schemars(range(min = 0, max = 600))]
+    pub(crate) grace_seconds: u32,
+    /// Directory of own prompts that win over the bundled ones, relative to the configuration file; empty = none.
+    pub(crate) prompts_dir: String,
+}
+
+impl Default for RawMedia {
+    fn default() -> Self {
+        Self {
+            workers: 0,
+            udp_listen: "127.0.0.1:20000".into(),
+            tcp_listen: String::new(),
+            advertise: Vec::new(),
+            browser_codecs: vec![RawCodec::Opus, RawCodec::Pcmu, RawCodec::Pcma],
+            rtp_listen: "127.0.0.1".into(),
+            rtp_ports: "30000-39998".into(),
+            rtp_quarantine_seconds: 10,
+            setup_seconds: 20,
+            inactivity_seconds: 20,
+            grace_seconds: 30,
+            prompts_dir: String::new(),
+        }
+    }
+}
+
+/// A codec.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+pub(crate) enum RawCodec {
+    /// Opus, 48 kHz.
+    #[serde(rename = "opus")]
+    Opus,
+    /// G.722, 16 kHz. Not active yet.
+    G722,
+    /// G.711 µ-law.
+    #[serde(rename = "PCMU")]
+    Pcmu,
+    /// G.711 A-law.
+    #[serde(rename = "PCMA")]
+    Pcma,
+}
+
+/// The SIP side.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawSip {
+    /// Address and port for SIP over UDP.
+    pub(crate) udp_listen: String,
+    /// Address and port for SIP over TCP; empty = off. Not active yet.
+    pub(crate) tcp_listen: String,
+    /// Address and port for SIP over TLS; empty = off. Not active yet.
+    pub(crate) tls_listen: String,
+    /// Address in Via, Contact and SDP, behind 1:1 NAT; empty = the listening one.
+    pub(crate) advertise: String,
+    /// Host in From; empty = the address in Via.
+    pub(crate) domain: String,
+}
+
+impl Default for RawSip {
+    fn default() -> Self {
+        Self {
+            udp_listen: "127.0.0.1:5060".into(),
+            tcp_listen: String::new(),
+            tls_listen: String::new(),
+            advertise: String::new(),
+            domain: String::new(),
+        }
+    }
+}

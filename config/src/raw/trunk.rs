@@ -1,0 +1,109 @@
+//! `[[trunks]]`
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{RawCodec, RawSecret};
+
+/// A trunk: a SIP peer that calls are sent to.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["id", "target"]))]
+pub(crate) struct RawTrunk {
+    /// Its name; destinations use it as their host.
+    pub(crate) id: String,
+    /// Where calls are sent: host, host:port or a domain, with or without `sip:`; `;transport=tcp` and
+    /// `;transport=tls` are not active yet.
+    pub(crate) target: String,
+    /// Codecs offered, most wanted first. opus and G722 are not active yet.
+    #[schemars(length(max = 8))]
+    pub(crate) codecs: Vec<RawCodec>,
+    /// What the browser hears is coded in.
+    pub(crate) browser_audio: RawBrowserAudio,
+    /// Encryption of the trunk's audio.
+    pub(crate) srtp: RawSrtp,
+    /// Digest credentials.
+    pub(crate) auth: RawAuth,
+    /// Registers with the peer. Not active yet.
+    pub(crate) register: bool,
+    /// Time between OPTIONS keep-alives, seconds; 0 = off. Not active yet.
+    #[schemars(range(min = 0, max = 3600))]
+    pub(crate) options_seconds: u32,
+    /// Calls at once.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(crate) max_calls: u32,
+    /// How long a destination may ring, seconds.
+    #[schemars(range(min = 1, max = 600))]
+    pub(crate) ring_timeout_seconds: u32,
+    /// Longest call, seconds.
+    #[schemars(range(min = 1, max = 86400))]
+    pub(crate) max_duration_seconds: u32,
+    /// Whether it is used.
+    pub(crate) enabled: bool,
+    /// Whose RTP is believed.
+    pub(crate) rtp_source: RawRtpSource,
+}
+
+impl Default for RawTrunk {
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            target: String::new(),
+            codecs: vec![RawCodec::Pcmu, RawCodec::Pcma],
+            browser_audio: RawBrowserAudio::Elastic,
+            srtp: RawSrtp::Off,
+            auth: RawAuth::default(),
+            register: false,
+            options_seconds: 30,
+            max_calls: 1000,
+            ring_timeout_seconds: 60,
+            max_duration_seconds: 7200,
+            enabled: true,
+            rtp_source: RawRtpSource::Signalled,
+        }
+    }
+}
+
+/// Digest credentials; both empty = none.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawAuth {
+    /// User name.
+    pub(crate) username: String,
+    /// Password: the value itself, `env:NAME` or `file:PATH`.
+    pub(crate) password: RawSecret,
+}
+
+/// What gateway → browser audio is coded in.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawBrowserAudio {
+    /// The trunk's codec, relayed.
+    Relay,
+    /// The trunk's codec while the network is good, Opus when it is not. Not active yet: behaves as opus.
+    Elastic,
+    /// Opus.
+    Opus,
+}
+
+/// Encryption of the trunk's audio.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawSrtp {
+    /// Plain RTP.
+    Off,
+    /// Offered, plain RTP accepted. Not active yet.
+    Optional,
+    /// Demanded. Not active yet.
+    Required,
+}
+
+/// Whose RTP is believed.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawRtpSource {
+    /// The address and port in the SDP.
+    Signalled,
+    /// The address in the SDP, at the port the first packets come from: for peers behind NAT.
+    Latch,
+}

@@ -1,0 +1,261 @@
+use super::{complaints, load_with};
+
+/// One line of TOML after another, each with exactly the complaint it earns.
+fn check(text: &str, expected: &[&str]) {
+    assert_eq!(complaints(text, &[]), expected, "{text}");
+}
+
+#[test]
+fn syntax() {
+    let found = complaints("[node]\nname = \n[public]\nlisten = \"x\nurl = 5", &[]);
+    assert!(found.len() >= 2, "{found:?}");
+    assert!(found[0].starts_with("line 2: not valid TOML: "), "{found:?}");
+    assert!(complaints("[node]\nname='a'\nname='b'", &[])[0].starts_with("line 3: not valid TOML: duplicate key"));
+}
+
+#[test]
+fn keys_and_types() {
+    check("[node]\nnmae = 'x'", &["line 2: node.nmae: unknown key; did you mean \"name\"?"]);
+    check("[pubilc]\nlisten = 'x'", &["line 1: pubilc: unknown key; did you mean \"public\"?"]);
+    check("[sip]\n\nrtp_ports = '1-2'", &["line 3: sip.rtp_ports: unknown key; it belongs to \"media\""]);
+    check("[node]\nzzz = 1", &["line 2: node.zzz: unknown key"]);
+    check("[media]\nworkers = 'two'", &["line 2: media.workers: expected a whole number, found a string"]);
+    check(
+        "[media]\nworkers = 1.5",
+        &["line 2: media.workers: expected a whole number, found a number with a fraction"],
+    );
+    check("[media]\nsetup_seconds = 0", &["line 2: media.setup_seconds: must be between 1 and 120"]);
+    check("[media]\nsetup_seconds = 99999999999", &["line 2: media.setup_seconds: must be between 1 and 120"]);
+    check("trunks = 5", &["line 1: trunks: expected a list, found a whole number"]);
+    check("[[node]]\nname = 'a'", &["line 1: node: expected a table, found a list"]);
+    check(
+        "[media]\nadvertise = [\n'192.0.2.1',\n7,\n]",
+        &["line 4: media.advertise[1]: expected a string, found a whole number"],
+    );
+    check(
+        "[media]\nbrowser_codecs = ['opsu', 'pcmu']",
+        &[
+            "line 2: media.browser_codecs[0]: \"opsu\" is none of opus, G722, PCMU, PCMA; did you mean \"opus\"?",
+            "line 2: media.browser_codecs[1]: \"pcmu\" is none of opus, G722, PCMU, PCMA; did you mean \"PCMU\"?",
+        ],
+    );
+    check("[[trunks]]\ntarget = 'a'", &["line 1: trunks[0].id: is missing"]);
+    check("node.name = 'a b'", &["line 1: node.name: must be 1 to 64 of the characters a-z A-Z 0-9 _ - ."]);
+}
+
+#[test]
+fn listeners() {
+    check(
+        "[public]\nlisten = 'localhost'",
+        &["line 2: public.listen: \"localhost\" is no address and port, as 127.0.0.1:8080 or [::1]:8080"],
+    );
+    check(
+        "[public]\nlisten = '192.0.2.1:80'",
+        &["line 2: public.listen: plain HTTP beyond this machine is refused: listen on loopback behind a proxy that \
+           terminates TLS, or set allow_insecure = true"],
+    );
+    check(
+        "[public]\nlisten = '0.0.0.0:80'\nallow_insecure = true",
+        &["line 1: public.url: must be set: browsers cannot use 0.0.0.0"],
+    );
+    check(
+        "[public]\nurl = 'https://a/b'",
+        &["line 2: public.url: must end after the host and port: \"/b\" is too much"],
+    );
+    check("[public]\nurl = 'ftp://a'", &["line 2: public.url: \"ftp://a\" is no http or https URL"]);
+    check(
+        "[public]\ntrusted_proxies = ['10.0.0.0/8']",
+        &["line 2: public.trusted_proxies[0]: \"10.0.0.0/8\" is no IP address"],
+    );
+    check("[public]\ntoken_key = 'short'", &["line 2: public.token_key: must have at least 32 bytes"]);
+    check(
+        "[control]\nlisten = '127.0.0.1:8080'",
+        &["line 2: control.listen: 127.0.0.1:8080 is taken by public.listen"],
+    );
+    check(
+        "[control]\napi_keys = [\n{ name = 'a', key = 'short', scopes = [] },\n{ name = 'a', key = 'long enough', scopes = ['raed'] }]",
+        &[
+            "line 3: control.api_keys[0].key: must have at least 8 bytes",
+            "line 3: control.api_keys[0].scopes: must name at least one of read, control, admin",
+            "line 4: control.api_keys[1].scopes[0]: \"raed\" is none of read, control, admin; did you mean \"read\"?",
+            "line 4: control.api_keys[1].name: \"a\" is taken by control.api_keys[0].name",
+        ],
+    );
+    let same = "[control]\napi_keys = [{ name = 'a', key = '12345678', scopes = ['read'] },\n{ name = 'b', key = '12345678', scopes = ['read'] }]";
+    check(same, &["line 3: control.api_keys[1].key: is the same key as control.api_keys[0]"]);
+}
+
+#[test]
+fn media_and_sip() {
+    let rtp = |range: &str, message: &str| {
+        check(&format!("[media]\nrtp_ports = '{range}'"), &[&format!("line 2: media.rtp_ports: {message}")]);
+    };
+    rtp("x", "\"x\" is no range of ports, as 30000-39998");
+    rtp("30000-70000", "\"30000-70000\" is no range of ports, as 30000-39998");
+    rtp("30000-30000", "30000 is not below 30000");
+    rtp("31000-30000", "31000 is not below 30000");
+    rtp("30001-30002", "holds no pair of an even port and the odd one above");
+    rtp("65535-65535", "65535 is not below 65535");
+    rtp("80-90", "must not begin below 1024");
+    check(
+        "[media]\nudp_listen = '127.0.0.1:30000'",
+        &["line 2: media.udp_listen: ports 30000 to 30001 lie in media.rtp_ports"],
+    );
+    check(
+        "[media]\nudp_listen = '127.0.0.1:65535'",
+        &["line 2: media.udp_listen: worker n listens on port + n, and 2 workers do not fit above 65535"],
+    );
+    check(
+        "[media]\nudp_listen = '0.0.0.0:20000'",
+        &["line 2: media.udp_listen: browsers cannot be told 0.0.0.0: name the address, or set media.advertise"],
+    );
+    check(
+        "[media]\nadvertise = ['2001:db8::1', '0.0.0.0']",
+        &[
+            "line 2: media.advertise[0]: 2001:db8::1 cannot lead to 127.0.0.1: one is IPv4, the other IPv6",
+            "line 2: media.advertise[1]: 0.0.0.0 is nobody's address",
+        ],
+    );
+    check("[media]\nbrowser_codecs = []", &["line 2: media.browser_codecs: must name at least one codec"]);
+    check("[media]\nbrowser_codecs = ['opus', 'opus']", &["line 2: media.browser_codecs[1]: opus is listed twice"]);
+    check("[media]\nprompts_dir = 'p'", &["line 2: media.prompts_dir: /nowhere/p is no directory"]);
+    check(
+        "[media]\nrtp_listen = '0.0.0.0'",
+        &["line 2: media.rtp_listen: trunks cannot be told 0.0.0.0: name the address, or set sip.advertise"],
+    );
+    check("[sip]\nudp_listen = '127.0.0.1:20001'", &["line 2: sip.udp_listen: port 20001 is a media worker's"]);
+    check("[sip]\ndomain = 'a b'", &["line 2: sip.domain: \"a b\" is no host name or address"]);
+}
+
+#[test]
+fn trunks() {
+    let trunk = |line: &str, expected: &[&str]| check(&format!("[[trunks]]\nid = 't'\ntarget = 'h'\n{line}"), expected);
+    trunk("max_calls = 0", &["line 4: trunks[0].max_calls: must be between 1 and 1000000"]);
+    trunk("auth = { username = 'u' }", &["line 4: trunks[0].auth.password: is missing, though there is a user name"]);
+    trunk("auth = { password = 'p' }", &["line 4: trunks[0].auth.username: is missing, though there is a password"]);
+    trunk("srtp = 'on'", &["line 4: trunks[0].srtp: \"on\" is none of off, optional, required"]);
+    trunk(
+        "[[trunks]]\nid = 't'\ntarget = 'h:0'",
+        &["line 5: trunks[1].id: \"t\" is taken by trunks[0].id", "line 6: trunks[1].target: \"0\" is no port"],
+    );
+}
+
+#[test]
+fn apps() {
+    let app = |lines: &str, expected: &[&str]| {
+        check(&format!("[[trunks]]\nid = 'acme'\ntarget = 'h'\n[[apps]]\nid = 'a'\n{lines}"), expected);
+    };
+    app("trunk = 'acmee'", &["line 6: apps[0].trunk: there is no trunk \"acmee\"; did you mean \"acme\"?"]);
+    app("default_profile = 'x'", &["line 6: apps[0].default_profile: there is no profile \"x\""]);
+    app(
+        "allowed_origins = ['*', 'null', 'https://a.b/']",
+        &[
+            "line 6: apps[0].allowed_origins[0]: \"*\" would let every page in: list each origin",
+            "line 6: apps[0].allowed_origins[1]: \"null\" is the origin of any sandboxed page and cannot be allowed",
+            "line 6: apps[0].allowed_origins[2]: \"https://a.b/\" never matches: browsers send \"https://a.b\"",
+        ],
+    );
+    app(
+        "widget_keys = ['', 'sha256:12']",
+        &[
+            "line 6: apps[0].widget_keys[0]: must not be empty",
+            "line 6: apps[0].widget_keys[1]: sha256: must be followed by 64 hexadecimal digits",
+        ],
+    );
+    app(
+        "context = { value_bytes = 5000 }",
+        &["line 6: apps[0].context.value_bytes: must not be more than total_bytes"],
+    );
+    app("answer_fallback_url = 'https://x'", &["line 6: apps[0].answer_fallback_url: has no use without answer_url"]);
+    app(
+        "[[apps.profiles]]\nid = 'p'\ndestinations = ['agent', 'sip:x@acem', 'tel:+1', 'sip:x@acme']",
+        &[
+            "line 8: apps[0].profiles[0].destinations[0]: \"agent\" is no sip:, sips: or tel: URI",
+            "line 8: apps[0].profiles[0].destinations[1]: \"acem\" is no trunk and the app has none; did you mean \"acme\"?",
+            "line 8: apps[0].profiles[0].destinations[2]: a tel URI names no trunk, and the app has none",
+        ],
+    );
+}
+
+#[test]
+fn hours() {
+    let hours = |hours: &str, expected: &[&str]| check(&format!("[[apps]]\nid = 'a'\nhours = {hours}"), expected);
+    hours("{}", &["line 3: apps[0].hours: must be { always = true } or have a timezone and a week"]);
+    hours(
+        "{ always = true, timezone = 'UTC' }",
+        &["line 3: apps[0].hours.always: contradicts the timetable beside it"],
+    );
+    hours(
+        "{ week = { mon = ['9-5'], fri = ['09:00-12:00', '11:00-13:00'] } }",
+        &[
+            "line 3: apps[0].hours.timezone: is missing",
+            "line 3: apps[0].hours.week.mon[0]: \"9-5\" is no window, as 09:00-14:00",
+            "line 3: apps[0].hours.week.fri[1]: \"11:00-13:00\" overlaps another window of the day",
+        ],
+    );
+    hours(
+        "{ timezone = 'Madrid time', exceptions = [{ date = '2026-02-29', closed = true }, { date = '2026-01-01' }] }",
+        &[
+            "line 3: apps[0].hours.timezone: \"Madrid time\" is no IANA time zone, as Europe/Madrid",
+            "line 3: apps[0].hours.exceptions[0].date: \"2026-02-29\" is no date, as 2026-12-25",
+            "line 3: apps[0].hours.exceptions[1]: must have closed = true or windows",
+        ],
+    );
+}
+
+#[test]
+fn integrations() {
+    let with = |lines: &str, expected: &[&str]| {
+        check(&format!("[[apps]]\nid = 'a'\n[[apps.integrations]]\nid = 'i'\nsecret = 's'\n{lines}"), expected);
+    };
+    with("url = 'http://x'", &["line 6: apps[0].integrations[0].url: must be https, unless allow_insecure = true"]);
+    with(
+        "url = 'https://x'\nretry_seconds = [0]",
+        &["line 7: apps[0].integrations[0].retry_seconds[0]: must be between 1 and 86400"],
+    );
+    with(
+        "url = 'https://x'\nretry_seconds = [1,1,1,1,1,1,1,1,1,1,1]",
+        &["line 7: apps[0].integrations[0].retry_seconds: at most 10 entries, found 11"],
+    );
+    with(
+        "url = 'https://x'\nevents = ['call_end']",
+        &["line 7: apps[0].integrations[0].events[0]: there is no event \"call_end\"; did you mean \"call_ended\"?"],
+    );
+    with(
+        "url = 'https://x'\nheaders = { 'a b' = 'x', Host = 'y', ok = \"a\\nb\" }",
+        &[
+            "line 7: apps[0].integrations[0].headers.Host: is written by the gateway itself",
+            "line 7: apps[0].integrations[0].headers.\"a b\": is no header name",
+            "line 7: apps[0].integrations[0].headers.ok: holds a control character, as a line end",
+        ],
+    );
+}
+
+#[test]
+fn all_problems_are_found_at_once() {
+    let text = "
+        [media]
+        rtp_ports = 'x'
+        grace_second = 5
+        workers = true
+        [public]
+        listen = 'y'
+        url = 'z'
+        [[trunks]]
+        id = ''
+        [[apps]]
+        id = 'a'
+        trunk = 'gone'";
+    let keys: Vec<String> = load_with(text, &[]).unwrap_err().0.into_iter().map(|problem| problem.key).collect();
+    let expected = [
+        "media.rtp_ports",
+        "media.grace_second",
+        "media.workers",
+        "public.listen",
+        "public.url",
+        "trunks[0].target",
+        "trunks[0].id",
+        "apps[0].trunk",
+    ];
+    assert_eq!(keys, expected);
+}

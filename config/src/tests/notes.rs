@@ -1,0 +1,91 @@
+use super::load_with;
+
+fn notes(text: &str) -> Vec<(String, bool)> {
+    load_with(text, &[]).unwrap().notes.iter().map(|note| (note.to_string(), note.blocks_run)).collect()
+}
+
+fn trunk(lines: &str) -> Vec<(String, bool)> {
+    let text = format!("[[trunks]]\nid = 't'\nbrowser_audio = 'opus'\noptions_seconds = 0\n{lines}");
+    let text = if lines.contains("target") { text } else { format!("{text}\ntarget = '127.0.0.1'") };
+    notes(&text).into_iter().filter(|(note, _)| note.contains("trunks[")).collect()
+}
+
+#[test]
+fn unsafe_absence_blocks_a_run_and_other_absence_does_not() {
+    let note = |text: &str, blocks: bool| vec![(text.to_owned(), blocks)];
+    assert_eq!(
+        trunk("srtp = 'required'"),
+        note("line 5: trunks[0].srtp: required is not active yet, and audio must not go unencrypted instead", true)
+    );
+    assert_eq!(
+        trunk("srtp = 'required'\nenabled = false"),
+        note("line 5: trunks[0].srtp: required is not active yet, and audio must not go unencrypted instead", false)
+    );
+    assert_eq!(
+        trunk("srtp = 'optional'"),
+        note("line 5: trunks[0].srtp: optional is not active yet: audio goes unencrypted", false)
+    );
+    assert_eq!(
+        trunk("target = '127.0.0.1;transport=tcp'"),
+        note("line 5: trunks[0].target: transport tcp is not active yet", true)
+    );
+    assert!(trunk("target = 'sips:127.0.0.1'")[0].1);
+    assert_eq!(
+        trunk("register = true"),
+        note("line 5: trunks[0].register: not active yet: the gateway does not register", false)
+    );
+    assert_eq!(
+        trunk("codecs = ['G722', 'PCMU']"),
+        note("line 5: trunks[0].codecs[0]: G722 is not active yet on trunks: it is left out of offers", false)
+    );
+    assert!(trunk("codecs = ['opus']").iter().any(|(_, blocks)| *blocks));
+}
+
+#[test]
+fn what_is_on_by_default_and_not_active_is_said() {
+    let found = notes("[[trunks]]\nid = 't'\ntarget = 'localhost'\n");
+    assert!(
+        found.contains(&("line 1: trunks[0].browser_audio: elastic is not active yet: behaves as opus".into(), false))
+    );
+    assert!(found.contains(&("line 1: trunks[0].options_seconds: not active yet: no OPTIONS are sent".into(), false)));
+}
+
+#[test]
+fn a_timetable_blocks_a_run() {
+    let text = "[[apps]]\nid = 'a'\nhours = { timezone = 'UTC', week = { mon = ['09:00-10:00'] } }";
+    let problems = load_with(text, &[]).unwrap().for_run().unwrap_err();
+    assert_eq!(problems.0.len(), 1);
+    assert_eq!((problems.0[0].key.as_str(), problems.0[0].line), ("apps[0].hours", Some(3)));
+    assert!(load_with("", &[]).unwrap().for_run().is_ok());
+}
+
+#[test]
+fn ports_the_kernel_hands_out_are_pointed_at() {
+    let found = notes("");
+    let about = "media.rtp_ports: from port 32768 on it overlaps the kernel's ephemeral range 32768-60999: \
+                 set sysctl net.ipv4.ip_local_reserved_ports=30000-39998, or choose lower ports";
+    assert!(found.contains(&(about.to_owned(), false)), "{found:?}");
+    assert!(!notes("media.rtp_ports = '22000-29999'").iter().any(|(note, _)| note.contains("ephemeral")));
+    assert!(
+        notes("media.udp_listen = '127.0.0.1:50000'")
+            .iter()
+            .any(|(note, _)| note.contains("udp_listen: from port 50000"))
+    );
+}
+
+#[test]
+fn traps_are_pointed_at() {
+    let has =
+        |text: &str, part: &str| assert!(notes(text).iter().any(|(note, _)| note.contains(part)), "{:?}", notes(text));
+    has("control.listen = '192.0.2.1:8081'", "control.listen: plain HTTP beyond this machine");
+    has("", "control.api_keys: there is none");
+    has("[[trunks]]\nid = 't'\ntarget = '192.0.2.1'", "loopback address, from which 192.0.2.1 is out of reach");
+    has(
+        "public = { listen = '192.0.2.1:80', allow_insecure = true, url = 'https://x' }",
+        "media.udp_listen: a loopback",
+    );
+    has("public.url = 'http://voice.example.com'", "public.url: http: browsers give the microphone only");
+    has("node.data_dir = './data'", "node.data_dir: not active yet");
+    has("sip.tls_listen = '127.0.0.1:5061'", "sip.tls_listen: not active yet");
+    has("media.tcp_listen = '127.0.0.1:443'", "media.tcp_listen: not active yet");
+}
