@@ -1,1 +1,3 @@
-//! placeholder
+//! Sockets for an [`crate::endpoint::Endpoint`].
+
+pub mod udp;
