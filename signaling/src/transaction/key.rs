@@ -59,10 +59,8 @@ pub enum ServerKey {
 impl ServerKey {
     /// The transaction a request belongs to, or would start.
     pub fn of_request(request: &Request) -> Result<Self, HeaderError> {
-        let method = match &request.method {
-            Method::Ack => Method::Invite,
-            other => other.clone(),
-        };
+        let is_ack = request.method == Method::Ack;
+        let method = if is_ack { Method::Invite } else { request.method.clone() };
         Self::with_method(request, method)
     }
 
