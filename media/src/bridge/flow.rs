@@ -124,13 +124,10 @@ impl Flow {
         self.withhold(now);
     }
 
-    /// `true` if something was playing.
-    pub(crate) fn stop_playing(&mut self, now: Instant) -> bool {
-        let was = self.playing.take().is_some();
-        if was {
+    pub(crate) fn stop_playing(&mut self, now: Instant) {
+        if self.playing.take().is_some() {
             self.resume(now);
         }
-        was
     }
 
     /// This number of the speaker's sequence carries no audio (a telephone event) and goes another way.

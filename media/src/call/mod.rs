@@ -6,7 +6,7 @@ mod presence;
 mod random;
 mod stats;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -151,9 +151,7 @@ impl Call {
                 self.poll_legs(now, out);
             }
             Command::Play { leg, prompt, looped } => self.flow_to(leg).play(now, prompt, looped),
-            Command::StopPlaying { leg } => {
-                self.flow_to(leg).stop_playing(now);
-            }
+            Command::StopPlaying { leg } => self.flow_to(leg).stop_playing(now),
             Command::Close => {
                 self.browser.bye(now, out);
                 self.browser.transport.close(now, out);
@@ -240,6 +238,7 @@ impl Call {
         trunk.bye(now, out);
         self.presence.set_owed(now, Leg::Trunk, false, true);
         self.to_browser.forget_speaker();
+        self.to_trunk.stop_playing(now);
         self.rewire(now);
     }
 

@@ -140,15 +140,16 @@ impl Calls {
         }
     }
 
-    /// Whose datagram this is: by 5-tuple, or by the ufrag of a STUN request. The ufrag goes first, for a browser may
-    /// use an address that an ended connection of it had proven; the check's integrity decides in any case.
-    pub(super) fn find(&self, from: SocketAddr, datagram: &[u8]) -> Option<usize> {
-        let by_tuple = self.by_tuple.get(&from);
+    /// Whose datagram this is, and whether by 5-tuple: else by the ufrag of a STUN request. The ufrag goes first, for a
+    /// browser may use an address that an ended connection of it had proven; the check's integrity decides in any case.
+    pub(super) fn find(&self, from: SocketAddr, datagram: &[u8]) -> Option<(usize, bool)> {
+        let by_tuple = self.by_tuple.get(&from).copied();
         let by_ufrag = match classify(datagram) {
-            Kind::Stun => local_ufrag(datagram).and_then(|ufrag| self.by_ufrag.get(ufrag)),
+            Kind::Stun => local_ufrag(datagram).and_then(|ufrag| self.by_ufrag.get(ufrag)).copied(),
             Kind::Dtls | Kind::Rtp | Kind::Rtcp | Kind::Unknown => None,
         };
-        by_ufrag.or(by_tuple).copied()
+        let found = by_ufrag.or(by_tuple)?;
+        Some((found, by_tuple == Some(found)))
     }
 }
 

@@ -47,7 +47,7 @@ impl Worker {
     }
 
     fn browser_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
-        let Some(index) = self.calls.find(from, datagram) else {
+        let Some((index, known)) = self.calls.find(from, datagram) else {
             self.stats.stray += 1;
             return;
         };
@@ -57,7 +57,7 @@ impl Worker {
             return;
         }
         let proven = self.enter(now, index, |call, out| call.handle_browser(now, Path::Udp, from, datagram, out));
-        if proven == Some(true) {
+        if proven == Some(true) && !known {
             self.calls.learn_tuple(index, from);
         }
     }

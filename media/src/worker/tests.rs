@@ -5,14 +5,19 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
 use super::{LeaseError, Plane, PlaneConfig, WorkerStats};
+use crate::api::RtpSource;
 use crate::api::{CallKey, Command, Digit, Leg, Limits, MediaEvent, OpenCall, OpenError, Report};
 use crate::audio::Codec;
-use crate::sdp::browser::Offer;
+use crate::call::tests::browser::Browser;
+use crate::call::tests::phone::{Packet, Phone, is_tone, listen};
+use crate::rtp::PayloadType;
+use crate::sdp::browser::{Direction, Offer};
+use crate::sdp::trunk::TrunkMedia;
 
 const OFFER: &str = "v=0\r\n\
     o=- 4611731400430051336 2 IN IP4 127.0.0.1\r\n\
@@ -268,4 +273,124 @@ async fn a_stopped_plane_says_so() {
     assert_eq!(plane.lease_trunk(CallKey(1)).await, Err(LeaseError::Stopped));
     assert!(reports.recv().await.is_none(), "no worker is left to report");
     assert_eq!(total(&plane).leased_pairs, 0);
+}
+
+/// A browser and a phone on sockets of their own, in real time.
+struct Peers {
+    browser: Browser,
+    browser_socket: UdpSocket,
+    phone: Phone,
+    phone_socket: UdpSocket,
+    gateway: SocketAddr,
+    trunk: SocketAddr,
+}
+
+impl Peers {
+    async fn run(&mut self, ms: u64) {
+        let end = now() + Duration::from_millis(ms);
+        let mut buffer = [0; 2048];
+        while now() < end {
+            let mut out = self.browser.step(now());
+            while let Ok((length, from)) = self.browser_socket.recv_from(&mut buffer) {
+                out.extend(self.browser.receive(now(), from, &buffer[..length]));
+            }
+            for datagram in out {
+                self.browser_socket.send_to(&datagram, self.gateway).unwrap();
+            }
+            while let Ok((length, from)) = self.phone_socket.recv_from(&mut buffer) {
+                if from.port() == self.trunk.port() + 1 {
+                    continue; // Its RTCP.
+                }
+                assert_eq!(from, self.trunk, "symmetric RTP");
+                self.phone.heard.push(Packet::parse(now(), &buffer[..length]));
+            }
+            for datagram in self.phone.step(now()) {
+                self.phone_socket.send_to(&datagram, self.trunk).unwrap();
+            }
+            #[allow(clippy::disallowed_methods)] // Real sockets keep real time.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+fn now() -> Instant {
+    #[allow(clippy::disallowed_methods)] // Real sockets keep real time.
+    Instant::now()
+}
+
+fn socket() -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_nonblocking(true).unwrap();
+    socket
+}
+
+/// What a whole call costs in datagrams and reports, end to end through the kernel.
+async fn check_call(codec: Codec, payload_type: u8) {
+    let (plane, mut reports) = Plane::start(config(1, 20_000..=29_999)).unwrap();
+    let (browser_socket, phone_socket) = (socket(), socket());
+    let (mut browser, offer) = Browser::new(now(), browser_socket.local_addr().unwrap(), &[codec]);
+    let opened = plane.open(OpenCall { offer, ..open(1) }).await.unwrap();
+    browser.accept(&opened.answer);
+    let trunk = plane.lease_trunk(CallKey(1)).await.unwrap();
+    let remote = phone_socket.local_addr().unwrap();
+    let media = TrunkMedia {
+        remote,
+        remote_rtcp: remote,
+        codec: Codec::Pcmu,
+        payload_type: PayloadType(0),
+        telephone_event: None,
+        ptime_ms: 20,
+        peer_direction: Direction::SendRecv,
+        source: RtpSource::Signalled,
+    };
+    assert!(plane.command(CallKey(1), Command::ConnectTrunk(media)));
+    let gateway = plane.addresses()[0];
+    let mut peers = Peers { browser, browser_socket, phone: Phone::new(), phone_socket, gateway, trunk };
+    for _ in 0..500 {
+        if peers.browser.is_connected() {
+            break;
+        }
+        peers.run(10).await;
+    }
+    peers.browser.speak(now(), codec, 440.0);
+    peers.phone.speak(now(), Codec::Pcmu, 1000.0);
+    peers.run(400).await;
+    peers.phone.heard.clear();
+    peers.browser.heard.clear();
+    peers.run(600).await;
+    assert!(is_tone(&listen(&peers.phone.heard, 0, Codec::Pcmu), 440.0), "{codec:?}");
+    assert!(is_tone(&listen(&peers.browser.heard, payload_type, codec), 1000.0), "{codec:?}");
+
+    let mut events = Vec::new();
+    while let Ok(report) = reports.try_recv() {
+        events.push(report.event);
+    }
+    let seen = |wanted: fn(&MediaEvent) -> bool| events.iter().filter(|event| wanted(event)).count();
+    assert_eq!(seen(|event| matches!(event, MediaEvent::IceConnected { .. })), 1, "{events:?}");
+    assert_eq!(seen(|event| matches!(event, MediaEvent::DtlsConnected { .. })), 1);
+    assert_eq!(seen(|event| matches!(event, MediaEvent::FirstAudio { .. })), 2);
+    let stats = plane.call_stats(CallKey(1)).await.unwrap();
+    assert!(stats.browser_in.packets > 25 && stats.trunk_in.packets > 25);
+    assert_eq!((stats.drops.wrong_source, stats.drops.undecryptable), (0, 0));
+    assert_eq!(plane.stats()[0].send_failures, 0);
+}
+
+#[tokio::test]
+async fn a_relayed_call_is_heard_through_real_sockets() {
+    check_call(Codec::Pcmu, 0).await;
+}
+
+#[tokio::test]
+async fn a_transcoded_call_is_heard_through_real_sockets() {
+    check_call(Codec::Opus, 111).await;
+}
+
+#[test]
+fn the_planes_futures_may_move_between_threads() {
+    fn is_send(_: impl Send) {}
+    let (plane, _reports) = Plane::start(config(1, 20_000..=29_999)).unwrap();
+    is_send(plane.open(open(1)));
+    is_send(plane.reattach(open(1)));
+    is_send(plane.lease_trunk(CallKey(1)));
+    is_send(plane.call_stats(CallKey(1)));
 }

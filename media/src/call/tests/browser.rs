@@ -19,16 +19,16 @@ use crate::sdp::browser::{IceCredentials, Offer};
 
 const OPUS: u8 = 111;
 
-pub(super) struct Browser {
+pub(crate) struct Browser {
     rtc: Rtc,
     mid: Mid,
     pending: Option<SdpPendingOffer>,
     /// The address it thinks it has.
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     sequence: u64,
     timestamp: u32,
     voice: Option<Voice>,
-    pub(super) heard: Vec<Packet>,
+    pub(crate) heard: Vec<Packet>,
 }
 
 struct Voice {
@@ -40,7 +40,7 @@ struct Voice {
 
 impl Browser {
     /// A browser that offers these codecs, and its offer.
-    pub(super) fn new(now: Instant, address: SocketAddr, codecs: &[Codec]) -> (Self, Offer) {
+    pub(crate) fn new(now: Instant, address: SocketAddr, codecs: &[Codec]) -> (Self, Offer) {
         let mut config = Rtc::builder()
             .set_crypto_provider(Arc::new(str0m::crypto::from_feature_flags()))
             .set_rtp_mode(true)
@@ -77,32 +77,32 @@ impl Browser {
         (browser, parsed)
     }
 
-    pub(super) fn accept(&mut self, answer: &str) {
+    pub(crate) fn accept(&mut self, answer: &str) {
         let answer = SdpAnswer::from_sdp_string(answer).unwrap();
         self.rtc.sdp_api().accept_answer(self.pending.take().unwrap(), answer).unwrap();
     }
 
     /// Says a tone in this codec from now on.
-    pub(super) fn speak(&mut self, now: Instant, codec: Codec, hz: f64) {
+    pub(crate) fn speak(&mut self, now: Instant, codec: Codec, hz: f64) {
         let encoder = Encoder::new(codec, 8000).unwrap();
         self.voice = Some(Voice { codec, encoder, tone: Tone::new(hz, 8000, -12.0), next: now });
     }
 
-    pub(super) fn hush(&mut self) {
+    pub(crate) fn hush(&mut self) {
         self.voice = None;
     }
 
     /// Sends a telephone-event packet.
-    pub(super) fn send_event(&mut self, now: Instant, pt: u8, marker: bool, timestamp: u32, payload: [u8; 4]) {
+    pub(crate) fn send_event(&mut self, now: Instant, pt: u8, marker: bool, timestamp: u32, payload: [u8; 4]) {
         self.write(now, pt, marker, timestamp, payload.to_vec());
     }
 
-    pub(super) fn timestamp(&self) -> u32 {
+    pub(crate) fn timestamp(&self) -> u32 {
         self.timestamp
     }
 
     /// New credentials; what the PATCH would carry.
-    pub(super) fn restart_ice(&mut self) -> IceCredentials {
+    pub(crate) fn restart_ice(&mut self) -> IceCredentials {
         let mut change = self.rtc.sdp_api();
         let creds = change.ice_restart(true);
         let (_, pending) = change.apply().unwrap();
@@ -110,16 +110,16 @@ impl Browser {
         IceCredentials { ufrag: creds.ufrag, password: creds.pass }
     }
 
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.rtc.close().unwrap();
     }
 
-    pub(super) fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         self.rtc.is_connected()
     }
 
     /// Lets time pass; what it sends.
-    pub(super) fn step(&mut self, now: Instant) -> Vec<Vec<u8>> {
+    pub(crate) fn step(&mut self, now: Instant) -> Vec<Vec<u8>> {
         while let Some(voice) = self.voice.as_mut().filter(|voice| voice.next <= now) {
             let mut payload = Vec::new();
             voice.encoder.encode(&voice.tone.take(160), &mut payload).unwrap();
@@ -132,7 +132,7 @@ impl Browser {
         self.drain(now)
     }
 
-    pub(super) fn receive(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) -> Vec<Vec<u8>> {
+    pub(crate) fn receive(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) -> Vec<Vec<u8>> {
         let Ok(receive) = Receive::new(Protocol::Udp, from, self.address, bytes) else { return Vec::new() };
         self.rtc.handle_input(Input::Receive(now, receive)).unwrap();
         self.drain(now)

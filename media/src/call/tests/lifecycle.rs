@@ -219,3 +219,18 @@ fn a_closed_call_says_goodbye_on_both_legs() {
     world.run(Duration::from_secs(2).as_millis() as u64);
     assert!(world.phone.heard.iter().all(|packet| packet.at <= world.now - Duration::from_millis(1900)));
 }
+
+#[test]
+fn a_stalled_thread_blames_nobody_for_its_own_absence() {
+    let mut world = World::talking(&[Opus], Pcmu);
+    world.stall_deaf(25_000);
+    world.run(500);
+    let blame = |event: &MediaEvent| {
+        matches!(
+            event,
+            MediaEvent::BrowserLost { .. } | MediaEvent::MediaTimeout { .. } | MediaEvent::GraceExpired { .. }
+        )
+    };
+    assert!(!world.saw(blame), "{:?}", world.events);
+    both_hear_each_other(&mut world);
+}

@@ -1,8 +1,9 @@
 //! A whole call in virtual time: a real WebRTC peer on one side, a plain RTP phone on the other.
 
 mod audio;
-mod browser;
+pub(crate) mod browser;
 mod digits;
+mod hostile;
 mod lifecycle;
-mod phone;
+pub(crate) mod phone;
 mod world;

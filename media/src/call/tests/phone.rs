@@ -9,18 +9,18 @@ use crate::rtp::{PayloadType, RtpPacket, Ssrc};
 
 /// A packet somebody received.
 #[derive(Debug, Clone)]
-pub(super) struct Packet {
-    pub(super) at: Instant,
-    pub(super) marker: bool,
-    pub(super) payload_type: u8,
-    pub(super) sequence: u16,
-    pub(super) timestamp: u32,
-    pub(super) ssrc: u32,
-    pub(super) payload: Vec<u8>,
+pub(crate) struct Packet {
+    pub(crate) at: Instant,
+    pub(crate) marker: bool,
+    pub(crate) payload_type: u8,
+    pub(crate) sequence: u16,
+    pub(crate) timestamp: u32,
+    pub(crate) ssrc: u32,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Packet {
-    pub(super) fn parse(at: Instant, bytes: &[u8]) -> Self {
+    pub(crate) fn parse(at: Instant, bytes: &[u8]) -> Self {
         let packet = RtpPacket::parse(bytes).unwrap();
         Self {
             at,
@@ -34,12 +34,12 @@ impl Packet {
     }
 }
 
-pub(super) struct Phone {
+pub(crate) struct Phone {
     voice: Option<Voice>,
     sequence: u16,
     timestamp: u32,
-    pub(super) heard: Vec<Packet>,
-    pub(super) reports: usize,
+    pub(crate) heard: Vec<Packet>,
+    pub(crate) reports: usize,
 }
 
 struct Voice {
@@ -50,21 +50,21 @@ struct Voice {
 }
 
 impl Phone {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { voice: None, sequence: 65_500, timestamp: 7, heard: Vec::new(), reports: 0 }
     }
 
-    pub(super) fn speak(&mut self, now: Instant, codec: Codec, hz: f64) {
+    pub(crate) fn speak(&mut self, now: Instant, codec: Codec, hz: f64) {
         let encoder = Encoder::new(codec, 8000).unwrap();
         self.voice = Some(Voice { codec, encoder, tone: Tone::new(hz, 8000, -12.0), next: now });
     }
 
-    pub(super) fn hush(&mut self) {
+    pub(crate) fn hush(&mut self) {
         self.voice = None;
     }
 
     /// Lets time pass; what it sends.
-    pub(super) fn step(&mut self, now: Instant) -> Vec<Vec<u8>> {
+    pub(crate) fn step(&mut self, now: Instant) -> Vec<Vec<u8>> {
         let mut sent = Vec::new();
         while let Some(voice) = self.voice.as_mut().filter(|voice| voice.next <= now) {
             let mut payload = Vec::new();
@@ -82,11 +82,11 @@ impl Phone {
         sent
     }
 
-    pub(super) fn timestamp(&self) -> u32 {
+    pub(crate) fn timestamp(&self) -> u32 {
         self.timestamp
     }
 
-    pub(super) fn packet(&mut self, pt: u8, marker: bool, timestamp: u32, payload: &[u8]) -> Vec<u8> {
+    pub(crate) fn packet(&mut self, pt: u8, marker: bool, timestamp: u32, payload: &[u8]) -> Vec<u8> {
         let sequence = self.sequence;
         self.sequence = sequence.wrapping_add(1);
         let payload_type = PayloadType(pt);
@@ -97,7 +97,7 @@ impl Phone {
 }
 
 /// What somebody heard, decoded at 8 kHz in the order it came.
-pub(super) fn listen(heard: &[Packet], payload_type: u8, codec: Codec) -> Vec<i16> {
+pub(crate) fn listen(heard: &[Packet], payload_type: u8, codec: Codec) -> Vec<i16> {
     let mut decoder = Decoder::new(codec, 8000).unwrap();
     let mut all = Vec::new();
     let mut pcm = Vec::new();
@@ -109,12 +109,12 @@ pub(super) fn listen(heard: &[Packet], payload_type: u8, codec: Codec) -> Vec<i1
 }
 
 /// Whether this is that tone and hardly anything else.
-pub(super) fn is_tone(pcm: &[i16], hz: f64) -> bool {
+pub(crate) fn is_tone(pcm: &[i16], hz: f64) -> bool {
     let (tone, all) = (detect(pcm, 8000, hz), level(pcm));
     tone > -30.0 && tone > all - 1.5
 }
 
 /// Whether nothing is to be heard.
-pub(super) fn is_silent(pcm: &[i16]) -> bool {
+pub(crate) fn is_silent(pcm: &[i16]) -> bool {
     level(pcm) < -60.0
 }

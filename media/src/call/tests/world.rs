@@ -208,6 +208,16 @@ impl World {
         }
     }
 
+    /// The same, but what the others send overflows the kernel's buffers and is gone.
+    pub(super) fn stall_deaf(&mut self, ms: u64) {
+        let end = self.now + Duration::from_millis(ms);
+        while self.now < end {
+            self.now += STEP;
+            self.browser.step(self.now);
+            self.phone.step(self.now);
+        }
+    }
+
     pub(super) fn saw(&self, wanted: impl Fn(&MediaEvent) -> bool) -> bool {
         self.events.iter().any(wanted)
     }
