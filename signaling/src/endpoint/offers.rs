@@ -9,7 +9,7 @@ use super::core::Core;
 use super::incoming::{respond, send_2xx};
 use super::leg::{Leg, LegTimer, Ours, Stage, Theirs, Up};
 use super::outgoing::{MAX_CHALLENGES, repeat_ack, send_ack};
-use super::transactions::{SentInvite, TxId, User};
+use super::transactions::{MAX_FORKS, SentInvite, TxId, User};
 use super::{Endpoint, Event, LegId, NoSuchLeg};
 use crate::message::{Method, Request, Response};
 use crate::transaction::Fault;
@@ -278,6 +278,10 @@ fn acknowledge_alone(core: &mut Core, tx: TxId, response: &Response) {
     }
     let Some(transaction) = core.transactions.client(tx) else { return };
     let User::Invite(sent) = &transaction.user else { return };
+    // Nothing forks inside a dialog; whoever makes up tags gets only so many ACKs for it.
+    if sent.acks.len() >= MAX_FORKS {
+        return;
+    }
     let (to, ack) = (transaction.to, compose::ack_without_dialog(&sent.request));
     let tag = response.headers.to().ok().and_then(|to| to.tag().cloned());
     send_ack(core, tx, tag, to, ack);

@@ -169,3 +169,18 @@ fn cancelled_reinvite() {
     assert_eq!(lone.end.answer_offer(lone.now, leg, Ok(answer())), Err(NoSuchLeg));
     assert_eq!(lone.end.stats().legs, 1);
 }
+
+#[test]
+fn made_up_tags_in_answers_to_a_reinvite_are_acknowledged_only_so_often() {
+    let mut lone = Lone::new();
+    let (leg, _) = lone.answered_call();
+    lone.end.reinvite(lone.now, leg, offer()).unwrap();
+    let reinvite = lone.sent_requests().remove(0);
+    for tag in 0..200 {
+        // An answer keeps the tag of the request, so it has to be forged.
+        let text = String::from_utf8(Response::to_request(&reinvite, 200, None).to_bytes().to_vec()).unwrap();
+        lone.give(text.replace("tag=far", &format!("tag=far{tag}")));
+    }
+    assert!(lone.sent_requests().len() <= 17);
+    assert_eq!(lone.names(), ["offer refused 488"]);
+}
