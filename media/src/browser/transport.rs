@@ -91,8 +91,8 @@ impl BrowserTransport {
         let _ = seed;
         Self {
             identity: Arc::clone(identity),
+            dtls: Dtls::new(identity, &offer.fingerprints, &local.password),
             ice: IceLite::new(local, &offer.ice, &**identity.provider()),
-            dtls: Dtls::new(identity, &offer.fingerprints),
             srtp: None,
             candidates: offer.candidates,
             phase: Phase::Setup(now + setup),
@@ -284,6 +284,7 @@ impl BrowserTransport {
         match plain {
             Ok(inbound) => {
                 self.ice.heard(now, from);
+                self.dtls.peer_is_keyed();
                 return inbound;
             }
             Err(Refusal::Undecryptable) => self.drops.undecryptable = self.drops.undecryptable.saturating_add(1),

@@ -203,10 +203,10 @@ proptest! {
             let at = at % bytes.len();
             bytes[at] = value;
         }
-        if let Ok(offer) = Offer::parse(&bytes) {
-            if BrowserMedia::negotiate(&offer, &ALL, None).is_ok() {
-                let _ = answered(&offer, &ALL, &[]);
-            }
+        if let Ok(offer) = Offer::parse(&bytes)
+            && BrowserMedia::negotiate(&offer, &ALL, None).is_ok()
+        {
+            let _ = answered(&offer, &ALL, &[]);
         }
     }
 }

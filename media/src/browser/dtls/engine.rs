@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use rtc_crypto::{CryptoError, RTCCrypto, RTCCryptoProvider, RTCRandom};
 use rtc_dtls::cipher_suite::CipherSuiteId;
 use rtc_dtls::config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType};
 use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
@@ -14,6 +15,7 @@ use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc_shared::TransportProtocol;
 use rtc_shared::error::Error;
 
+use super::hello::{COOKIE, ClientHello, Cookie};
 use super::identity::{self, DtlsIdentity};
 use super::record;
 use crate::browser::srtp::Profile;
@@ -70,15 +72,20 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// A server that will agree on this SRTP profile.
-    pub(super) fn new(identity: &DtlsIdentity, fingerprints: &Arc<[Fingerprint]>, profile: Profile) -> Option<Self> {
+    /// A server for the client of this hello: it agrees on its best SRTP profile, and gives out the cookie in it.
+    pub(super) fn new(identity: &DtlsIdentity, fingerprints: &Arc<[Fingerprint]>, hello: &ClientHello) -> Option<Self> {
+        let provider = Arc::new(WithCookie {
+            provider: Arc::clone(identity.provider()),
+            cookie: hello.cookie.as_slice().try_into().ok()?,
+            given: AtomicBool::new(false),
+        });
         let mismatch = Arc::new(AtomicBool::new(false));
         let (fingerprints, flag) = (Arc::clone(fingerprints), Arc::clone(&mismatch));
         let config = ConfigBuilder::default()
-            .with_crypto_provider(Arc::clone(identity.provider()))
+            .with_crypto_provider(provider)
             .with_certificates(vec![identity.certificate.clone()])
             .with_cipher_suites(SUITES.to_vec())
-            .with_srtp_protection_profiles(vec![use_srtp(profile)])
+            .with_srtp_protection_profiles(vec![use_srtp(hello.profile)])
             .with_client_auth(ClientAuthType::RequireAnyClientCert)
             .with_extended_master_secret(ExtendedMasterSecretType::Require)
             .with_insecure_skip_verify(true) // the fingerprint below is the verification (RFC 8827 section 6.5)
@@ -155,6 +162,38 @@ impl Engine {
             std::iter::from_fn(|| endpoint.poll_transmit()).map(|t| t.message.to_vec()).collect()
         }));
         datagrams.unwrap_or_default()
+    }
+}
+
+/// The engine draws its cookie at random; this makes it draw the one we gave out already. Everything else is as random
+/// as it was.
+struct WithCookie {
+    provider: Arc<dyn RTCCryptoProvider>,
+    cookie: Cookie,
+    given: AtomicBool,
+}
+
+impl RTCCryptoProvider for WithCookie {
+    fn name(&self) -> &'static str {
+        self.provider.name()
+    }
+
+    fn crypto(&self) -> &dyn RTCCrypto {
+        self.provider.crypto()
+    }
+
+    fn random(&self) -> &dyn RTCRandom {
+        self
+    }
+}
+
+impl RTCRandom for WithCookie {
+    fn fill(&self, output: &mut [u8]) -> Result<(), CryptoError> {
+        if output.len() == COOKIE && !self.given.swap(true, Ordering::Relaxed) {
+            output.copy_from_slice(&self.cookie);
+            return Ok(());
+        }
+        self.provider.random().fill(output)
     }
 }
 

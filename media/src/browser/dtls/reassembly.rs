@@ -96,6 +96,10 @@ impl Reassembly {
         if fragment.sequence >= self.next.saturating_add(WINDOW) || fragment.length > MESSAGE_LIMIT {
             return Pushed::Refused;
         }
+        if fragment.data.len() == fragment.length {
+            // Nothing that came before in pieces, from whomever, stands in the way of a whole message.
+            self.partial.remove(&fragment.sequence);
+        }
         let partial = self.partial.entry(fragment.sequence).or_insert_with(|| Partial {
             kind: fragment.kind,
             body: vec![0; fragment.length],
@@ -200,6 +204,8 @@ mod tests {
         let crumbs = (0..500).map(|n| cut(1, 0, &body, n * 2, n * 2 + 1));
         assert_eq!(crumbs.map(|c| push(&mut reassembly, &c)).last(), Some(Pushed::Refused));
         assert_eq!(push(&mut reassembly, &cut(2, 0, &body, 0, 1)), Pushed::Refused);
+        assert_eq!(push(&mut reassembly, &cut(1, 0, b"whole", 0, 5)), Pushed::Kept);
+        assert_eq!(reassembly.pop().map(|m| m.body), Some(b"whole".to_vec()));
     }
 
     proptest! {
