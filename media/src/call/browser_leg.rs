@@ -79,13 +79,21 @@ impl BrowserLeg {
         (self.transport.is_connected() && self.media.sends).then(|| Output::new(self.media.codec, PTIME_MS))
     }
 
-    /// Sends what is due: reports and digits. `true` once all digits asked for are sent.
+    /// Sends what is due: reports and digits. `true` once all digits asked for are sent. Both wait for keys.
     pub(crate) fn poll(&mut self, now: Instant, out: &mut Outbox) -> bool {
+        if !self.transport.is_connected() {
+            return false;
+        }
         if let Some(report) = self.stream.poll_report(now) {
             self.transport.send_rtcp(report, out);
         }
         let Self { transport, stream, packet, .. } = self;
         stream.poll_digits(now, |event| send(transport, packet, event, out))
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        let sending = self.transport.is_connected().then(|| self.stream.poll_timeout()).flatten();
+        [self.transport.poll_timeout(), sending].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// Says goodbye by RTCP.

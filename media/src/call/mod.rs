@@ -205,8 +205,7 @@ impl Call {
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
         let to_trunk = self.trunk.as_ref().and_then(|_| self.to_trunk.poll_timeout());
         [
-            self.browser.transport.poll_timeout(),
-            self.browser.stream.poll_timeout(),
+            self.browser.poll_timeout(),
             self.trunk.as_ref().and_then(TrunkLeg::poll_timeout),
             to_trunk.map(|at| (at, "frame to the trunk")),
             self.to_browser.poll_timeout().map(|at| (at, "frame to the browser")),
