@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
-use trunkline::daemon;
+use trunkline::{daemon, demo};
 
 /// A media gateway between browsers (WebRTC) and contact centres (SIP).
 #[derive(Parser)]
@@ -37,7 +37,11 @@ enum Command {
     /// Prints the JSON Schema of the configuration file.
     Schema,
     /// Runs everything on this machine, with an agent that answers.
-    Demo,
+    Demo {
+        /// Port of the page; the control listener takes the next. 0: any free ports.
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -78,9 +82,10 @@ fn execute(cli: &Cli) -> anyhow::Result<()> {
             print(&format!("{notes}{}", trunkline_config::describe(&loaded.config)))
         }
         Command::Schema => print(&format!("{:#}\n", trunkline_config::schema())),
-        Command::Demo => {
+        Command::Demo { port } => {
             log(cli.log_format);
-            runtime()?.block_on(trunkline::demo::run(trunkline::demo::Options::default()))
+            let say = |text: &str| drop(print(&format!("\n{text}\n")));
+            runtime()?.block_on(demo::run(demo::Options { port: *port }, say))
         }
     }
 }

@@ -111,7 +111,15 @@ impl Daemon {
     ///
     /// # Errors
     /// The first thing that cannot be had.
-    pub async fn start(mut config: Config) -> Result<Self, StartError> {
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_with(config, axum::Router::new()).await
+    }
+
+    /// As [`Self::start`], with further pages on the public listener.
+    ///
+    /// # Errors
+    /// The first thing that cannot be had.
+    pub async fn start_with(mut config: Config, pages: axum::Router) -> Result<Self, StartError> {
         if config.public.tls.is_some() {
             return Err(StartError::NotActive("public.tls"));
         }
@@ -146,7 +154,7 @@ impl Daemon {
             listen::serve(listener, router, caps, (metrics.clone(), name), stopped.clone())
         };
         let proxies = &config.public.trusted_proxies;
-        tasks.spawn(serve(public.0, public_api::router(Arc::new(public_api)), proxies, Listener::Public));
+        tasks.spawn(serve(public.0, public_api::router(Arc::new(public_api)).merge(pages), proxies, Listener::Public));
         tasks.spawn(serve(control.0, control_api::router(Arc::new(control_api)), &[], Listener::Control));
         tasks.spawn(reap(desk, clock, stopped));
 
