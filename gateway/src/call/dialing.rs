@@ -187,11 +187,11 @@ impl Call {
         let Stage::Inviting(inviting) = &mut self.stage else { return };
         if let Some(sdp) = sdp {
             // Early media that cannot be used is no failure yet: the answer decides.
-            if let Ok(media) = trunk::accept_answer(&inviting.local, &sdp, inviting.route.rtp_source) {
-                if inviting.early.as_ref() != Some(&media) {
-                    inviting.early = Some(media.clone());
-                    self.effects.push_back(Effect::Media(Command::ConnectTrunk(media)));
-                }
+            if let Ok(media) = trunk::accept_answer(&inviting.local, &sdp, inviting.route.rtp_source)
+                && inviting.early.as_ref() != Some(&media)
+            {
+                inviting.early = Some(media.clone());
+                self.effects.push_back(Effect::Media(Command::ConnectTrunk(media)));
             }
         }
         if (180..190).contains(&status) {

@@ -1,1 +1,197 @@
+//! Whatever happens, in whatever order: one end, nothing after it, no gap, no leak.
 
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use trunkline_media::api::{BackCause, BrowserLoss, Command, Leg, MediaEvent, Path, SetupFailure};
+use trunkline_media::audio::Codec;
+use trunkline_signaling::endpoint::Failure;
+
+use super::tests::{LEASED, about, route, sdp};
+use super::*;
+use crate::outcome::Unavailable;
+
+fn media() -> impl Strategy<Value = MediaEvent> {
+    let leg = prop_oneof![Just(Leg::Browser), Just(Leg::Trunk)];
+    let loss = prop_oneof![Just(BrowserLoss::Silence), Just(BrowserLoss::CloseNotify), Just(BrowserLoss::RtcpBye)];
+    let remote: SocketAddr = "198.51.100.7:5000".parse().unwrap();
+    prop_oneof![
+        Just(MediaEvent::IceConnected { remote, path: Path::Udp }),
+        Just(MediaEvent::DtlsConnected { profile: "SRTP_AEAD_AES_128_GCM" }),
+        Just(MediaEvent::SetupFailed(SetupFailure::DtlsTimeout)),
+        Just(MediaEvent::BrowserMoved { remote }),
+        loss.clone().prop_map(|how| MediaEvent::BrowserLost { how }),
+        Just(MediaEvent::BrowserBack { gap_ms: 1, cause: BackCause::SamePath }),
+        loss.prop_map(|how| MediaEvent::GraceExpired { how }),
+        leg.clone().prop_map(|from| MediaEvent::FirstAudio { from }),
+        leg.clone().prop_map(|leg| MediaEvent::MediaTimeout { leg }),
+        leg.prop_map(|leg| MediaEvent::PromptFinished { leg }),
+        Just(MediaEvent::Crashed),
+    ]
+}
+
+fn sip() -> impl Strategy<Value = SipEvent> {
+    let any_sdp = prop_oneof![
+        Just(None),
+        Just(Some(sdp(4_000, "0", "sendrecv"))),
+        Just(Some(sdp(4_002, "8", "sendonly"))),
+        Just(Some(bytes::Bytes::from_static(b"nonsense"))),
+    ];
+    prop_oneof![
+        Just(SipEvent::Sent(None)),
+        Just(SipEvent::NotSent(NotSent::Full)),
+        (100..200_u16, any_sdp.clone()).prop_map(|(status, sdp)| SipEvent::Provisional { status, sdp }),
+        any_sdp.clone().prop_map(|sdp| SipEvent::Answered { sdp }),
+        (300..700_u16).prop_map(|status| SipEvent::Failed(Failure::Rejected {
+            status,
+            phrase: String::new(),
+            reason: None,
+            retry_after: None
+        })),
+        Just(SipEvent::Failed(Failure::NoProvisional)),
+        Just(SipEvent::Failed(Failure::Cancelled)),
+        any_sdp.clone().prop_map(|sdp| SipEvent::Offer { sdp }),
+        any_sdp.prop_map(|sdp| SipEvent::OfferAnswered(sdp.ok_or(488))),
+        Just(SipEvent::Ended { reason: None }),
+        proptest::option::of(400..500_u16).prop_map(|status| SipEvent::Lost { status }),
+    ]
+}
+
+/// Something that happens; attempts are named from the newest backwards.
+#[derive(Debug, Clone)]
+enum Step {
+    Media(MediaEvent),
+    Sip(u32, SipEvent),
+    Leased(u32, bool),
+    Resolved(u32, usize),
+    Api(Api),
+    Other(u8),
+    NextTimer,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let back = || prop_oneof![9 => Just(0_u32), 1 => 1..3_u32];
+    prop_oneof![
+        4 => media().prop_map(Step::Media),
+        12 => (back(), sip()).prop_map(|(n, e)| Step::Sip(n, e)),
+        9 => (back(), proptest::bool::weighted(0.9)).prop_map(|(n, ok)| Step::Leased(n, ok)),
+        9 => (back(), 0..4_usize).prop_map(|(n, addresses)| Step::Resolved(n, addresses)),
+        1 => prop_oneof![
+            Just(Api::VisitorHangup),
+            Just(Api::OperatorHangup("x".into())),
+            Just(Api::Restarted),
+            Just(Api::Reattached { codec: Codec::Pcmu }),
+            Just(Api::Mute { leg: Leg::Browser, muted: true }),
+        ].prop_map(Step::Api),
+        1 => (0..3_u8).prop_map(Step::Other),
+        1 => Just(Step::NextTimer),
+    ]
+}
+
+fn input(step: Step, newest: u32) -> Option<Input> {
+    let attempt = |back: u32| AttemptId(newest.saturating_sub(back));
+    Some(match step {
+        Step::Media(event) => Input::Media(event),
+        Step::Sip(back, event) => Input::Sip { attempt: attempt(back), event },
+        Step::Leased(back, ok) => Input::TrunkLeased {
+            attempt: attempt(back),
+            result: if ok { Ok(LEASED.parse().unwrap()) } else { Err(LeaseRefused::NoPorts) },
+        },
+        Step::Resolved(back, addresses) => {
+            Input::Resolved { attempt: attempt(back), result: Ok(vec!["192.0.2.9:5070".parse().unwrap(); addresses]) }
+        }
+        Step::Api(api) => Input::Api(api),
+        Step::Other(0) => Input::SipGone,
+        Step::Other(1) => Input::Broken("broken".into()),
+        Step::Other(_) => Input::Shutdown,
+        Step::NextTimer => return None,
+    })
+}
+
+/// What a driver would hold, and what it has seen.
+#[derive(Default)]
+struct Watch {
+    seq: u64,
+    terminal: usize,
+    finished: usize,
+    leased: bool,
+    closed: bool,
+    /// INVITEs whose end nobody has told us, nor we them.
+    open_legs: Vec<AttemptId>,
+}
+
+impl Watch {
+    fn see(&mut self, effect: Effect) {
+        assert_eq!(self.finished, 0, "an effect after the end: {effect:?}");
+        match effect {
+            Effect::Emit(event) => {
+                assert_eq!(event.seq, self.seq + 1, "{}", event.name);
+                self.seq = event.seq;
+                self.terminal += usize::from(event.name == "call_ended" || event.name == "call_error");
+            }
+            Effect::Media(Command::ReleaseTrunk) => self.leased = false,
+            Effect::Media(Command::Close) => (self.leased, self.closed) = (false, true),
+            Effect::Media(Command::ConnectTrunk(_)) => assert!(self.leased, "media without a port"),
+            Effect::LeaseTrunk { .. } => {
+                assert!(!self.leased, "a second lease without a release");
+                self.leased = true;
+            }
+            Effect::Invite(order) => self.open_legs.push(order.attempt),
+            Effect::Hangup { attempt, .. } => self.open_legs.retain(|a| *a != attempt),
+            Effect::AnswerOffer { attempt, .. } => assert!(self.open_legs.contains(&attempt)),
+            Effect::Finished(_) => self.finished += 1,
+            Effect::Media(_) | Effect::Resolve { .. } => {}
+        }
+    }
+}
+
+fn plan(kinds: &[u8]) -> Vec<Planned> {
+    let planned = |kind: &u8| match kind {
+        0 => Planned::Skip {
+            destination: "sip:x@off".into(),
+            trunk: None,
+            reason: Reason::DestUnavailable(Unavailable::TrunkDisabled),
+        },
+        _ => route("sip:agent@acme"),
+    };
+    kinds.iter().map(planned).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #[test]
+    fn one_end_no_gap_no_leak(
+        kinds in proptest::collection::vec(0..4_u8, 0..4),
+        steps in proptest::collection::vec((step(), 0..3_000_u64), 0..60),
+    ) {
+        let mut now = Instant::now();
+        let mut call = Call::new(now, about(now), plan(&kinds));
+        let mut watch = Watch::default();
+        call.handle(now, Input::Start);
+        let last = [(Step::Api(Api::VisitorHangup), 0), (Step::Api(Api::VisitorHangup), 0)];
+        for (step, ms) in steps.into_iter().chain(last) {
+            std::iter::from_fn(|| call.poll_effect()).for_each(|e| watch.see(e));
+            now += Duration::from_millis(ms);
+            if let Step::Sip(back, SipEvent::Failed(_) | SipEvent::NotSent(_) | SipEvent::Ended { .. } | SipEvent::Lost { .. }) = &step {
+                let gone = AttemptId(call.attempts.saturating_sub(*back));
+                watch.open_legs.retain(|a| *a != gone);
+            }
+            if matches!(step, Step::Other(0)) {
+                // The SIP side takes all its legs with it.
+                watch.open_legs.clear();
+            }
+            match input(step, call.attempts) {
+                Some(input) => call.handle(now, input),
+                None => {
+                    now = call.poll_timeout().map_or(now, |(at, _)| at);
+                    call.handle_timeout(now);
+                }
+            }
+        }
+        std::iter::from_fn(|| call.poll_effect()).for_each(|e| watch.see(e));
+        prop_assert_eq!((watch.finished, watch.terminal, watch.leased, watch.closed), (1, 1, false, true));
+        prop_assert!(call.poll_timeout().is_none());
+        prop_assert!(serde_json::to_value(call.outcome()).unwrap()["advice"].is_string());
+        prop_assert!(watch.open_legs.is_empty(), "never hung up: {:?}", watch.open_legs);
+    }
+}

@@ -32,12 +32,10 @@ impl Call {
                 let reason = if status.is_some() { Reason::TrunkLost } else { Reason::SipTransportLost };
                 self.finish_without_leg(now, reason);
             }
+            // The leg is gone in a way an answered one should not go.
+            SipEvent::Failed(_) | SipEvent::NotSent(_) => self.finish_without_leg(now, Reason::SipTransportLost),
             // The INVITE's own story is over.
-            SipEvent::Sent(_)
-            | SipEvent::NotSent(_)
-            | SipEvent::Provisional { .. }
-            | SipEvent::Answered { .. }
-            | SipEvent::Failed(_) => {}
+            SipEvent::Sent(_) | SipEvent::Provisional { .. } | SipEvent::Answered { .. } => {}
         }
     }
 

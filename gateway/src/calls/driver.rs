@@ -140,7 +140,7 @@ impl Driver {
                 Some(Effect::Hangup { attempt, reason }) => self.hangup(attempt, reason),
                 Some(Effect::AnswerOffer { attempt, answer }) => {
                     if let Some((_, Leg::Placed(leg))) = self.legs.iter().find(|(a, _)| *a == attempt) {
-                        self.shared.sip.answer_offer(*leg, answer);
+                        self.tell(self.shared.sip.answer_offer(*leg, answer));
                     }
                 }
                 Some(Effect::Emit(event)) => self.emit(now, event),
@@ -152,6 +152,14 @@ impl Driver {
 
     fn later(&self, future: impl Future<Output = Done> + Send + 'static) {
         self.pending.push(future.boxed());
+    }
+
+    /// Something whose result changes nothing.
+    fn tell(&self, telling: BoxFuture<'static, ()>) {
+        self.later(async move {
+            telling.await;
+            Done::Nothing
+        });
     }
 
     fn media(&mut self, command: Command) {
@@ -216,7 +224,7 @@ impl Driver {
             Some((_, Leg::Placing(hangup))) => *hangup = Some(reason),
             Some((_, Leg::Placed(leg))) => {
                 let leg = *leg;
-                self.shared.sip.hangup(leg, reason);
+                self.tell(self.shared.sip.hangup(leg, reason));
                 self.shared.desk.forget(leg);
                 self.legs.swap_remove(at);
             }
@@ -241,13 +249,13 @@ impl Driver {
         match (result, given_up) {
             (Ok(placed), Some(reason)) => {
                 self.shared.desk.placed(None);
-                self.shared.sip.hangup(placed.leg, reason);
+                self.tell(self.shared.sip.hangup(placed.leg, reason));
             }
             (Ok(placed), None) if self.finished => {
                 // The call ended without knowing that this leg would come to be.
                 self.shared.desk.placed(None);
                 let reason = crate::outcome::table::reason_header(crate::outcome::Reason::SipTransportLost);
-                self.shared.sip.hangup(placed.leg, reason);
+                self.tell(self.shared.sip.hangup(placed.leg, reason));
             }
             (Ok(placed), None) => {
                 self.legs.push((attempt, Leg::Placed(placed.leg)));

@@ -88,10 +88,10 @@ impl EndedCalls {
         self.with_log.push_back(ended.id.clone());
         self.by_id.insert(ended.id.clone(), ended);
         // overflow: the oldest call's events, then its record, are forgotten.
-        if self.with_log.len() > KEPT_LOGS {
-            if let Some(oldest) = self.with_log.pop_front().and_then(|id| self.by_id.get_mut(&id)) {
-                oldest.log = None;
-            }
+        if self.with_log.len() > KEPT_LOGS
+            && let Some(oldest) = self.with_log.pop_front().and_then(|id| self.by_id.get_mut(&id))
+        {
+            oldest.log = None;
         }
         let full = self.order.len() > KEPT_RECORDS;
         if let Some(oldest) = full.then(|| self.order.pop_front()).flatten() {

@@ -67,11 +67,14 @@ impl SipPort for FakeSip {
         Box::pin(async move { Ok(Placed { leg, call_id: Some(format!("call-{}", leg.0)) }) })
     }
 
-    fn hangup(&self, leg: LegId, reason: ReasonHeader) {
+    fn hangup(&self, leg: LegId, reason: ReasonHeader) -> BoxFuture<'static, ()> {
         self.hangups.lock().unwrap().push((leg, reason));
+        Box::pin(std::future::ready(()))
     }
 
-    fn answer_offer(&self, _: LegId, _: Result<Bytes, u16>) {}
+    fn answer_offer(&self, _: LegId, _: Result<Bytes, u16>) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// The calls of a configuration, with nothing behind them.
@@ -79,3 +82,16 @@ pub(crate) fn calls(config: &Config) -> Calls {
     let (media, sip) = (Arc::new(FakeMedia::default()), Arc::new(FakeSip::default()));
     Calls::new(Arc::new(config.clone()), media, sip, Prompts::none(), Clock::system())
 }
+
+/// The browser's user fragment in [`OFFER`].
+pub(crate) const UFRAG: &str = "abcd";
+
+/// A browser's offer.
+pub(crate) const OFFER: &[u8] = b"v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+m=audio 9 UDP/TLS/RTP/SAVPF 111 0\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n\
+a=fingerprint:sha-256 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F\r\n\
+a=setup:actpass\r\na=mid:0\r\na=sendrecv\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:0 PCMU/8000\r\n";
+
+/// A trunk's answer.
+pub(crate) const ANSWER: &[u8] = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+m=audio 4000 RTP/AVP 0\r\na=sendrecv\r\n";

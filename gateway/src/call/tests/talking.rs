@@ -1,0 +1,54 @@
+//! What an answered call does for the trunk and the API.
+
+use super::*;
+
+#[test]
+fn the_trunk_may_change_its_media_and_put_the_call_on_hold() {
+    let attempt = AttemptId(1);
+    let mut bench = Bench::talking();
+    for (offer, version) in [("sendonly", 2), ("inactive", 3), ("sendrecv", 4)] {
+        let effects = bench.sip(SipEvent::Offer { sdp: Some(sdp(4_004, "8", offer)) });
+        let [Effect::AnswerOffer { attempt: of, answer: Ok(answer) }, Effect::Media(Command::ConnectTrunk(media))] =
+            &effects[..]
+        else {
+            panic!("{effects:?}")
+        };
+        assert_eq!((*of, media.codec), (attempt, Codec::Pcma));
+        assert_eq!(media.remote, "192.0.2.9:4004".parse().unwrap());
+        let answer = String::from_utf8_lossy(answer);
+        assert!(answer.contains(&format!("o=- 7 {version} ")), "{answer}");
+    }
+    let refused = bench.sip(SipEvent::Offer { sdp: Some(sdp(4_006, "18", "sendrecv")) });
+    assert_eq!(refused, [Effect::AnswerOffer { attempt, answer: Err(488) }]);
+    assert_eq!(bench.call.state(), State::Talking);
+    assert_eq!(bench.record()["sip"]["codec"], "PCMA", "nothing changed");
+}
+
+#[test]
+fn a_re_invite_without_an_offer_gets_ours() {
+    let mut bench = Bench::talking();
+    let effects = bench.sip(SipEvent::Offer { sdp: None });
+    let [Effect::AnswerOffer { answer: Ok(offer), .. }] = &effects[..] else { panic!("{effects:?}") };
+    assert!(String::from_utf8_lossy(offer).contains("m=audio 30000 RTP/AVP 0 8"));
+    let moved = bench.sip(SipEvent::OfferAnswered(Ok(sdp(4_010, "0", "sendrecv"))));
+    assert!(matches!(&moved[..], [Effect::Media(Command::ConnectTrunk(m))] if m.remote.port() == 4_010));
+    assert_eq!(bench.sip(SipEvent::OfferAnswered(Ok(Bytes::from_static(b"nonsense")))), []);
+    assert_eq!(bench.sip(SipEvent::OfferAnswered(Err(491))), []);
+    assert_eq!(bench.call.state(), State::Talking);
+}
+
+#[test]
+fn what_the_api_asks_reaches_the_media_plane() {
+    let mut bench = Bench::talking();
+    let digits = vec![Digit::from_char('5').unwrap()];
+    let rows = [
+        (
+            Api::Dtmf { towards: Leg::Trunk, digits: digits.clone(), duration_ms: 100 },
+            Command::SendDtmf { leg: Leg::Trunk, digits, duration_ms: 100 },
+        ),
+        (Api::Mute { leg: Leg::Browser, muted: true }, Command::SetMuted { leg: Leg::Browser, muted: true }),
+    ];
+    for (api, command) in rows {
+        assert_eq!(bench.feed(Input::Api(api)), [Effect::Media(command)]);
+    }
+}
