@@ -68,6 +68,10 @@ pub(super) fn sdp(port: u16, codec: &str, direction: &str) -> Bytes {
     .into()
 }
 
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
 fn pcmu() -> Option<Bytes> {
     Some(sdp(4_000, "0", "sendrecv"))
 }
