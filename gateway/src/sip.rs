@@ -104,6 +104,8 @@ pub async fn resolve(host: &str, port: Option<u16>) -> Result<Vec<SocketAddr>, R
 
 #[cfg(test)]
 mod tests {
+    use trunkline_signaling::endpoint::{Endpoint, EndpointConfig, Timers};
+
     use super::*;
 
     #[tokio::test]
@@ -121,5 +123,40 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_cannot_be_one_is_a_dns_failure() {
         assert!(matches!(resolve("no such name.invalid", None).await, Err(ResolveError::Failed(_))));
+    }
+
+    /// The size estimate of `headers::fit` against what really goes out.
+    #[test]
+    fn an_invite_with_all_fields_that_fit_stays_within_the_limit() {
+        use crate::call::headers::{MAX_INVITE, fit};
+        let ms = Duration::from_millis;
+        let config = EndpointConfig {
+            advertised: "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:50600".parse().unwrap(),
+            domain: "gateway.of.a.long.domain.name.example.com".into(),
+            user_agent: "Trunkline/10.20.30".into(),
+            accepts_calls: false,
+            timers: Timers { t1: ms(500), t2: ms(4_000), t4: ms(5_000) },
+            max_transactions: 10,
+        };
+        let sdp = "s".repeat(260);
+        let uri = "sip:+34910000000@192.0.2.1:5070";
+        let fields = (0..16).map(|n| (format!("X-C2C-key-{n}"), "v".repeat(30))).collect();
+        let (kept, dropped) = fit(&fields, uri, &sdp);
+        assert!(kept.len() > 3 && dropped > 3, "{} kept, {dropped} dropped", kept.len());
+        let mut headers = Headers::default();
+        kept.into_iter().for_each(|(name, value)| headers.push(HeaderName::Other(name.into()), value));
+        let invite = Invite {
+            target: "192.0.2.1:5070".parse().unwrap(),
+            uri: Uri::parse(&Bytes::from(uri)).unwrap(),
+            from_user: FROM_USER.into(),
+            from_display: None,
+            headers,
+            sdp: sdp.into(),
+            credentials: None,
+        };
+        let mut endpoint = Endpoint::new(config, [1; 32]);
+        endpoint.invite(std::time::Instant::now(), invite).unwrap();
+        let size = endpoint.poll_transmit().unwrap().bytes.len();
+        assert!((MAX_INVITE - 200..=MAX_INVITE).contains(&size), "{size}");
     }
 }

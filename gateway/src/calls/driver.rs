@@ -3,6 +3,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt};
@@ -60,6 +61,7 @@ enum Leg {
 
 impl Driver {
     pub(super) fn new(shared: Arc<Shared>, live: Arc<Live>, inbox: mpsc::Receiver<Input>, app: Permit) -> Self {
+        shared.driving.fetch_add(1, Ordering::AcqRel);
         Self {
             shared,
             live,
@@ -140,7 +142,7 @@ impl Driver {
                 Some(Effect::Hangup { attempt, reason }) => self.hangup(attempt, reason),
                 Some(Effect::AnswerOffer { attempt, answer }) => {
                     if let Some((_, Leg::Placed(leg))) = self.legs.iter().find(|(a, _)| *a == attempt) {
-                        self.tell(self.shared.sip.answer_offer(*leg, answer));
+                        self.shared.sip.answer_offer(*leg, answer);
                     }
                 }
                 Some(Effect::Emit(event)) => self.emit(now, event),
@@ -152,14 +154,6 @@ impl Driver {
 
     fn later(&self, future: impl Future<Output = Done> + Send + 'static) {
         self.pending.push(future.boxed());
-    }
-
-    /// Something whose result changes nothing.
-    fn tell(&self, telling: BoxFuture<'static, ()>) {
-        self.later(async move {
-            telling.await;
-            Done::Nothing
-        });
     }
 
     fn media(&mut self, command: Command) {
@@ -224,7 +218,7 @@ impl Driver {
             Some((_, Leg::Placing(hangup))) => *hangup = Some(reason),
             Some((_, Leg::Placed(leg))) => {
                 let leg = *leg;
-                self.tell(self.shared.sip.hangup(leg, reason));
+                self.shared.sip.hangup(leg, reason);
                 self.shared.desk.forget(leg);
                 self.legs.swap_remove(at);
             }
@@ -249,13 +243,13 @@ impl Driver {
         match (result, given_up) {
             (Ok(placed), Some(reason)) => {
                 self.shared.desk.placed(None);
-                self.tell(self.shared.sip.hangup(placed.leg, reason));
+                self.shared.sip.hangup(placed.leg, reason);
             }
             (Ok(placed), None) if self.finished => {
                 // The call ended without knowing that this leg would come to be.
                 self.shared.desk.placed(None);
                 let reason = crate::outcome::table::reason_header(crate::outcome::Reason::SipTransportLost);
-                self.tell(self.shared.sip.hangup(placed.leg, reason));
+                self.shared.sip.hangup(placed.leg, reason);
             }
             (Ok(placed), None) => {
                 self.legs.push((attempt, Leg::Placed(placed.leg)));
@@ -316,7 +310,7 @@ impl Driver {
     }
 
     /// INVITEs that were on their way when the call ended still have to be hung up.
-    async fn wind_down(mut self) {
+    async fn wind_down(&mut self) {
         let all = async {
             while let Some(done) = self.pending.next().await {
                 self.done(done);
@@ -330,6 +324,13 @@ impl Driver {
                 self.shared.desk.forget(*leg);
             }
         }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.shared.driving.fetch_sub(1, Ordering::AcqRel);
+        self.shared.one_ended.notify_waiters();
     }
 }
 

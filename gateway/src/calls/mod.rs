@@ -1,6 +1,6 @@
 //! The calls of this node: start, steer, look up. What both HTTP listeners and the drivers share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -73,6 +73,8 @@ struct Shared {
     by_session: DashMap<SessionId, CallId>,
     ended: Mutex<EndedCalls>,
     next_key: AtomicU64,
+    /// Drivers that have not come to their end: their calls may be over, but not yet hung up.
+    driving: AtomicUsize,
     draining: AtomicBool,
     stopping: AtomicBool,
     one_ended: Notify,
@@ -106,6 +108,7 @@ impl Calls {
             by_session: DashMap::new(),
             ended: Mutex::default(),
             next_key: AtomicU64::new(1),
+            driving: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             one_ended: Notify::new(),
@@ -282,7 +285,8 @@ impl Calls {
         self.shared.draining.load(Ordering::Acquire)
     }
 
-    /// Ends every live call with `node_shutdown` and waits until all have ended (at most five seconds).
+    /// Ends every live call with `node_shutdown` and waits until all have ended and their BYEs are with the SIP side (at
+    /// most five seconds).
     pub async fn shutdown(&self) {
         self.drain();
         self.shared.stopping.store(true, Ordering::Release);
@@ -292,7 +296,7 @@ impl Calls {
         let all_over = async {
             loop {
                 let ended = self.shared.one_ended.notified();
-                if self.shared.live.is_empty() && self.shared.by_key.is_empty() {
+                if self.shared.by_key.is_empty() && self.shared.driving.load(Ordering::Acquire) == 0 {
                     return;
                 }
                 ended.await;
@@ -347,7 +351,6 @@ impl Shared {
         self.by_key.remove(&live.key);
         self.live.remove(&live.id);
         live.log.close();
-        self.one_ended.notify_waiters();
     }
 }
 

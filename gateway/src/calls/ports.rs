@@ -37,9 +37,9 @@ pub trait SipPort: Send + Sync + 'static {
     /// Sends an INVITE; what becomes of it is told by events of the leg.
     fn invite(&self, order: InviteOrder) -> BoxFuture<'static, Result<Placed, NotSent>>;
     /// CANCEL or BYE. A leg that is gone is no error.
-    fn hangup(&self, leg: LegId, reason: ReasonHeader) -> BoxFuture<'static, ()>;
+    fn hangup(&self, leg: LegId, reason: ReasonHeader);
     /// Answers the trunk's offer. A leg that is gone is no error.
-    fn answer_offer(&self, leg: LegId, answer: Result<Bytes, u16>) -> BoxFuture<'static, ()>;
+    fn answer_offer(&self, leg: LegId, answer: Result<Bytes, u16>);
 }
 
 impl MediaPort for Plane {

@@ -138,6 +138,7 @@ impl Birth {
             Ok(opened) => opened,
             Err(error) => {
                 self.shared.by_key.remove(&key);
+                self.shared.one_ended.notify_waiters();
                 return Err(not_opened(&self.shared, error));
             }
         };

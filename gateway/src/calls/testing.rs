@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use tokio::sync::mpsc;
 use trunkline_config::Config;
 use trunkline_media::api::{CallKey, Command, OpenCall, OpenError, Opened, Restarted};
 use trunkline_media::audio::Codec;
 use trunkline_media::sdp::browser::IceCredentials;
 use trunkline_media::worker::LeaseError;
-use trunkline_signaling::endpoint::{LegId, Reason as ReasonHeader};
+use trunkline_signaling::endpoint::{EndpointConfig, Event, LegId, Reason as ReasonHeader, Timers};
+use trunkline_signaling::transport::udp::{self, Handle};
 
 use super::{Calls, MediaPort, Placed, SipPort};
 use crate::call::{InviteOrder, NotSent};
@@ -67,14 +69,54 @@ impl SipPort for FakeSip {
         Box::pin(async move { Ok(Placed { leg, call_id: Some(format!("call-{}", leg.0)) }) })
     }
 
-    fn hangup(&self, leg: LegId, reason: ReasonHeader) -> BoxFuture<'static, ()> {
+    fn hangup(&self, leg: LegId, reason: ReasonHeader) {
         self.hangups.lock().unwrap().push((leg, reason));
-        Box::pin(std::future::ready(()))
     }
 
-    fn answer_offer(&self, _: LegId, _: Result<Bytes, u16>) -> BoxFuture<'static, ()> {
-        Box::pin(std::future::ready(()))
+    fn answer_offer(&self, _: LegId, _: Result<Bytes, u16>) {}
+}
+
+/// A real endpoint on a real socket.
+pub(crate) struct RealSip(pub(crate) Handle);
+
+impl SipPort for RealSip {
+    fn invite(&self, order: InviteOrder) -> BoxFuture<'static, Result<Placed, NotSent>> {
+        let handle = self.0.clone();
+        Box::pin(async move {
+            let invite = crate::sip::invite(order)?;
+            let placed = handle.call(move |endpoint, now| {
+                let leg = endpoint.invite(now, invite).map_err(|_| NotSent::Full)?;
+                let call_id = endpoint.call_id(leg).map(|id| String::from_utf8_lossy(&id).into_owned());
+                Ok(Placed { leg, call_id })
+            });
+            placed.await.unwrap_or(Err(NotSent::Gone))
+        })
     }
+
+    fn hangup(&self, leg: LegId, reason: ReasonHeader) {
+        let handle = self.0.clone();
+        tokio::spawn(async move { handle.call(move |endpoint, now| endpoint.hangup(now, leg, Some(reason))).await });
+    }
+
+    fn answer_offer(&self, leg: LegId, answer: Result<Bytes, u16>) {
+        let handle = self.0.clone();
+        tokio::spawn(async move { handle.call(move |endpoint, now| endpoint.answer_offer(now, leg, answer)).await });
+    }
+}
+
+/// A SIP side on loopback: how to reach it, what it says, where it is.
+pub(crate) fn sip_socket(accepts_calls: bool) -> (Handle, mpsc::Receiver<Event>, SocketAddr) {
+    let bind = "127.0.0.1:0".parse().unwrap();
+    let ms = std::time::Duration::from_millis;
+    let config = EndpointConfig {
+        advertised: bind,
+        domain: "127.0.0.1".into(),
+        user_agent: "test".into(),
+        accepts_calls,
+        timers: Timers { t1: ms(500), t2: ms(4_000), t4: ms(5_000) },
+        max_transactions: 100,
+    };
+    udp::spawn(config, bind, [7; 32]).unwrap()
 }
 
 /// The calls of a configuration, with nothing behind them.

@@ -329,3 +329,51 @@ async fn lists_are_newest_first_in_pages_and_filtered() {
     assert_eq!(of(CallFilter { until: Some("2100-01-01T00:00:00Z".into()), ..filter(50) }), 5);
     assert_eq!(of(CallFilter { cursor: Some("nonsense".into()), ..filter(50) }), 0);
 }
+
+#[tokio::test]
+async fn over_real_sip_context_arrives_and_both_sides_can_hang_up() {
+    let (agent, mut agent_events, agent_address) = testing::sip_socket(true);
+    let mut config = crate::testing::config();
+    for trunk in &mut config.trunks {
+        (trunk.target.host, trunk.target.port) = ("127.0.0.1".into(), Some(agent_address.port()));
+    }
+    let (handle, events, _) = testing::sip_socket(false);
+    let (reports, reports_in) = mpsc::channel(16);
+    let media = Arc::new(FakeMedia::default());
+    let sip = Arc::new(FakeSip::default());
+    let calls = Calls::new(
+        Arc::new(config),
+        media.clone(),
+        Arc::new(testing::RealSip(handle)),
+        Prompts::none(),
+        Clock::system(),
+    );
+    calls.listen(reports_in, events);
+    let bench = Bench { calls, media, sip, reports, events: mpsc::channel(1).0 };
+
+    for by_agent in [true, false] {
+        let call = bench.start("ses_1").await.unwrap();
+        let Some(Event::Incoming { leg, headers, sdp, uri, .. }) = agent_events.recv().await else { panic!("no call") };
+        let name = trunkline_signaling::message::HeaderName::Other("X-C2C-plan".into());
+        assert_eq!(headers.get(&name).map(|v| &v[..]), Some(&b"gold"[..]));
+        assert!(String::from_utf8_lossy(&sdp.unwrap()).contains("m=audio 30000 RTP/AVP 0"));
+        assert_eq!(uri.to_string(), format!("sip:agent@{agent_address}"));
+        agent.call(move |endpoint, now| endpoint.ring(now, leg, 180, None)).await.unwrap().unwrap();
+        let answer = testing::ANSWER.into();
+        agent.call(move |endpoint, now| endpoint.accept(now, leg, answer)).await.unwrap().unwrap();
+        assert!(matches!(agent_events.recv().await, Some(Event::Confirmed { .. })));
+        let mut events = bench.calls.events(&call, 0).unwrap();
+        while events.next().await.unwrap().name != "call_answered" {}
+        let reason = if by_agent {
+            agent.call(move |endpoint, now| endpoint.hangup(now, leg, None)).await.unwrap().unwrap();
+            "remote_hangup"
+        } else {
+            bench.calls.hangup(&call, HangupBy::Visitor);
+            let Some(Event::Ended { reason: Some(reason), .. }) = agent_events.recv().await else { panic!("no BYE") };
+            assert_eq!((reason.protocol.as_str(), reason.cause), ("Q.850", 16));
+            "user_hangup"
+        };
+        assert_eq!(bench.story(&call).await, ["call_started", "call_ringing", "call_answered", "call_ended"]);
+        assert_eq!(bench.calls.record(&call).unwrap()["outcome"]["reason"], reason);
+    }
+}
