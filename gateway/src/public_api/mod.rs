@@ -26,6 +26,8 @@ use crate::problem::Problem;
 use crate::session::Desk;
 
 pub mod body;
+#[cfg(test)]
+mod call_tests;
 pub mod calls;
 pub mod client;
 mod cors;

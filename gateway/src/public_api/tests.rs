@@ -17,7 +17,7 @@ use crate::testing;
 const SHOP: &str = "https://shop.example";
 
 /// The public listener of a configuration, with a clock that stands still until it is told otherwise.
-struct Site {
+pub(super) struct Site {
     router: Router,
     desk: Arc<Desk>,
     seconds: Arc<AtomicU64>,
@@ -25,19 +25,19 @@ struct Site {
 }
 
 /// An answer, read to its end.
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: String,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 
     /// The slug of a problem; checks what holds for every problem.
-    fn problem(&self) -> String {
+    pub(super) fn problem(&self) -> String {
         assert_eq!(self.headers["content-type"], "application/problem+json", "{}", self.body);
         let body = self.json();
         assert_eq!(body["status"], self.status.as_u16());
@@ -48,7 +48,7 @@ impl Answer {
 }
 
 impl Site {
-    fn new(config: Config) -> Self {
+    pub(super) fn new(config: Config) -> Self {
         let config = Arc::new(config);
         let desk = Arc::new(Desk::with_room_for(config.clone(), 100));
         let metrics = Arc::new(Metrics::new());
@@ -64,11 +64,17 @@ impl Site {
         Self { router: router(Arc::new(api)), desk, seconds, metrics }
     }
 
-    fn pass(&self, seconds: u64) {
+    pub(super) fn pass(&self, seconds: u64) {
         self.seconds.fetch_add(seconds, Ordering::Relaxed);
     }
 
-    async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+    pub(super) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -83,13 +89,13 @@ impl Site {
         Answer { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }
     }
 
-    async fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+    pub(super) async fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
         let headers = [&[("content-type", "application/json")], headers].concat();
         self.ask("POST", path, &headers, body.to_string()).await
     }
 
     /// A session and its token.
-    async fn session(&self, more: Value) -> (String, String) {
+    pub(super) async fn session(&self, more: Value) -> (String, String) {
         let mut body = json!({"app": "acme", "widget_key": "wk_demo"});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let answer = self.post("/v1/sessions", &[], &body).await;
@@ -99,7 +105,7 @@ impl Site {
     }
 }
 
-fn site() -> Site {
+pub(super) fn site() -> Site {
     Site::new(testing::config())
 }
 
