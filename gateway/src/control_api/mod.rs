@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::routing::{get, post};
 use axum::{Router, middleware};
+use futures::future::BoxFuture;
 use trunkline_config::{ApiKey, Config};
 
 use crate::calls::Calls;
@@ -21,7 +22,7 @@ mod sessions;
 mod tests;
 
 /// What only the daemon can tell: reads the counters of the planes.
-pub type Gauges = Box<dyn Fn() -> Snapshot + Send + Sync>;
+pub type Gauges = Box<dyn Fn() -> BoxFuture<'static, Snapshot> + Send + Sync>;
 
 /// What the handlers share.
 pub struct Api {

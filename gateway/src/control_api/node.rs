@@ -30,13 +30,13 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Json<Value>, P
 
 /// `GET /metrics`: needs no key, and says nothing of anybody.
 pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Response {
-    ([(header::CONTENT_TYPE, TEXT_FORMAT)], api.metrics.render(&snapshot(&api))).into_response()
+    ([(header::CONTENT_TYPE, TEXT_FORMAT)], api.metrics.render(&snapshot(&api).await)).into_response()
 }
 
 /// `GET /v1/node`.
 pub(super) async fn node(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
     auth::require(&api, &headers, Scope::Read)?;
-    let now = snapshot(&api);
+    let now = snapshot(&api).await;
     let workers: Vec<Value> = now
         .workers
         .iter()
@@ -75,14 +75,15 @@ pub(super) async fn trunks(State(api): State<Arc<Api>>, headers: HeaderMap) -> R
 }
 
 /// Everything that is read at the moment somebody asks.
-fn snapshot(api: &Api) -> Snapshot {
+async fn snapshot(api: &Api) -> Snapshot {
+    let planes = (api.gauges)().await;
     let now = api.clock.now();
     Snapshot {
         calls: api.calls.counters(),
         sessions: api.desk.reap(now),
         draining: api.calls.is_draining(),
         uptime: now.instant.saturating_duration_since(api.started.instant),
-        ..(api.gauges)()
+        ..planes
     }
 }
 

@@ -17,7 +17,8 @@ impl Desktop {
         let config = Arc::new(testing::config());
         let desk = Arc::new(Desk::new(config.clone()));
         let calls = crate::calls::testing::calls(&config);
-        let (address, gauges): (_, Gauges) = ("127.0.0.1:8081".parse().unwrap(), Box::new(Snapshot::default));
+        let gauges: Gauges = Box::new(|| Box::pin(std::future::ready(Snapshot::default())));
+        let address = "127.0.0.1:8081".parse().unwrap();
         let api = Api::new(config, desk, calls, Arc::new(Metrics::new()), Clock::system(), address, gauges);
         Self { router: router(Arc::new(api)) }
     }

@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use trunkline_config::Config;
@@ -24,13 +24,14 @@ use crate::{control_api, public_api};
 mod listen;
 mod planes;
 mod signals;
-mod sip_socket;
+mod sip_side;
 #[cfg(test)]
 mod tests;
 
 use listen::Caps;
 use planes::Planes;
 use signals::{Asked, Signals};
+use sip_side::SipSide;
 
 /// How often what is expired is forgotten when nobody asks, and whether a drained node is empty.
 const REAP: Duration = Duration::from_secs(30);
@@ -55,7 +56,7 @@ pub enum StartError {
     #[error("media: {0}")]
     Media(#[from] trunkline_media::worker::StartError),
     /// The SIP side could not start.
-    #[error("sip.udp_listen: {0}")]
+    #[error("sip.udp_listen cannot be bound: {0}")]
     Sip(std::io::Error),
     /// The configuration asks for something that is not there yet.
     #[error("{0} is not active yet")]
@@ -129,10 +130,10 @@ impl Daemon {
         if let Some(base) = config.public.url.strip_suffix(":0") {
             config.public.url = format!("{base}:{}", public_addr.port());
         }
-        let sip = UdpSocket::bind(config.sip.udp_listen).await.map_err(StartError::Sip)?;
-        config.sip.udp_listen = sip.local_addr().map_err(StartError::Sip)?;
+        let (sip, events, sip_addr) = SipSide::start(&config).map_err(StartError::Sip)?;
+        config.sip.udp_listen = sip_addr;
         let (config, clock) = (Arc::new(config), Clock::system());
-        let planes = Planes::start(&config, sip, &clock)?;
+        let planes = Planes::start(&config, (sip, events), &clock)?;
         let calls = planes.calls();
         let (desk, metrics) = (Arc::new(Desk::new(config.clone())), Arc::new(Metrics::new()));
         let (stop, stopped) = watch::channel(false);
@@ -161,7 +162,7 @@ impl Daemon {
         let daemon = Self {
             public_addr,
             control_addr,
-            sip_addr: planes.sip_addr(),
+            sip_addr,
             media_addrs: planes.media_addrs(),
             calls,
             planes,

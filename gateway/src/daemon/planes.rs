@@ -3,14 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::UdpSocket;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc;
 use trunkline_config::Config;
 use trunkline_media::worker::{Plane, PlaneConfig};
+use trunkline_signaling::endpoint::Event;
 
 use super::StartError;
-use super::sip_socket::{SipPortHandle, SipSocket};
+use super::sip_side::SipSide;
 use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::control_api::Gauges;
@@ -22,33 +21,26 @@ const CALLS_PER_WORKER: usize = 4_000;
 
 pub(super) struct Planes {
     plane: Plane,
-    sip: Arc<SipSocket>,
-    sip_addr: SocketAddr,
-    sip_stop: watch::Sender<bool>,
-    sip_task: JoinHandle<()>,
+    sip: Arc<SipSide>,
     calls: Calls,
 }
 
 impl Planes {
-    /// Starts both planes. `sip` is bound to the address the configuration names.
-    pub(super) fn start(config: &Arc<Config>, sip: UdpSocket, clock: &Clock) -> Result<Self, StartError> {
+    /// Starts the media plane, and joins it with a SIP side that has started. On an error the SIP side ends with it.
+    pub(super) fn start(
+        config: &Arc<Config>,
+        (sip, events): (Arc<SipSide>, mpsc::Receiver<Event>),
+        clock: &Clock,
+    ) -> Result<Self, StartError> {
         let (plane, reports) = Plane::start(plane_config(config))?;
-        let (sip, events) = SipSocket::new(config, sip, clock.clone());
-        let (sip_stop, stopped) = watch::channel(false);
-        let sip_task = tokio::spawn(sip.clone().run(stopped));
         let prompts = Prompts::load(config.media.prompts_dir.as_deref());
-        let port = Arc::new(SipPortHandle(sip.clone()));
-        let calls = Calls::new(config.clone(), Arc::new(plane.clone()), port, prompts, clock.clone());
+        let calls = Calls::new(config.clone(), Arc::new(plane.clone()), sip.clone(), prompts, clock.clone());
         calls.listen(reports, events);
-        Ok(Self { plane, sip, sip_addr: config.sip.udp_listen, sip_stop, sip_task, calls })
+        Ok(Self { plane, sip, calls })
     }
 
     pub(super) fn calls(&self) -> Calls {
         self.calls.clone()
-    }
-
-    pub(super) fn sip_addr(&self) -> SocketAddr {
-        self.sip_addr
     }
 
     pub(super) fn media_addrs(&self) -> Vec<SocketAddr> {
@@ -59,21 +51,14 @@ impl Planes {
     pub(super) fn gauges(&self) -> Gauges {
         let (plane, sip) = (self.plane.clone(), self.sip.clone());
         Box::new(move || {
-            let (sip_events_dropped, sip_datagrams_dropped) = sip.dropped();
-            Snapshot {
-                workers: plane.stats(),
-                sip: sip.stats(),
-                sip_events_dropped,
-                sip_datagrams_dropped,
-                ..Snapshot::default()
-            }
+            let (plane, sip) = (plane.clone(), sip.clone());
+            Box::pin(async move { Snapshot { workers: plane.stats(), sip: sip.stats().await, ..Snapshot::default() } })
         })
     }
 
     /// After the last call has ended.
     pub(super) async fn stop(self) {
-        self.sip_stop.send_replace(true);
-        let _ = self.sip_task.await;
+        self.sip.stop().await;
         let plane = self.plane;
         // It waits for its threads.
         let _ = tokio::task::spawn_blocking(move || plane.shutdown()).await;

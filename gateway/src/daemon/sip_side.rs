@@ -1,0 +1,104 @@
+//! The SIP side as the calls see it: orders go to the task that owns the endpoint and its socket.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
+use trunkline_config::Config;
+use trunkline_signaling::endpoint::{EndpointConfig, EndpointStats, Event, LegId, Reason as ReasonHeader, Timers};
+use trunkline_signaling::transport::udp::{self, Handle};
+
+use crate::call::{InviteOrder, NotSent};
+use crate::calls::{Placed, SipPort};
+use crate::ids::random_bits;
+use crate::sip;
+
+/// RFC 3261 table 4.
+const TIMERS: Timers =
+    Timers { t1: Duration::from_millis(500), t2: Duration::from_secs(4), t4: Duration::from_secs(5) };
+/// SIP transactions and legs at once.
+const TRANSACTIONS: usize = 20_000;
+/// How long the last BYEs may wait for their answers, and how often that is looked at.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The way to the task. It ends when the handle is taken away: the calls themselves hold this, and its events hold the
+/// calls.
+pub(super) struct SipSide {
+    handle: Mutex<Option<Handle>>,
+}
+
+impl SipSide {
+    /// Binds the socket and starts the task; also the address it is bound to.
+    pub(super) fn start(config: &Config) -> std::io::Result<(Arc<Self>, mpsc::Receiver<Event>, SocketAddr)> {
+        let endpoint = EndpointConfig {
+            advertised: config.sip.contact(),
+            domain: config.sip.from_host(),
+            user_agent: concat!("Trunkline/", env!("CARGO_PKG_VERSION")).to_owned(),
+            accepts_calls: false,
+            timers: TIMERS,
+            max_transactions: TRANSACTIONS,
+        };
+        let (handle, events, bound) = udp::spawn(endpoint, config.sip.udp_listen, random_bits())?;
+        Ok((Arc::new(Self { handle: Mutex::new(Some(handle)) }), events, bound))
+    }
+
+    /// What the endpoint counted; nothing once it has stopped.
+    pub(super) async fn stats(&self) -> EndpointStats {
+        match self.handle() {
+            Some(handle) => handle.call(|endpoint, _| endpoint.stats()).await.unwrap_or_default(),
+            None => EndpointStats::default(),
+        }
+    }
+
+    /// Waits a little for the answers to the last BYEs, then lets the task end.
+    pub(super) async fn stop(&self) {
+        let silent = async {
+            while self.stats().await.legs > 0 {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let _ = tokio::time::timeout(LAST_WORDS, silent).await;
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn handle(&self) -> Option<Handle> {
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl SipPort for SipSide {
+    fn invite(&self, order: InviteOrder) -> BoxFuture<'static, Result<Placed, NotSent>> {
+        let handle = self.handle();
+        Box::pin(async move {
+            let invite = sip::invite(order)?;
+            let handle = handle.ok_or(NotSent::Gone)?;
+            let placed = handle.call(move |endpoint, now| {
+                let leg = endpoint.invite(now, invite).map_err(|_| NotSent::Full)?;
+                let call_id = endpoint.call_id(leg).map(|id| String::from_utf8_lossy(&id).into_owned());
+                Ok(Placed { leg, call_id })
+            });
+            placed.await.map_err(|_| NotSent::Gone)?
+        })
+    }
+
+    fn hangup(&self, leg: LegId, reason: ReasonHeader) {
+        if let Some(handle) = self.handle() {
+            // Waits in a task of its own when the endpoint is busy: a hang-up is never lost.
+            tokio::spawn(
+                async move { handle.call(move |endpoint, now| endpoint.hangup(now, leg, Some(reason))).await },
+            );
+        }
+    }
+
+    fn answer_offer(&self, leg: LegId, answer: Result<Bytes, u16>) {
+        if let Some(handle) = self.handle() {
+            tokio::spawn(
+                async move { handle.call(move |endpoint, now| endpoint.answer_offer(now, leg, answer)).await },
+            );
+        }
+    }
+}
