@@ -1,3 +1,4 @@
 //! Sockets for an [`crate::endpoint::Endpoint`].
 
 pub mod udp;
+mod unreachable;

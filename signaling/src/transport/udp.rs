@@ -9,10 +9,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::endpoint::{Endpoint, EndpointConfig, Event};
+use super::unreachable;
+use crate::endpoint::{Endpoint, EndpointConfig, Event, Transmit};
 
 /// Largest datagram.
 const MAX_DATAGRAM: usize = 65_535;
@@ -96,6 +98,7 @@ fn open(bind: SocketAddr) -> io::Result<UdpSocket> {
     // The kernel may give less than asked for; small buffers are no reason not to start.
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
     let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    unreachable::enable(&socket);
     socket.bind(&bind.into())?;
     UdpSocket::from_std(socket.into())
 }
@@ -125,7 +128,10 @@ impl Task {
             let now = Instant::now();
             match wake {
                 Wake::Command(command) => command(&mut self.endpoint, now),
-                Wake::Readable => self.receive(now, &mut buffer),
+                Wake::Readable => {
+                    self.collect_errors(now);
+                    self.receive(now, &mut buffer);
+                }
                 Wake::Room => {}
                 Wake::Deadline => self.endpoint.handle_timeout(now),
                 Wake::Stop => break,
@@ -146,7 +152,7 @@ impl Task {
         tokio::select! {
             // Fair by chance: neither a flood of datagrams nor of commands starves the others.
             command = commands.recv() => command.map_or(Wake::Stop, Wake::Command),
-            _ = self.socket.readable() => Wake::Readable,
+            _ = self.socket.ready(Interest::READABLE | Interest::ERROR) => Wake::Readable,
             _ = self.events.reserve(), if self.held.is_some() => Wake::Room,
             () = sleep => Wake::Deadline,
         }
@@ -161,19 +167,32 @@ impl Task {
                     self.endpoint.handle_datagram(now, from, datagram);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // An ICMP error of an earlier datagram, say. It names no address, so it is nobody's.
+                // That of an earlier datagram, which the error queue names.
                 Err(error) => tracing::debug!(%error, "receiving failed"),
             }
         }
     }
 
+    /// Takes the kernel's ICMP errors out of its queue.
+    fn collect_errors(&mut self, now: Instant) {
+        for to in unreachable::drain(&self.socket) {
+            self.endpoint.handle_transport_error(now, to);
+        }
+    }
+
     async fn send(&mut self, now: Instant) {
-        while let Some(transmit) = self.endpoint.poll_transmit() {
-            tracing::trace!(len = transmit.bytes.len(), "datagram out");
+        while let Some(Transmit { to, bytes }) = self.endpoint.poll_transmit() {
+            tracing::trace!(len = bytes.len(), "datagram out");
             // Waits only while the kernel's own buffer is full.
-            if let Err(error) = self.socket.send_to(&transmit.bytes, transmit.to).await {
+            let mut sent = self.socket.send_to(&bytes, to).await;
+            if sent.is_err() {
+                // The kernel hands over the error of an earlier datagram before it sends this one.
+                self.collect_errors(now);
+                sent = self.socket.send_to(&bytes, to).await;
+            }
+            if let Err(error) = sent {
                 tracing::debug!(%error, "sending failed");
-                self.endpoint.handle_transport_error(now, transmit.to);
+                self.endpoint.handle_transport_error(now, to);
             }
         }
     }
@@ -200,7 +219,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::endpoint::{Invite, Timers};
+    use crate::endpoint::{Failure, Invite, Timers};
     use crate::message::{Headers, Uri};
 
     fn start(accepts_calls: bool) -> (Handle, mpsc::Receiver<Event>, SocketAddr) {
@@ -244,7 +263,9 @@ mod tests {
         }
         // Nobody listens there: the kernel gets an ICMP error back.
         let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        caller.call(move |endpoint, now| endpoint.invite(now, invite(closed))).await.unwrap().unwrap();
+        let refused = caller.call(move |endpoint, now| endpoint.invite(now, invite(closed))).await.unwrap().unwrap();
+        let failed = next(&mut caller_events).await;
+        assert!(matches!(failed, Event::Failed { leg, failure: Failure::Transport } if leg == refused), "{failed:?}");
 
         let leg =
             caller.call(move |endpoint, now| endpoint.invite(now, invite(callee_address))).await.unwrap().unwrap();
