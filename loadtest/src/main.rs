@@ -1,0 +1,69 @@
+//! Load for Trunkline: a gateway under many calls, measured beside the least that the same packets can cost.
+
+mod agent;
+mod allocations;
+mod bench;
+mod browser;
+mod browsers;
+mod client;
+mod codec_floor;
+mod control;
+mod floor;
+mod gateway;
+mod lines;
+mod packets;
+mod reactor;
+mod report;
+mod row;
+mod speech;
+mod stats;
+mod stream;
+mod sys;
+mod take;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: allocations::Counting = allocations::Counting;
+
+#[derive(Parser)]
+#[command(about = "Load for Trunkline")]
+struct Cli {
+    #[command(subcommand)]
+    command: Do,
+}
+
+#[derive(Subcommand)]
+enum Do {
+    /// Puts calls on a gateway and measures it, and the floor beside it.
+    Bench(bench::BenchArgs),
+    /// Drives one call's media in process: time and allocations per packet.
+    Packets {
+        /// Packet times of 20 ms to measure.
+        #[arg(long, default_value_t = 5_000)]
+        count: usize,
+    },
+    /// The floor's relay; a bench starts it by itself.
+    #[command(hide = true)]
+    Floor {
+        #[arg(long)]
+        calls: usize,
+        #[arg(long)]
+        threads: usize,
+    },
+}
+
+fn main() -> Result<ExitCode> {
+    match Cli::parse().command {
+        Do::Bench(args) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let clean = runtime.block_on(bench::run(&args))?;
+            Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Do::Packets { count } => packets::run(count).map(|()| ExitCode::SUCCESS),
+        Do::Floor { calls, threads } => floor::run(calls, threads).map(|()| ExitCode::SUCCESS),
+    }
+}

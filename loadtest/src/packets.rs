@@ -1,0 +1,215 @@
+//! One call's media in process, without sockets: what a packet costs in time and in allocations.
+#![allow(clippy::disallowed_methods)] // The edge: the work is timed; the call itself is told a time of its own.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use trunkline_media::api::{CallKey, Command, Limits, MediaEvent, OpenCall, Path, RtpSource};
+use trunkline_media::audio::Codec;
+use trunkline_media::browser::transport::DtlsIdentity;
+use trunkline_media::call::{Call, Surroundings};
+use trunkline_media::outbox::{Outbox, Port};
+use trunkline_media::rtp::PayloadType;
+use trunkline_media::sdp::browser::{Direction, Offer};
+use trunkline_media::sdp::trunk::TrunkMedia;
+
+use crate::allocations;
+use crate::browser::{Browser, Kit, Out};
+use crate::reactor::PACKET_TIME;
+use crate::row::Row;
+use crate::speech::Speech;
+use crate::stream::Voice;
+
+/// Before the steady state: buffers grow, the jitter buffer settles.
+const WARM_UP: usize = 500;
+
+/// Runs each row for so many packet times and prints what a packet cost.
+pub(crate) fn run(packet_times: usize) -> Result<()> {
+    let speech = Speech::new()?;
+    let mut out = std::io::stdout().lock();
+    for row in Row::ALL {
+        let mut world = World::new(row, &speech)?;
+        world.connect()?;
+        world.run(WARM_UP)?;
+        let spent = world.run(packet_times)?;
+        let packets = (2 * packet_times) as f64;
+        let name = format!("{row:?}").to_lowercase();
+        let (ns, allocations) = (usual(spent.ns) / 2.0, spent.allocations as f64 / packets);
+        let (up, down) = (spent.to_trunk, spent.to_browser);
+        writeln!(
+            out,
+            "{name:<10} {ns:>8.0} ns a packet {allocations:>8.3} allocations a packet ({up} up, {down} down)"
+        )?;
+    }
+    Ok(())
+}
+
+/// What a stretch of time came to.
+#[derive(Default)]
+struct Spent {
+    /// Nanoseconds of each packet time.
+    ns: Vec<u32>,
+    allocations: u64,
+    to_trunk: usize,
+    to_browser: usize,
+}
+
+/// The mean without the slowest hundredth, in which the machine did something else.
+fn usual(mut ns: Vec<u32>) -> f64 {
+    ns.sort_unstable();
+    ns.truncate(ns.len() - ns.len() / 100);
+    ns.iter().map(|ns| f64::from(*ns)).sum::<f64>() / ns.len().max(1) as f64
+}
+
+struct World {
+    now: Instant,
+    call: Call,
+    browser: Browser,
+    voices: [Voice; 2],
+    row: Row,
+    out: Outbox,
+    /// Datagrams of the browser that are under way to the call.
+    under_way: Vec<Vec<u8>>,
+    dtls_is_up: bool,
+}
+
+fn at(last: u8, port: u16) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, last], port))
+}
+
+impl World {
+    fn new(row: Row, speech: &Speech) -> Result<Self> {
+        let now = Instant::now();
+        let (mut browser, offer) = Browser::new(now, &Kit::new()?, at(1, 50_000), row.offered())?;
+        let surroundings = Surroundings {
+            identity: Arc::new(DtlsIdentity::generate()?),
+            candidates: Arc::from([format!("candidate:1 1 udp 2130706431 {} {} typ host", at(2, 0).ip(), 4_443)]),
+            wall: Duration::from_secs(1_800_000_000),
+            wall_at: now,
+        };
+        let second = Duration::from_secs(1);
+        let open = OpenCall {
+            key: CallKey(1),
+            offer: Offer::parse(offer.as_bytes()).ok().context("the offer does not parse")?,
+            codecs: vec![Codec::Opus, Codec::Pcmu],
+            prefer: row.offered().first().copied(),
+            limits: Limits { setup: 20 * second, inactivity: 20 * second, grace: 30 * second },
+            seed: [7; 32],
+        };
+        let (call, opened) = Call::open(now, &open, &surroundings)?;
+        browser.accept(&opened.answer)?;
+        let ((up, up_format), (down, down_format)) = (row.browser_says(speech), row.agent_says(speech));
+        let voices = [Voice::new(0, up, up_format), Voice::new(0, down, down_format)];
+        Ok(Self { now, call, browser, voices, row, out: Outbox::new(), under_way: Vec::new(), dtls_is_up: false })
+    }
+
+    fn connect(&mut self) -> Result<()> {
+        for _ in 0..500 {
+            self.now += Duration::from_millis(5);
+            self.browser.handle_timeout(self.now)?;
+            self.drain_browser()?;
+            self.exchange()?;
+            if self.dtls_is_up && self.browser.is_connected() {
+                self.call.attach_trunk(self.now, at(2, 20_000));
+                let media = TrunkMedia {
+                    remote: at(3, 30_000),
+                    remote_rtcp: at(3, 30_001),
+                    codec: Codec::Pcmu,
+                    payload_type: PayloadType(0),
+                    telephone_event: Some(PayloadType(101)),
+                    ptime_ms: 20,
+                    peer_direction: Direction::SendRecv,
+                    source: RtpSource::Signalled,
+                };
+                self.call.handle_command(self.now, Command::ConnectTrunk(media), &mut self.out);
+                self.out.clear();
+                return Ok(());
+            }
+        }
+        anyhow::bail!("{:?}: no connection", self.row)
+    }
+
+    /// Carries what is under way until nothing is.
+    fn exchange(&mut self) -> Result<()> {
+        while !self.under_way.is_empty() {
+            for mut datagram in std::mem::take(&mut self.under_way) {
+                self.call.handle_browser(self.now, Path::Udp, at(1, 50_000), &mut datagram, &mut self.out);
+            }
+            self.call_due();
+            self.answer_browser()?;
+        }
+        self.call_due();
+        self.answer_browser()
+    }
+
+    fn call_due(&mut self) {
+        while self.call.poll_timeout().is_some_and(|(at, _)| at <= self.now) {
+            self.call.handle_timeout(self.now, &mut self.out);
+        }
+        while let Some(event) = self.call.poll_event() {
+            self.dtls_is_up |= matches!(event, MediaEvent::DtlsConnected { .. });
+        }
+    }
+
+    fn answer_browser(&mut self) -> Result<()> {
+        for datagram in self.out.iter().filter(|datagram| datagram.port == Port::Browser) {
+            self.browser.handle_datagram(self.now, at(2, 4_443), datagram.bytes)?;
+            while let Out::Send(_, bytes) = settle(&mut self.browser)? {
+                self.under_way.push(bytes);
+            }
+        }
+        self.out.clear();
+        Ok(())
+    }
+
+    fn drain_browser(&mut self) -> Result<()> {
+        while let Out::Send(_, bytes) = settle(&mut self.browser)? {
+            self.under_way.push(bytes);
+        }
+        Ok(())
+    }
+
+    /// Both sides talk for so many packet times. Only the call's own work is counted.
+    fn run(&mut self, packet_times: usize) -> Result<Spent> {
+        let mut spent = Spent::default();
+        let mut rtp = Vec::new();
+        for _ in 0..packet_times {
+            self.now += PACKET_TIME;
+            let [up, down] = &mut self.voices;
+            self.browser.say(self.now, 0, up);
+            self.browser.handle_timeout(self.now)?;
+            rtp.clear();
+            down.write_rtp(0, &mut rtp);
+            self.drain_browser()?;
+            let mut datagrams = std::mem::take(&mut self.under_way);
+            let (allocated, started) = (allocations::count(), Instant::now());
+            for datagram in &mut datagrams {
+                self.call.handle_browser(self.now, Path::Udp, at(1, 50_000), datagram, &mut self.out);
+            }
+            self.call.handle_trunk_rtp(self.now, at(3, 30_000), &rtp, &mut self.out);
+            self.call_due();
+            let took = Instant::now().saturating_duration_since(started);
+            spent.ns.push(u32::try_from(took.as_nanos()).unwrap_or(u32::MAX));
+            spent.allocations += allocations::count() - allocated;
+            spent.to_trunk += self.out.iter().filter(|datagram| datagram.port == Port::TrunkRtp).count();
+            spent.to_browser += self.out.iter().filter(|datagram| datagram.port == Port::Browser).count();
+            self.answer_browser()?;
+        }
+        ensure!(spent.to_trunk > 0 && spent.to_browser > 0, "{:?}: nothing comes through", self.row);
+        Ok(spent)
+    }
+}
+
+/// The next datagram a browser wants sent, or that it waits.
+fn settle(browser: &mut Browser) -> Result<Out> {
+    loop {
+        match browser.poll()? {
+            out @ (Out::Send(..) | Out::Wait(_)) => return Ok(out),
+            Out::Connected | Out::Audio(_) => {}
+            Out::Gone => anyhow::bail!("the browser's connection is gone"),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The rows of the table: what kind of call is measured.
+
+use serde::Serialize;
+use trunkline_media::audio::Codec;
+
+use crate::speech::Speech;
+use crate::stream::{Content, Format};
+
+/// Payload type of Opus in browsers' offers.
+pub(crate) const OPUS: u8 = 111;
+
+/// A kind of call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Row {
+    /// PCMU in SRTP to PCMU in RTP.
+    Relay,
+    /// Opus in SRTP to PCMU in RTP, both ways.
+    Transcode,
+}
+
+impl Row {
+    pub(crate) const ALL: [Self; 2] = [Self::Relay, Self::Transcode];
+
+    /// The trunk's `browser_audio`.
+    pub(crate) fn policy(self) -> &'static str {
+        match self {
+            Self::Relay => "relay",
+            Self::Transcode => "opus",
+        }
+    }
+
+    /// What the browser offers, most wanted first.
+    pub(crate) fn offered(self) -> &'static [Codec] {
+        match self {
+            Self::Relay => &[Codec::Pcmu, Codec::Opus],
+            Self::Transcode => &[Codec::Opus],
+        }
+    }
+
+    /// What the browser says.
+    pub(crate) fn browser_says(self, speech: &Speech) -> (Content, Format) {
+        match self {
+            Self::Relay => (Content::Stamped, Format { payload_type: 0, ticks: 160 }),
+            Self::Transcode => (Content::Speech(speech.opus.clone()), Format { payload_type: OPUS, ticks: 960 }),
+        }
+    }
+
+    /// What the agent says: PCMU.
+    pub(crate) fn agent_says(self, speech: &Speech) -> (Content, Format) {
+        let content = match self {
+            Self::Relay => Content::Stamped,
+            Self::Transcode => Content::Speech(speech.pcmu.clone()),
+        };
+        (content, Format { payload_type: 0, ticks: 160 })
+    }
+}
