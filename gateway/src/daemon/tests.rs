@@ -16,7 +16,14 @@ async fn session(client: &Client, daemon: &Daemon) -> String {
 
 #[tokio::test]
 async fn a_gateway_takes_a_call_drains_and_says_goodbye() {
-    let daemon = Daemon::start(testing::config()).await.unwrap();
+    // A trunk that hears and says nothing.
+    let trunk = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut config = testing::config();
+    for configured in &mut config.trunks {
+        configured.target.host = "127.0.0.1".into();
+        configured.target.port = trunk.local_addr().ok().map(|address| address.port());
+    }
+    let daemon = Daemon::start(config).await.unwrap();
     let (client, public, control) = (Client::new(), daemon.public_addr, daemon.control_addr);
     assert!(public.port() != 0 && control.port() != 0 && daemon.sip_addr.port() != 0);
     assert_eq!(daemon.media_addrs.len(), 1);
