@@ -14,6 +14,18 @@ const HELP = {
   autoplay_blocked: 'The browser holds back the sound. Click anywhere on this page.',
   unreachable: 'The gateway cannot be reached. Is it still running?',
 };
+// Why a call failed, in the visitor's words. What an operator can do about it is in the record's `advice`.
+const REASONS = {
+  no_destination: 'Nobody is there to be called.',
+  dest_busy: 'The agent is busy.',
+  dest_rejected: 'The agent refused the call.',
+  dest_not_found: 'The number does not exist.',
+  dest_no_answer: 'Nobody answers.',
+  ice_failed: 'No media path to the gateway: the network blocks UDP.',
+  dtls_failed: 'The media path could not be secured.',
+  network_poor: 'The network became too poor.',
+  ip_change: 'The network changed and did not come back.',
+};
 const STATUS = {
   idle: 'Click to call the agent',
   connecting: 'Connecting…',
@@ -51,6 +63,7 @@ addEventListener('keydown', ({ key, target }) => {
 });
 addEventListener('click', () => $('agent').srcObject && $('agent').play().catch(() => {}));
 setInterval(refresh, 1000);
+for (const id of ['meter-up', 'meter-down']) paint($(id), new Array(44).fill(0));
 requestAnimationFrame(draw);
 
 async function start() {
@@ -63,7 +76,7 @@ async function start() {
     call = await trunkline.call({ codecs: codec ? [codec] : undefined, profile: asked.get('profile') ?? undefined, lang: navigator.language });
     call.addEventListener('state', () => show(call.state));
     call.addEventListener('event', ({ detail }) => log(detail));
-    call.addEventListener('end', ({ detail }) => detail.class === 'error' && help(`${detail.reason}: ${detail.advice ?? ''}`));
+    call.addEventListener('end', ({ detail }) => call.state === 'error' && help(`${REASONS[detail.reason] ?? 'The call could not go on.'} (${detail.reason})`));
     window.trunklineCall = call; // for the browser's console
     const down = () => meter(call.remoteStream, $('meter-down'));
     meters = [meter(call.localStream, $('meter-up')), down()];
@@ -93,6 +106,8 @@ function show(state) {
   meters = [];
   $('mute').setAttribute('aria-pressed', 'false');
   $('mute').textContent = 'Mute';
+  $('keypad').hidden = true;
+  $('keypad-toggle').setAttribute('aria-expanded', 'false');
   $('clock').textContent = '';
 }
 
@@ -117,10 +132,11 @@ async function refresh() {
     $('clock').textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
   }
   const stats = await call.stats();
+  if (call.isOver) return;
   const both = stats.sendCodec === stats.receiveCodec ? [stats.sendCodec] : [stats.sendCodec, stats.receiveCodec];
   $('fact-codec').textContent = both.filter(Boolean).join(' ↑ / ↓ ') || '–';
   $('fact-path').textContent = stats.path?.toUpperCase() ?? '–';
-  $('fact-rtt').textContent = stats.rttMs === null ? '–' : `${stats.rttMs.toFixed(1)} ms`;
+  $('fact-rtt').textContent = stats.rttMs === null ? '–' : stats.rttMs < 1 ? '< 1 ms' : `${stats.rttMs.toFixed(0)} ms`;
   $('fact-loss').textContent = `${stats.packetsLost} of ${stats.packetsLost + stats.packetsReceived}`;
 }
 
