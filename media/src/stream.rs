@@ -34,6 +34,8 @@ pub(crate) struct Stream {
     peer: PeerView,
     /// Packets and octets of sending streams this one follows.
     carried: (u64, u64),
+    /// Packets, octets and loss of receiving streams this one follows on another clock.
+    carried_in: (u64, u64, i64),
     scratch: Vec<u8>,
 }
 
@@ -86,16 +88,22 @@ impl Stream {
             restart_pending: false,
             peer: PeerView::default(),
             carried: (0, 0),
+            carried_in: (0, 0, 0),
             scratch: Vec::new(),
         }
     }
 
-    /// The same leg on a new stream (new peer connection, new clock) after `old`: what was sent so far stays counted,
-    /// and so does what was received while the clock stays.
+    /// The same leg on a new stream (new peer connection, new clock) after `old`: what was sent and received so far
+    /// stays counted.
     pub(crate) fn after(mut self, old: &mut Self) -> Self {
         self.carried = (old.carried.0 + old.sender.packets(), old.carried.1 + old.sender.octets());
+        self.carried_in = old.carried_in;
         if self.clock_rate == old.clock_rate {
             std::mem::swap(&mut self.receiver, &mut old.receiver);
+        } else {
+            let (packets, octets, lost) = old.carried_in;
+            let receiver = &old.receiver;
+            self.carried_in = (packets + receiver.packets(), octets + receiver.octets(), lost + receiver.lost());
         }
         self
     }
@@ -234,9 +242,9 @@ impl Stream {
     /// What was received. Buffer figures are the bridge's and left at zero.
     pub(crate) fn received(&self, now: Instant) -> StreamStats {
         StreamStats {
-            packets: self.receiver.packets(),
-            octets: self.receiver.octets(),
-            lost: self.receiver.lost(),
+            packets: self.carried_in.0 + self.receiver.packets(),
+            octets: self.carried_in.1 + self.receiver.octets(),
+            lost: self.carried_in.2 + self.receiver.lost(),
             jitter_ms: self.receiver.jitter_ms(),
             last_rtp_age_ms: self.receiver.last_arrival().map(|at| age_ms(now, at)),
             rtt_ms: self.peer.rtt_ms,

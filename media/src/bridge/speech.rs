@@ -27,6 +27,8 @@ pub(crate) struct Speech {
     /// Decoded and not yet played.
     waiting: Vec<i16>,
     concealed: u64,
+    /// What buffers before this one counted.
+    earlier: JitterBufferStats,
 }
 
 impl Speech {
@@ -40,14 +42,16 @@ impl Speech {
             decoded: Vec::new(),
             waiting: Vec::new(),
             concealed: 0,
+            earlier: JitterBufferStats::default(),
         }
     }
 
     /// PCM at another rate from now on: everything starts anew.
     pub(crate) fn set_rate(&mut self, rate: u32) {
         if rate != self.rate {
-            let concealed_ms = self.concealed_ms();
-            *self = Self { concealed: concealed_ms * u64::from(rate) / 1000, ..Self::new(rate) };
+            self.retire_buffer();
+            let concealed = self.concealed_ms() * u64::from(rate) / 1000;
+            *self = Self { concealed, earlier: self.earlier, ..Self::new(rate) };
         }
     }
 
@@ -69,6 +73,7 @@ impl Speech {
         let payload = packet.rtp.payload;
         let Some(samples) = codec.samples_in(payload) else { return };
         if self.buffer.as_ref().is_none_or(|(of, _)| *of != codec) {
+            self.retire_buffer();
             self.buffer = Some((codec, JitterBuffer::for_codec(codec, MAX_DELAY)));
         }
         if let Some((_, buffer)) = &mut self.buffer {
@@ -147,8 +152,32 @@ impl Speech {
         self.concealed * 1000 / u64::from(self.rate)
     }
 
+    /// Counters of all buffers so far, and the delay of this one.
     pub(crate) fn stats(&self) -> JitterBufferStats {
-        self.buffer.as_ref().map(|(_, buffer)| buffer.stats()).unwrap_or_default()
+        let now = self.buffer.as_ref().map(|(_, buffer)| buffer.stats()).unwrap_or_default();
+        let earlier = &self.earlier;
+        JitterBufferStats {
+            received: now.received + earlier.received,
+            played: now.played + earlier.played,
+            late: now.late + earlier.late,
+            duplicate: now.duplicate + earlier.duplicate,
+            overflow: now.overflow + earlier.overflow,
+            lost: now.lost + earlier.lost,
+            buffered: now.buffered,
+            stretched: now.stretched + earlier.stretched,
+            shrunk: now.shrunk + earlier.shrunk,
+            target_ms: now.target_ms,
+            actual_ms: now.actual_ms,
+        }
+    }
+
+    /// Another buffer follows; what this one counted stays counted.
+    fn retire_buffer(&mut self) {
+        if let Some((_, buffer)) = &mut self.buffer {
+            buffer.reset();
+            self.earlier = self.stats();
+            self.buffer = None;
+        }
     }
 }
 

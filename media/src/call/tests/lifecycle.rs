@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::phone::{is_silent, is_tone, listen};
 use super::world::{World, at};
 use crate::api::{BackCause, BrowserLoss, Command, Leg, MediaEvent, SetupFailure};
-use crate::audio::Codec::{Opus, Pcmu};
+use crate::audio::Codec::{Opus, Pcma, Pcmu};
 use crate::sdp::browser::Direction;
 
 fn is_lost(event: &MediaEvent) -> bool {
@@ -233,4 +233,18 @@ fn a_stalled_thread_blames_nobody_for_its_own_absence() {
     };
     assert!(!world.saw(blame), "{:?}", world.events);
     both_hear_each_other(&mut world);
+}
+
+#[test]
+fn what_was_received_stays_counted_over_a_new_page_on_another_clock() {
+    let mut world = World::talking(&[Opus], Pcmu);
+    let before = world.stats().browser_in;
+    world.reattach(&[Pcma]);
+    let after = world.stats().browser_in;
+    assert!(after.packets >= before.packets && after.octets >= before.octets, "{before:?} {after:?}");
+    world.connect_browser();
+    world.browser.speak(world.now, Pcma, 440.0);
+    world.run(1000);
+    let at_last = world.stats().browser_in;
+    assert!(at_last.packets > after.packets + 40 && at_last.discarded >= after.discarded, "{after:?} {at_last:?}");
 }
