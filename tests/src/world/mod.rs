@@ -1,0 +1,63 @@
+//! The simulated world: the gateway's own cores, phones and browsers, on a seeded network, in virtual time. No socket, no
+//! task, no sleep: a day of calls over a bad network is a matter of seconds, and a seed repeats it.
+//!
+//! ```text
+//! World ── SimClock
+//!   ├─ SimNet        datagrams under way, links, address translators
+//!   ├─ SimGateway    signaling::Endpoint + gateway::call::Call + media::call::Call, joined as the edges join them
+//!   ├─ SimPhone      a second Endpoint, plain RTP, a script
+//!   ├─ SimBrowser    another project's WebRTC stack
+//!   ├─ Reference     who should hear whom
+//!   └─ check         what must hold after every step
+//! ```
+
+pub mod browser;
+pub mod chance;
+mod check;
+pub mod clock;
+pub mod gateway;
+pub mod net;
+pub mod phone;
+pub mod ports;
+pub mod reference;
+pub mod sdp;
+mod view;
+pub mod voice;
+#[allow(clippy::module_inception)]
+pub mod world;
+
+pub use browser::{BrowserId, SimBrowser};
+pub use gateway::{CallNo, SimGateway};
+pub use net::{Link, Loss, SimNet};
+pub use phone::{Answer, PhoneEnd, PhoneId, Script, SimPhone};
+pub use voice::Says;
+pub use world::{Dial, World};
+
+use std::time::Duration;
+
+/// What browsers say, Hz.
+pub const BROWSER_TONE: f64 = 440.0;
+/// What phones say, Hz.
+pub const PHONE_TONE: f64 = 1000.0;
+
+/// Seconds.
+#[must_use]
+pub fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Milliseconds.
+#[must_use]
+pub fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// The seeds a test of many tries: `usual` of them, or as many as the environment variable `SEEDS` says, or the one in
+/// `SEED` alone.
+pub fn seeds(usual: u64) -> impl Iterator<Item = u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    match number("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 1..number("SEEDS").unwrap_or(usual) + 1,
+    }
+}

@@ -1,0 +1,122 @@
+//! A phone's end of one call: its RTP, its voice, its ears.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use trunkline_media::audio::Codec;
+use trunkline_media::audio::dtmf::{DtmfReceiver, DtmfSender};
+use trunkline_media::rtp::{PayloadType, RtpPacket, Ssrc};
+use trunkline_signaling::endpoint::LegId;
+
+use super::PhoneEnd;
+use crate::world::voice::{Ear, Mouth, Says, Sound};
+use crate::world::{PHONE_TONE, sdp};
+
+const TELEPHONE_EVENT: u8 = 101;
+
+/// One call at a phone.
+pub struct Line {
+    pub(super) leg: LegId,
+    /// Where it hears.
+    pub rtp: SocketAddr,
+    pub(super) remote: SocketAddr,
+    pub(super) mouth: Mouth,
+    /// What it hears.
+    pub ear: Ear,
+    pub(super) digits_out: DtmfSender,
+    digits_in: DtmfReceiver,
+    /// Digits heard.
+    pub digits: String,
+    sequence: u16,
+    pub(super) version: u32,
+    /// When it was answered.
+    pub answered_at: Option<Instant>,
+    /// The ACK came.
+    pub confirmed: bool,
+    /// How it ended.
+    pub end: Option<PhoneEnd>,
+    /// Ends that came after the end; none may.
+    pub surplus_ends: u32,
+    /// The Reason (protocol, cause) of the gateway's BYE or CANCEL.
+    pub reason: Option<(String, u16)>,
+}
+
+impl Line {
+    /// A call that has come in.
+    pub(super) fn new(now: Instant, leg: LegId, codec: Codec, rtp: SocketAddr, remote: SocketAddr) -> Self {
+        Self {
+            leg,
+            rtp,
+            remote,
+            mouth: Mouth::new(now, codec, PHONE_TONE),
+            ear: Ear::default(),
+            digits_out: DtmfSender::new(8_000),
+            digits_in: DtmfReceiver::new(8_000),
+            digits: String::new(),
+            sequence: 65_530,
+            version: 1,
+            answered_at: None,
+            confirmed: false,
+            end: None,
+            surplus_ends: 0,
+            reason: None,
+        }
+    }
+
+    pub(super) fn finish(&mut self, now: Instant, end: PhoneEnd) {
+        self.mouth.say(now, Says::Nothing);
+        if self.end.is_some() {
+            self.surplus_ends += 1;
+        } else {
+            self.end = Some(end);
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        if self.end.is_some() {
+            return None;
+        }
+        [self.mouth.poll_timeout(), self.digits_out.poll_timeout(), self.digits_in.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    pub(super) fn hear(&mut self, now: Instant, bytes: &[u8]) {
+        let Some(packet) = RtpPacket::parse(bytes) else { return };
+        if packet.payload_type.0 == TELEPHONE_EVENT {
+            let digit = self.digits_in.push(now, packet.timestamp, packet.payload);
+            self.digits.extend(digit.map(|(digit, _)| digit.as_char()));
+        } else if packet.payload_type.0 == sdp::payload_type(self.mouth.codec()) {
+            let RtpPacket { sequence, ssrc, payload, .. } = packet;
+            self.ear.hear(now, Sound { codec: self.mouth.codec(), sequence, ssrc: ssrc.0, payload });
+        }
+    }
+
+    pub(super) fn speak(&mut self, now: Instant, out: &mut Vec<(SocketAddr, SocketAddr, Vec<u8>)>) {
+        if self.end.is_some() {
+            return;
+        }
+        if let Some((digit, _)) = self.digits_in.handle_timeout(now) {
+            self.digits.push(digit.as_char());
+        }
+        let (from, to) = (self.rtp, self.remote);
+        while let Some(event) = self.digits_out.poll(now) {
+            let timestamp = self.mouth.timestamp_at(event.began);
+            out.push((from, to, packet(&mut self.sequence, TELEPHONE_EVENT, event.marker, timestamp, &event.payload)));
+        }
+        let (codec, silenced) = (self.mouth.codec(), self.digits_out.is_sending());
+        while let Some((timestamp, payload)) = self.mouth.poll(now, silenced) {
+            out.push((from, to, packet(&mut self.sequence, sdp::payload_type(codec), false, timestamp, payload)));
+        }
+    }
+}
+
+fn packet(sequence: &mut u16, payload_type: u8, marker: bool, timestamp: u32, payload: &[u8]) -> Vec<u8> {
+    let payload_type = PayloadType(payload_type);
+    let packet = RtpPacket { marker, payload_type, sequence: *sequence, timestamp, ssrc: Ssrc(0x5150_5150), payload };
+    *sequence = sequence.wrapping_add(1);
+    let mut bytes = Vec::new();
+    packet.write(&mut bytes);
+    bytes
+}
