@@ -1,0 +1,15 @@
+//! Scenarios in the simulated world: the gateway's cores, phones and browsers in virtual time.
+
+// Test code: a panic is a failed test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::disallowed_methods)]
+
+mod digits;
+mod hold;
+mod junk;
+mod loss;
+mod moving;
+mod setup;
+mod signalling;
+mod talk;
+mod teardown;
+mod walk;
