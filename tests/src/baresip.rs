@@ -46,7 +46,8 @@ impl Baresip {
             .kill_on_drop(true)
             .spawn()
             .context("baresip is not installed")?;
-        let (reader, writer) = connect(control).await?.into_split();
+        let said = || std::fs::read_to_string(at.join("log")).unwrap_or_default();
+        let (reader, writer) = connect(control).await.with_context(said)?.into_split();
         let events = Arc::new(Mutex::new(Vec::new()));
         tokio::spawn(collect(reader, Arc::clone(&events)));
         let address = SocketAddr::from(([127, 0, 0, 1], sip));
@@ -146,7 +147,7 @@ fn free_port() -> Result<u16> {
 
 fn config(sip: u16, control: u16, voice: &Path, heard: &Path) -> String {
     format!(
-        "poll_method epoll\nsip_listen 127.0.0.1:{sip}\nsip_trans_def udp\nnet_interface lo\ncall_max_calls 4\n\
+        "poll_method epoll\nsip_listen 127.0.0.1:{sip}\nsip_trans_def udp\nnet_interface 127.0.0.1\ncall_max_calls 4\n\
          audio_player aubridge,nowhere\naudio_source aufile,{}\naudio_alert aubridge,nowhere\n\
          ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\naudio_txmode poll\naudio_level no\n\
          rtcp_mux no\njitter_buffer_delay 1-5\nrtp_stats no\nmodule_path /usr/lib/baresip/modules\n\

@@ -86,6 +86,18 @@ impl Browser {
         Ok(base64::engine::general_purpose::STANDARD.decode(text)?)
     }
 
+    /// Clicks the first element of a CSS selector as a person would.
+    pub async fn click(&self, selector: &str) -> Result<()> {
+        let found = self.command("element", json!({"using": "css selector", "value": selector})).await?;
+        let id = found.as_object().and_then(|o| o.values().next()?.as_str()).context("no such element")?.to_owned();
+        self.command(&format!("element/{id}/click"), json!({})).await.map(drop)
+    }
+
+    /// A command of the Chrome DevTools protocol.
+    pub async fn devtools(&self, command: &str, params: Value) -> Result<Value> {
+        self.command("goog/cdp/execute", json!({"cmd": command, "params": params})).await
+    }
+
     /// What the page wrote to its console.
     pub async fn console(&self) -> Result<Vec<String>> {
         let lines = self.command("se/log", json!({"type": "browser"})).await?;
@@ -141,7 +153,10 @@ fn arguments(microphone: &Path, profile: &Path) -> Vec<String> {
         "--disable-component-update",
         "--disable-sync",
         "--disable-dev-shm-usage",
+        // The browser ends when its driver does, also when the test that started both is killed.
+        "--remote-debugging-pipe",
         "--window-size=900,900",
+        "--autoplay-policy=no-user-gesture-required",
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
         "--allow-loopback-in-peer-connection",

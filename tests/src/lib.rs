@@ -5,6 +5,9 @@
 
 pub mod baresip;
 pub mod browser;
+pub mod gateway;
 pub mod media_phone;
+pub mod page;
 pub mod sipp;
+pub mod web_client;
 pub mod world;

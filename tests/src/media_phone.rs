@@ -16,6 +16,8 @@ use trunkline_media::audio::tone::Tone;
 use trunkline_media::rtp::sender::Sender;
 use trunkline_media::rtp::{PayloadType, RtpPacket, Ssrc};
 
+use crate::page::judge;
+
 const RATE: u32 = 8000;
 const FRAME: usize = 160;
 /// The payload type the tests' SIP scenarios answer for telephone-event.
@@ -47,6 +49,11 @@ impl MediaPhone {
         Ok(Self { address, heard, task })
     }
 
+    /// A phone that sends back what it hears, packet by packet.
+    pub async fn echo(codec: Codec) -> Result<Self> {
+        Self::start(codec, 0.0).await
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -59,6 +66,36 @@ impl MediaPhone {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let samples = usize::try_from(length.as_millis()).unwrap_or(0) * RATE as usize / 1000;
         heard.pcm[heard.pcm.len().saturating_sub(samples)..].to_vec()
+    }
+
+    /// Forgets what it heard so far.
+    pub fn forget(&self) {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).pcm.clear();
+    }
+
+    /// Waits until it hears exactly this tone and nothing of the other.
+    pub async fn hears(&self, tone: f64, not: f64) -> Result<()> {
+        let mut last = String::new();
+        for _ in 0..400 {
+            match judge(&self.heard(Duration::from_millis(400)), RATE, tone, not) {
+                Ok(()) => return Ok(()),
+                Err(why) => last = why,
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        anyhow::bail!("the phone does not hear {tone} Hz: {last}")
+    }
+
+    /// Waits until no RTP has come for `length`.
+    pub async fn falls_silent(&self, length: Duration) -> Result<()> {
+        for _ in 0..40 {
+            let before = self.packets();
+            tokio::time::sleep(length).await;
+            if self.packets() == before {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("the phone still hears something")
     }
 
     /// Digits heard so far.
@@ -119,6 +156,11 @@ async fn speak(socket: UdpSocket, codec: Codec, hz: f64, heard: Arc<Mutex<Heard>
                     }
                 } else if packet.payload_type == payload_type && decoder.decode(packet.payload, &mut pcm).is_ok() {
                     heard.pcm.extend(&pcm);
+                    if hz == 0.0 {
+                        out.clear();
+                        sender.next(Instant::now(), payload_type, 160, packet.payload).write(&mut out);
+                        let _ = socket.try_send_to(&out, from);
+                    }
                 }
             }
             _ = tick.tick() => {
@@ -132,7 +174,7 @@ async fn speak(socket: UdpSocket, codec: Codec, hz: f64, heard: Arc<Mutex<Heard>
                 tone.fill(&mut frame);
                 if let Some(event) = digits_out.poll(now) {
                     sender.event(now, TELEPHONE_EVENT, event.marker, event.began, &event.payload).write(&mut out);
-                } else if !digits_out.is_sending() && encoder.encode(&frame, &mut payload).is_ok() {
+                } else if hz != 0.0 && !digits_out.is_sending() && encoder.encode(&frame, &mut payload).is_ok() {
                     sender.next(now, payload_type, 160, &payload).write(&mut out);
                 }
                 if !out.is_empty() {

@@ -17,13 +17,17 @@ pub struct Sipp {
 }
 
 impl Sipp {
-    /// Starts `tests/sipp/<scenario>.xml` on a free loopback port; `keys` are its `[key]`s.
+    /// Starts `tests/sipp/<scenario>.xml` on a free loopback port; `keys` fill in its `[key]`s.
     pub async fn start(scenario: &str, keys: &[(&str, String)]) -> Result<Self> {
+        Self::start_at(free_udp_port()?, scenario, keys).await
+    }
+
+    /// As [`Sipp::start`], at an address of [`free_udp_port`] that somebody already knows.
+    pub async fn start_at(address: SocketAddr, scenario: &str, keys: &[(&str, String)]) -> Result<Self> {
         let directory = TempDir::new()?;
-        let address = free_udp_port()?;
         let mut command = Command::new("sipp");
         command
-            .args(["-sf", &scenario_file(scenario).to_string_lossy()])
+            .args(["-sf", "scenario.xml"])
             .args(["-i", &address.ip().to_string(), "-p", &address.port().to_string()])
             .args(["-m", "1", "-nostdin", "-trace_err", "-trace_msg", "-timeout", "120", "-timeout_error"])
             .current_dir(directory.path())
@@ -31,9 +35,12 @@ impl Sipp {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true);
+        // SIPp takes no `[key]` in a status line, so that all of them are filled in here.
+        let mut text = std::fs::read_to_string(scenario_file(scenario))?;
         for (key, value) in keys {
-            command.args(["-key", key, value]);
+            text = text.replace(&format!("[{key}]"), value);
         }
+        std::fs::write(directory.path().join("scenario.xml"), text)?;
         let child = command.spawn().context("sipp is not installed")?;
         let sipp = Self { child, address, directory };
         sipp.wait_until_bound().await?;
@@ -46,11 +53,11 @@ impl Sipp {
         self.address
     }
 
-    /// Waits until the scenario has run to its end; an error carries SIPp's own trace.
-    pub async fn finish(mut self) -> Result<()> {
+    /// Waits until the scenario has run to its end and returns its trace; an error carries it as well.
+    pub async fn finish(mut self) -> Result<String> {
         let status = tokio::time::timeout(Duration::from_secs(60), self.child.wait()).await;
         match status {
-            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(Ok(status)) if status.success() => Ok(self.trace()),
             Ok(Ok(status)) => bail!("SIPp: {status}\n{}", self.trace()),
             Ok(Err(error)) => Err(error.into()),
             Err(_) => bail!("SIPp's scenario did not come to its end\n{}", self.trace()),
@@ -62,7 +69,9 @@ impl Sipp {
     pub fn trace(&self) -> String {
         let mut text = String::new();
         for entry in std::fs::read_dir(self.directory.path()).into_iter().flatten().flatten() {
-            text += &std::fs::read_to_string(entry.path()).unwrap_or_default();
+            if entry.path().extension().is_some_and(|extension| extension == "log") {
+                text += &std::fs::read_to_string(entry.path()).unwrap_or_default();
+            }
         }
         text
     }
@@ -82,6 +91,7 @@ fn scenario_file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sipp").join(format!("{name}.xml"))
 }
 
-fn free_udp_port() -> Result<SocketAddr> {
+/// A loopback port nobody has.
+pub fn free_udp_port() -> Result<SocketAddr> {
     Ok(std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?)
 }

@@ -1,0 +1,96 @@
+// What the tests call by name. One call at a time.
+import { Trunkline } from './trunkline.js';
+
+const PLAIN = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+const audio = new AudioContext({ sampleRate: 48000 });
+await audio.audioWorklet.addModule('tap.js');
+const tap = new AudioWorkletNode(audio, 'tap', { numberOfInputs: 2, numberOfOutputs: 1 });
+const nowhere = new GainNode(audio, { gain: 0 });
+tap.connect(nowhere).connect(audio.destination); // A node nobody listens to is not run.
+let listener = () => {};
+tap.port.onmessage = ({ data }) => listener(data);
+let source;
+
+// Every request of the module and its answer, e.g. "PATCH 200".
+const fetched = window.fetch;
+window.requests = [];
+window.fetch = async (url, init) => {
+  const response = await fetched(url, init);
+  window.requests.push(`${init?.method ?? 'GET'} ${response.status}`);
+  return response;
+};
+
+window.begin = async ({ client, codecs, switched, ...options }) => {
+  await audio.resume();
+  window.events = [];
+  const stream = switched ? oscillator(switched) : PLAIN;
+  const call = await new Trunkline(client).call({ audio: stream, codecs: codecs?.length ? codecs : undefined, context: { plan: 'gold' }, ...options });
+  window.call = call;
+  call.addEventListener('event', ({ detail }) => window.events.push(detail));
+  call.addEventListener('audio', () => listenTo(call.remoteStream));
+  listenTo(call.remoteStream);
+  // Without a player, Chromium does not decode a remote track for Web Audio.
+  await call.attachAudio(document.getElementById('agent'));
+  return call.id;
+};
+
+function listenTo(stream) {
+  source?.disconnect();
+  source = audio.createMediaStreamSource(stream);
+  source.connect(tap, 0, 0);
+}
+
+/** A microphone of our own: a tone of `hz` that `voice.gain` opens. */
+function oscillator(hz) {
+  const tone = new OscillatorNode(audio, { frequency: hz });
+  window.voice = new GainNode(audio, { gain: 0 });
+  const out = new MediaStreamAudioDestinationNode(audio);
+  tone.connect(window.voice).connect(out);
+  window.voice.connect(tap, 0, 1);
+  tone.start();
+  return out.stream;
+}
+
+/** The next `ms` of what arrives, as 16 bit PCM in base64. */
+window.hear = (ms) =>
+  new Promise((done) => {
+    const samples = new Float32Array(Math.round((ms * audio.sampleRate) / 1000));
+    let filled = 0;
+    const limit = setTimeout(finish, ms * 3 + 500);
+    listener = ({ heard }) => {
+      if (!heard) return;
+      samples.set(heard.subarray(0, samples.length - filled), filled);
+      filled = Math.min(samples.length, filled + heard.length);
+      if (filled === samples.length) finish();
+    };
+    function finish() {
+      clearTimeout(limit);
+      listener = () => {};
+      const pcm = Int16Array.from(samples.subarray(0, filled), (s) => Math.max(-1, Math.min(1, s)) * 32767);
+      const bytes = new Uint8Array(pcm.buffer);
+      let text = '';
+      for (let i = 0; i < bytes.length; i += 4096) text += String.fromCharCode(...bytes.subarray(i, i + 4096));
+      done(btoa(text));
+    }
+  });
+
+/** Milliseconds from the moment the tone opens to the moment it comes back; null when it does not. */
+window.roundTrip = () =>
+  new Promise((done) => {
+    let said = null;
+    const loud = (block) => block?.findIndex((s) => Math.abs(s) > 0.05) ?? -1;
+    const end = (value) => {
+      clearTimeout(limit);
+      listener = () => {};
+      window.voice.gain.value = 0;
+      done(value);
+    };
+    const limit = setTimeout(() => end(null), 5000);
+    listener = (block) => {
+      if (said === null && loud(block.said) >= 0) said = block.at + loud(block.said);
+      if (said !== null && loud(block.heard) >= 0) end(((block.at + loud(block.heard) - said) * 1000) / audio.sampleRate);
+    };
+    window.voice.gain.value = 0.5;
+  });
+
+window.ready = true;
