@@ -9,6 +9,7 @@ demo: build-deps
 	$(CARGO) run --release --bin trunkline -- demo
 
 test: build-deps test-deps
+	$(CARGO) build --bin trunkline
 	$(CARGO) nextest run --workspace --no-fail-fast
 	$(CARGO) test --workspace --doc
 

@@ -50,6 +50,11 @@ impl Demo {
         let at = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, if options.port == 0 { 0 } else { port }));
         let agent = Agent::start(at(5070), greeting).context("the demo's agent cannot start")?;
         let control_key = URL_SAFE_NO_PAD.encode(random_bits::<24>());
+        let localhost = match options.port {
+            0 => String::new(),
+            port => format!("\"http://localhost:{port}\""),
+        };
+        let template = include_str!("demo.toml").replace("{key}", &control_key).replace("{localhost}", &localhost);
         let filled = [
             ("{public}", at(options.port)),
             ("{control}", at(options.port.saturating_add(1))),
@@ -58,9 +63,7 @@ impl Demo {
             ("{agent}", agent.address),
         ]
         .iter()
-        .fold(include_str!("demo.toml").replace("{key}", &control_key), |text, (name, address)| {
-            text.replace(name, &address.to_string())
-        });
+        .fold(template, |text, (name, address)| text.replace(name, &address.to_string()));
         let loaded = trunkline_config::load_str(&filled, Path::new("."), std::iter::empty())?.for_run()?;
         let daemon = Daemon::start_with(loaded.config, pages::router()).await?;
         Ok(Self { daemon, agent, control_key })
