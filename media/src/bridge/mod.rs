@@ -1,6 +1,6 @@
 //! The bridge: what one leg says, as the other leg hears it.
 //!
-//! Two [`Flow`]s, one a direction. Each is in one of two modes, judged packet by packet: *relay* when the speaker's
+//! Two flows, one a direction. Each is in one of two modes, judged packet by packet: *relay* when the speaker's
 //! codec is the listener's (the payload goes on at once under the listener's own header, no jitter buffer), else
 //! *transcode* (jitter buffer, decode or conceal, encode, on a playout clock). Prompts, mute and comfort silence are
 //! frames of the same clock.

@@ -84,7 +84,7 @@ pub enum Event {
         /// How.
         failure: Failure,
     },
-    /// A re-INVITE or UPDATE with an offer; answer with [`Endpoint::answer_offer`].
+    /// A re-INVITE or UPDATE with an offer; answer with [`super::Endpoint::answer_offer`].
     Offer {
         /// Whose.
         leg: LegId,
