@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use socket2::SockRef;
 
 use crate::control::{Control, Side};
 use crate::lines::{Line, Lines};
@@ -23,6 +24,7 @@ use crate::sys::{Inbox, Postman};
 /// As the gateway's media threads.
 const TICK: Duration = Duration::from_millis(1);
 const BATCH: usize = 64;
+const PUBLIC_BUFFER: usize = 8 << 20;
 const PUBLIC: usize = usize::MAX - 1;
 const RTP_HEADER: usize = 12;
 
@@ -66,6 +68,8 @@ impl Relay {
         let reactor = Reactor::new()?;
         let public = UdpSocket::bind("127.0.0.1:0")?;
         public.set_nonblocking(true)?;
+        // The kernel may give less than asked for.
+        let _ = SockRef::from(&public).set_recv_buffer_size(PUBLIC_BUFFER);
         reactor.watch(&public, PUBLIC)?;
         let (trunks, browsers, parties) = (BTreeMap::new(), HashMap::new(), HashMap::new());
         Ok(Self { reactor, public, trunks, browsers, parties })
