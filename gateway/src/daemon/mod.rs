@@ -22,6 +22,7 @@ use crate::session::Desk;
 use crate::{control_api, public_api};
 
 mod listen;
+mod memory;
 mod planes;
 mod signals;
 mod sip_side;
@@ -29,6 +30,7 @@ mod sip_side;
 mod tests;
 
 use listen::Caps;
+use memory::Returned;
 use planes::Planes;
 use signals::{Asked, Signals};
 use sip_side::SipSide;
@@ -157,7 +159,7 @@ impl Daemon {
         let proxies = &config.public.trusted_proxies;
         tasks.spawn(serve(public.0, public_api::router(Arc::new(public_api)).merge(pages), proxies, Listener::Public));
         tasks.spawn(serve(control.0, control_api::router(Arc::new(control_api)), &[], Listener::Control));
-        tasks.spawn(reap(desk, clock, stopped));
+        tasks.spawn(reap(desk, calls.clone(), clock, stopped));
 
         let daemon = Self {
             public_addr,
@@ -224,11 +226,15 @@ async fn bind(listener: &'static str, address: SocketAddr) -> Result<(TcpListene
     Ok((socket, bound))
 }
 
-/// Requests forget expired sessions as they come; this does when none come.
-async fn reap(desk: Arc<Desk>, clock: Clock, mut stop: watch::Receiver<bool>) {
+/// Requests forget expired sessions as they come; this does when none come, and gives memory back.
+async fn reap(desk: Arc<Desk>, calls: Calls, clock: Clock, mut stop: watch::Receiver<bool>) {
+    let mut returned = Returned::default();
     loop {
         tokio::select! {
-            () = tokio::time::sleep(REAP) => { desk.reap(clock.now()); }
+            () = tokio::time::sleep(REAP) => {
+                desk.reap(clock.now());
+                returned.look(calls.live(), calls.counters().started);
+            }
             _ = stop.changed() => break,
         }
     }
