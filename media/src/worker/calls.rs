@@ -28,7 +28,8 @@ pub(super) struct Calls {
 struct Entry {
     /// Counts the calls that lived here, so that timers of dead ones are known.
     generation: u32,
-    slot: Option<Slot>,
+    /// Boxed, so that places which a busy hour has made are small in the quiet one after it.
+    slot: Option<Box<Slot>>,
 }
 
 /// A call and what its worker keeps of it.
@@ -59,7 +60,7 @@ impl Calls {
     }
 
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Slot> {
-        self.entries.get_mut(index)?.slot.as_mut()
+        self.entries.get_mut(index)?.slot.as_deref_mut()
     }
 
     pub(super) fn generation(&self, index: usize) -> Option<u32> {
@@ -73,7 +74,7 @@ impl Calls {
             self.entries.len() - 1
         });
         if let Some(entry) = self.entries.get_mut(index) {
-            entry.slot = Some(Slot {
+            entry.slot = Some(Box::new(Slot {
                 key,
                 call,
                 link: None,
@@ -81,7 +82,7 @@ impl Calls {
                 tuples: Vec::new(),
                 ufrags: Vec::new(),
                 taken: (0, 0),
-            });
+            }));
         }
         self.by_key.insert(key, index);
         self.learn_ufrags(index);
@@ -89,7 +90,7 @@ impl Calls {
     }
 
     /// Takes a call out; nothing leads to it any more.
-    pub(super) fn remove(&mut self, index: usize) -> Option<Slot> {
+    pub(super) fn remove(&mut self, index: usize) -> Option<Box<Slot>> {
         self.forget_tuples(index);
         let entry = self.entries.get_mut(index)?;
         let slot = entry.slot.take()?;
