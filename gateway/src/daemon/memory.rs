@@ -1,26 +1,32 @@
 //! Memory back to the system after a busy time.
 #![allow(unsafe_code)] // One call into the C library, which no safe crate offers.
 
-/// Looks that give memory back once the last call has gone: what SIP keeps of it goes half a minute later.
-const LOOKS: u8 = 2;
+use std::time::Duration;
+
+/// How often to look.
+pub(super) const LOOK: Duration = Duration::from_secs(1);
+/// Idle looks after which memory is given back: at once, and when SIP has forgotten the last call too (64*T1).
+const GIVE: [u32; 2] = [1, 40];
 
 /// Gives back what calls have left, when all have gone.
 #[derive(Debug, Default)]
 pub(super) struct Returned {
     started: u64,
-    due: u8,
+    idle: u32,
 }
 
 impl Returned {
-    /// One look, every half a minute or so. Nothing is given back while a call is live: that takes the lock of every
-    /// arena, and the media threads would wait.
+    /// One look. Nothing is given back while a call is live: that takes the lock of every arena, and the media threads
+    /// would wait.
     pub(super) fn look(&mut self, live: usize, started: u64) {
         if live > 0 || started != self.started {
-            (self.started, self.due) = (started, LOOKS);
+            (self.started, self.idle) = (started, 0);
         }
-        if live == 0 && self.due > 0 {
-            self.due -= 1;
-            trim();
+        if live == 0 && started > 0 {
+            self.idle = self.idle.saturating_add(1);
+            if GIVE.contains(&self.idle) {
+                trim();
+            }
         }
     }
 }

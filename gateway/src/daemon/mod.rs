@@ -228,13 +228,12 @@ async fn bind(listener: &'static str, address: SocketAddr) -> Result<(TcpListene
 
 /// Requests forget expired sessions as they come; this does when none come, and gives memory back.
 async fn reap(desk: Arc<Desk>, calls: Calls, clock: Clock, mut stop: watch::Receiver<bool>) {
+    let (mut sessions, mut memory) = (tokio::time::interval(REAP), tokio::time::interval(memory::LOOK));
     let mut returned = Returned::default();
     loop {
         tokio::select! {
-            () = tokio::time::sleep(REAP) => {
-                desk.reap(clock.now());
-                returned.look(calls.live(), calls.counters().started);
-            }
+            _ = sessions.tick() => { desk.reap(clock.now()); }
+            _ = memory.tick() => returned.look(calls.live(), calls.counters().started),
             _ = stop.changed() => break,
         }
     }
