@@ -3,6 +3,8 @@
 use reqwest::Client;
 use serde_json::{Value, json};
 
+use std::time::Duration;
+
 use super::*;
 use crate::testing::{self, ADMIN, OFFER, READ};
 
@@ -44,7 +46,15 @@ async fn a_gateway_takes_a_call_drains_and_says_goodbye() {
     assert!(first.starts_with(b"id: 1\nevent: call_started\n"), "{first:?}");
 
     let read = |path: &str| client.get(format!("http://{control}{path}")).bearer_auth(READ).send();
-    let node: Value = read("/v1/node").await.unwrap().json().await.unwrap();
+    // A worker publishes its gauges at the end of its turn, moments after its answers.
+    let mut node = Value::Null;
+    for _ in 0..500 {
+        node = read("/v1/node").await.unwrap().json().await.unwrap();
+        if node["workers"][0]["calls"] == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     assert_eq!((&node["calls"]["live"], &node["workers"][0]["calls"]), (&json!(1), &json!(1)));
     let drain = client.post(format!("http://{control}/v1/node/drain")).bearer_auth(ADMIN).send().await.unwrap();
     assert_eq!(drain.status(), 202);
