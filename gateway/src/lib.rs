@@ -14,6 +14,7 @@ pub mod clock;
 pub mod control_api;
 pub mod daemon;
 pub mod demo;
+pub mod diagnosis;
 pub mod events;
 pub mod ids;
 pub mod metrics;

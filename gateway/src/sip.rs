@@ -30,7 +30,8 @@ pub fn leg_of(event: &Event) -> LegId {
         | Event::Lost { leg, .. }
         | Event::Incoming { leg, .. }
         | Event::Confirmed { leg, .. }
-        | Event::Cancelled { leg, .. } => *leg,
+        | Event::Cancelled { leg, .. }
+        | Event::Traced { leg, .. } => *leg,
     }
 }
 
@@ -45,6 +46,7 @@ pub fn translate(event: Event) -> Option<SipEvent> {
         Event::OfferAnswered { result, .. } => SipEvent::OfferAnswered(result),
         Event::Ended { reason, .. } => SipEvent::Ended { reason },
         Event::Lost { status, .. } => SipEvent::Lost { status },
+        Event::Traced { traced, .. } => SipEvent::Traced(traced),
         Event::Incoming { .. } | Event::Confirmed { .. } | Event::Cancelled { .. } => return None,
     })
 }
@@ -58,7 +60,8 @@ pub fn is_last(event: &SipEvent) -> bool {
         | SipEvent::Provisional { .. }
         | SipEvent::Answered { .. }
         | SipEvent::Offer { .. }
-        | SipEvent::OfferAnswered(_) => false,
+        | SipEvent::OfferAnswered(_)
+        | SipEvent::Traced(_) => false,
     }
 }
 

@@ -163,7 +163,8 @@ impl Desk {
                 Event::Provisional { .. }
                 | Event::Answered { .. }
                 | Event::Failed { .. }
-                | Event::OfferAnswered { .. } => {}
+                | Event::OfferAnswered { .. }
+                | Event::Traced { .. } => {}
             }
         }
         while let Some(transmit) = self.endpoint.poll_transmit() {

@@ -12,6 +12,7 @@ use trunkline_media::audio::Codec;
 use trunkline_media::browser::transport::DtlsIdentity;
 use trunkline_media::call::{Call, Surroundings};
 use trunkline_media::outbox::{Outbox, Port};
+use trunkline_media::quality::Policy;
 use trunkline_media::rtp::PayloadType;
 use trunkline_media::sdp::browser::{Direction, Offer};
 use trunkline_media::sdp::trunk::TrunkMedia;
@@ -89,6 +90,7 @@ impl World {
             candidates: Arc::from([format!("candidate:1 1 udp 2130706431 {} {} typ host", at(2, 0).ip(), 4_443)]),
             wall: Duration::from_secs(1_800_000_000),
             wall_at: now,
+            policy: Policy::default(),
         };
         let second = Duration::from_secs(1);
         let open = OpenCall {

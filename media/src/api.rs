@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::audio::Codec;
 use crate::audio::prompt::Prompt;
+use crate::detect::IssueChange;
+use crate::quality::HalfLegSample;
 use crate::sdp::browser::{IceCredentials, Offer};
 use crate::sdp::trunk::TrunkMedia;
 
@@ -138,6 +140,8 @@ pub enum Command {
     ConnectTrunk(TrunkMedia),
     /// The trunk leg is over (attempt failed, next destination follows): quarantine its ports.
     ReleaseTrunk,
+    /// The trunk has answered: from now on silence is nobody's right.
+    Answered,
     /// Stop or resume what this leg sends towards the other side.
     SetMuted {
         /// The leg whose speech is withheld.
@@ -258,7 +262,9 @@ pub enum MediaEvent {
     },
     /// A panic inside this call was caught; the call's media is gone.
     Crashed,
-    /// Counters, once a second.
+    /// Something wrong with the audio begins or ends.
+    Issue(Box<IssueChange>),
+    /// Counters and quality, once a second.
     Sample(Box<CallStats>),
 }
 
@@ -326,10 +332,14 @@ pub struct CallStats {
     pub trunk_out: SentStats,
     /// Datagrams dropped, by reason.
     pub drops: DropStats,
+    /// Of those, the ones that came to the trunk leg's ports.
+    pub trunk_drops: DropStats,
     /// Milliseconds since the last authentic STUN check, if any.
     pub last_check_age_ms: Option<u64>,
     /// The browser's current address.
     pub browser_remote: Option<SocketAddr>,
+    /// The last second of each half-leg, in the order of [`crate::quality::HalfLeg::ALL`].
+    pub quality: [HalfLegSample; 4],
 }
 
 /// What was received on a leg.
@@ -353,6 +363,8 @@ pub struct StreamStats {
     pub rtt_ms: Option<f64>,
     /// Jitter buffer's delay now, milliseconds (0 in relay).
     pub buffer_ms: u32,
+    /// What it aims at, milliseconds (0 in relay).
+    pub buffer_target_ms: u32,
 }
 
 /// What was sent on a leg, and what the peer says of it.

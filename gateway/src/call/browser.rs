@@ -119,6 +119,7 @@ impl Call {
                 self.notes.evidence("error", "panic in the media plane");
                 self.finish(now, Reason::InternalError);
             }
+            MediaEvent::Issue(_) => {}
             MediaEvent::Sample(stats) => self.notes.sampled(now, *stats),
         }
     }

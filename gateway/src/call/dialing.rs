@@ -175,7 +175,7 @@ impl Call {
                     self.effects.push_back(Effect::AnswerOffer { attempt: inviting.attempt, answer: Err(491) });
                 }
             }
-            SipEvent::OfferAnswered(_) => {}
+            SipEvent::OfferAnswered(_) | SipEvent::Traced(_) => {}
             SipEvent::Ended { .. } | SipEvent::Lost { .. } => {
                 self.destination_failed(now, Reason::DestUnavailable(Unavailable::Status), None);
             }
@@ -227,6 +227,7 @@ impl Call {
         self.notes.concluded(Some(200), None);
         self.notes.answered(now, &media);
         self.stage = Stage::Talking(Talking { attempt, route, local, media });
+        self.media(Command::Answered);
         self.emit("call_answered", []);
         self.tell_reconnecting();
     }

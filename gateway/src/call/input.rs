@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use trunkline_media::api::{Leg, MediaEvent};
 use trunkline_media::audio::Codec;
-use trunkline_signaling::endpoint::{Failure, Reason as ReasonHeader};
+use trunkline_signaling::endpoint::{Failure, Reason as ReasonHeader, Traced};
 
 /// Names one try to reach somebody inside a call: one leased trunk leg, or one INVITE over it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,6 +85,8 @@ pub enum SipEvent {
         /// Its Reason.
         reason: Option<ReasonHeader>,
     },
+    /// A message was sent or received.
+    Traced(Box<Traced>),
     /// The dialog died; the leg is gone.
     Lost {
         /// The status, if one came.

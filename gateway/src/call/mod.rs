@@ -23,6 +23,7 @@ mod browser;
 mod dialing;
 pub mod effect;
 mod ending;
+mod evidence;
 pub mod headers;
 pub mod input;
 mod record;
@@ -36,6 +37,7 @@ mod tests;
 
 pub use effect::{CallEvent, Effect, InviteOrder};
 pub use input::{Api, AttemptId, Input, LeaseRefused, NotSent, ResolveError, SipEvent};
+pub use record::Timings;
 
 use browser::Browser;
 use record::Notes;

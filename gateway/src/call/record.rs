@@ -1,7 +1,7 @@
 //! What is noted along the way, and the record made of it.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use trunkline_media::api::{CallStats, Path, SentStats, StreamStats};
@@ -210,7 +210,42 @@ impl Notes {
     }
 }
 
+/// When the stages of a call were reached, from its offer on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// First authentic check.
+    pub ice: Option<Duration>,
+    /// Keys.
+    pub dtls: Option<Duration>,
+    /// First 18x.
+    pub ringing: Option<Duration>,
+    /// 200.
+    pub answered: Option<Duration>,
+    /// First audio from the browser.
+    pub first_audio_up: Option<Duration>,
+    /// First audio from the trunk.
+    pub first_audio_down: Option<Duration>,
+    /// The end.
+    pub ended: Option<Duration>,
+}
+
 impl Call {
+    /// When the stages were reached.
+    #[must_use]
+    pub fn timings(&self) -> Timings {
+        let notes = &self.notes;
+        let since = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(notes.started_at));
+        Timings {
+            ice: since(notes.ice_connected_at),
+            dtls: since(notes.dtls_connected_at),
+            ringing: since(notes.ringing_at),
+            answered: since(notes.answered_at),
+            first_audio_up: since(notes.first_audio_up_at),
+            first_audio_down: since(notes.first_audio_down_at),
+            ended: since(notes.ended_at),
+        }
+    }
+
     /// The call's record, as the control API shows it.
     #[must_use]
     pub fn record(&self, now: Instant) -> Value {

@@ -35,7 +35,7 @@ impl Call {
             // The leg is gone in a way an answered one should not go.
             SipEvent::Failed(_) | SipEvent::NotSent(_) => self.finish_without_leg(now, Reason::SipTransportLost),
             // The INVITE's own story is over.
-            SipEvent::Sent(_) | SipEvent::Provisional { .. } | SipEvent::Answered { .. } => {}
+            SipEvent::Sent(_) | SipEvent::Provisional { .. } | SipEvent::Answered { .. } | SipEvent::Traced(_) => {}
         }
     }
 

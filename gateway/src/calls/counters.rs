@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use trunkline_media::quality::HalfLegSample;
+
+use crate::call::Timings;
 use crate::outcome::{Outcome, Refusal};
 
 /// Class, reason, phase: closed sets, so the map is bounded.
@@ -57,7 +60,10 @@ pub(super) fn bump(counter: &AtomicU64) {
 }
 
 impl Counters {
-    pub(super) fn ended(&self, outcome: &Outcome) {
+    /// A second of a call's quality.
+    pub(super) fn sampled(&self, _quality: &[HalfLegSample; 4]) {}
+
+    pub(super) fn ended(&self, outcome: &Outcome, _timings: &Timings) {
         let reason = outcome.reason;
         self.count([reason.class().word(), reason.word(), outcome.phase.word()]);
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
-use trunkline_media::api::Command;
+use trunkline_media::api::{Command, MediaEvent};
 use trunkline_media::worker::LeaseError;
 use trunkline_signaling::endpoint::{LegId, Reason as ReasonHeader};
 
@@ -107,6 +107,9 @@ impl Driver {
     }
 
     fn step(&mut self, input: Input) {
+        if let Input::Media(MediaEvent::Sample(stats)) = &input {
+            self.shared.counters.sampled(&stats.quality);
+        }
         self.guarded(|call, now| call.handle(now, input));
     }
 

@@ -329,9 +329,9 @@ impl Shared {
 
     /// A call is over: its record moves to memory, its session may call again.
     fn finish(&self, live: &Live, outcome: &Outcome, now: Instant) {
-        self.counters.ended(outcome);
         let (record, app) = {
             let call = live.call();
+            self.counters.ended(outcome, &call.timings());
             (call.record(now).to_string(), call.about().app.clone())
         };
         let ended = Ended {

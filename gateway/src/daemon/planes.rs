@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use trunkline_config::Config;
+use trunkline_media::quality::Policy;
 use trunkline_media::worker::{Plane, PlaneConfig};
 use trunkline_signaling::endpoint::Event;
 
@@ -75,5 +76,6 @@ fn plane_config(config: &Config) -> PlaneConfig {
         rtp_ports: media.rtp_ports.clone(),
         quarantine: media.quarantine,
         max_calls_per_worker: CALLS_PER_WORKER,
+        policy: Policy::default(),
     }
 }

@@ -21,6 +21,7 @@ use crate::audio::Codec;
 use crate::bridge::{Comfort, Flow};
 use crate::browser::transport::{DtlsIdentity, TransportEvent};
 use crate::outbox::Outbox;
+use crate::quality::Policy;
 use crate::sdp::browser::IceCredentials;
 use crate::sdp::trunk::TrunkMedia;
 use crate::trunk::TrunkLeg;
@@ -64,6 +65,8 @@ pub struct Surroundings {
     pub wall: Duration,
     /// See `wall`.
     pub wall_at: Instant,
+    /// What is measured, and what counts as good.
+    pub policy: Policy,
 }
 
 impl Surroundings {
@@ -142,6 +145,7 @@ impl Call {
         match command {
             Command::ConnectTrunk(media) => self.connect_trunk(now, media),
             Command::ReleaseTrunk => self.release_trunk(now, out),
+            Command::Answered => {}
             // Muting a leg stops the flow that carries its speech.
             Command::SetMuted { leg: Leg::Browser, muted } => self.to_trunk.set_muted(now, muted),
             Command::SetMuted { leg: Leg::Trunk, muted } => self.to_browser.set_muted(now, muted),

@@ -21,8 +21,10 @@ impl Call {
             trunk_in: with_buffer(trunk.map(|leg| leg.received(now)).unwrap_or_default(), &self.to_browser),
             trunk_out: trunk.map(TrunkLeg::sent).unwrap_or_default(),
             drops: sum(self.browser.all_drops(), trunk_drops),
+            trunk_drops,
             last_check_age_ms: self.browser.transport.last_check().map(|at| age_ms(now, at)),
             browser_remote: self.browser.transport.remote(),
+            quality: Default::default(),
         }
     }
 }
@@ -34,6 +36,7 @@ fn with_buffer(stream: StreamStats, flow: &Flow) -> StreamStats {
         discarded: buffer.late + buffer.duplicate + buffer.overflow,
         concealed_ms,
         buffer_ms: if buffer.buffered > 0 { buffer.actual_ms } else { 0 },
+        buffer_target_ms: if buffer.buffered > 0 { buffer.target_ms } else { 0 },
         ..stream
     }
 }

@@ -24,6 +24,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 pub use self::plane::Plane;
+use crate::quality::Policy;
 
 /// How the plane is laid out.
 #[derive(Debug, Clone)]
@@ -42,6 +43,8 @@ pub struct PlaneConfig {
     pub quarantine: Duration,
     /// Calls a worker takes at once.
     pub max_calls_per_worker: usize,
+    /// What is measured, and what counts as good.
+    pub policy: Policy,
 }
 
 /// The media plane could not start.

@@ -15,6 +15,7 @@ use crate::api::{CallKey, Command, Digit, Leg, Limits, MediaEvent, OpenCall, Ope
 use crate::audio::Codec;
 use crate::call::tests::browser::Browser;
 use crate::call::tests::phone::{Packet, Phone, is_tone, listen};
+use crate::quality::Policy;
 use crate::rtp::PayloadType;
 use crate::sdp::browser::{Direction, Offer};
 use crate::sdp::trunk::TrunkMedia;
@@ -66,6 +67,7 @@ fn config(workers: usize, rtp_ports: RangeInclusive<u16>) -> PlaneConfig {
         rtp_ports,
         quarantine: Duration::from_secs(60),
         max_calls_per_worker: 100,
+        policy: Policy::default(),
     }
 }
 

@@ -105,7 +105,7 @@ impl Worker {
             public,
             queue,
             shared,
-            surroundings: Surroundings { identity, candidates, wall: wall(), wall_at: now },
+            surroundings: Surroundings { identity, candidates, wall: wall(), wall_at: now, policy: config.policy },
             max_calls: config.max_calls_per_worker,
             calls: Calls::default(),
             ports: Ports::new(config.rtp_listen, &config.rtp_ports, nth, of, config.quarantine),

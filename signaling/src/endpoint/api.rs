@@ -139,6 +139,32 @@ pub enum Event {
         /// Its Reason.
         reason: Option<Reason>,
     },
+    /// A message of the leg's was sent or received.
+    Traced {
+        /// Whose.
+        leg: LegId,
+        /// The message.
+        traced: Box<Traced>,
+    },
+}
+
+/// A message of a leg as it went over the wire, for ladders and support.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traced {
+    /// Ours.
+    pub outgoing: bool,
+    /// Whom it went to or came from.
+    pub peer: SocketAddr,
+    /// Request line or status line, at most 256 octets.
+    pub start_line: String,
+    /// The CSeq's value.
+    pub cseq: String,
+    /// The Reason's value, if there is one.
+    pub reason: Option<String>,
+    /// The description it carries.
+    pub sdp: Option<Bytes>,
+    /// It went or came before.
+    pub repeated: bool,
 }
 
 /// How an INVITE failed.

@@ -32,7 +32,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-pub use self::api::{EndpointConfig, EndpointStats, Event, Failure, Full, Invite, LegId, NoSuchLeg, Transmit};
+pub use self::api::{EndpointConfig, EndpointStats, Event, Failure, Full, Invite, LegId, NoSuchLeg, Traced, Transmit};
 use self::core::Core;
 use self::leg::Leg;
 pub use crate::message::Reason;

@@ -98,7 +98,8 @@ impl Desk {
                 | Event::Answered { .. }
                 | Event::Failed { .. }
                 | Event::OfferAnswered { .. }
-                | Event::Confirmed { .. } => {}
+                | Event::Confirmed { .. }
+                | Event::Traced { .. } => {}
             }
         }
     }

@@ -11,6 +11,7 @@ use crate::audio::Codec;
 use crate::browser::transport::DtlsIdentity;
 use crate::call::{Call, Surroundings};
 use crate::outbox::{Outbox, Port};
+use crate::quality::Policy;
 use crate::rtp::PayloadType;
 use crate::sdp::browser::Direction;
 use crate::sdp::trunk::TrunkMedia;
@@ -67,6 +68,7 @@ impl World {
             candidates: Arc::from([format!("candidate:1 1 udp 2130706431 {} {} typ host", gateway().ip(), 4443)]),
             wall: Duration::from_secs(1_800_000_000),
             wall_at: now,
+            policy: Policy::default(),
         };
         let open = OpenCall {
             key: CallKey(1),

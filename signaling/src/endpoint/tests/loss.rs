@@ -90,7 +90,8 @@ fn is_end(event: &Event) -> bool {
         | Event::Offer { .. }
         | Event::OfferAnswered { .. }
         | Event::Incoming { .. }
-        | Event::Confirmed { .. } => false,
+        | Event::Confirmed { .. }
+        | Event::Traced { .. } => false,
     }
 }
 

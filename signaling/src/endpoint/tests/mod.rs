@@ -221,6 +221,7 @@ pub(super) fn name(event: &Event) -> String {
             Some(reason) => format!("cancelled {reason}"),
             None => "cancelled".into(),
         },
+        Event::Traced { .. } => "traced".into(),
     }
 }
 
@@ -235,7 +236,8 @@ pub(super) fn leg_of(event: &Event) -> LegId {
         | Event::Lost { leg, .. }
         | Event::Incoming { leg, .. }
         | Event::Confirmed { leg, .. }
-        | Event::Cancelled { leg, .. } => *leg,
+        | Event::Cancelled { leg, .. }
+        | Event::Traced { leg, .. } => *leg,
     }
 }
 
@@ -258,7 +260,8 @@ pub(super) fn obliging(end: &mut Endpoint, now: Instant, _side: usize, event: &E
         | Event::Ended { .. }
         | Event::Lost { .. }
         | Event::Confirmed { .. }
-        | Event::Cancelled { .. } => {}
+        | Event::Cancelled { .. }
+        | Event::Traced { .. } => {}
     }
 }
 

@@ -18,6 +18,7 @@ use trunkline_media::browser::demux::{Kind, classify, local_ufrag};
 use trunkline_media::browser::transport::DtlsIdentity;
 use trunkline_media::call::{Call as MediaCall, Surroundings};
 use trunkline_media::outbox::Outbox;
+use trunkline_media::quality::Policy;
 use trunkline_media::sdp::browser::{IceCredentials, Offer};
 use trunkline_signaling::endpoint::{Endpoint, EndpointConfig, LegId};
 
@@ -109,6 +110,7 @@ impl SimGateway {
                 candidates: Arc::from([candidate]),
                 wall: Duration::from_secs(1_800_000_000),
                 wall_at: now,
+                policy: Policy::default(),
             },
             chance,
             later: BTreeMap::new(),
