@@ -9,6 +9,7 @@ mod hours;
 mod integrations;
 mod media;
 mod public;
+mod quality;
 mod shapes;
 mod sip;
 mod trunks;
@@ -33,6 +34,7 @@ pub(crate) fn check(raw: &Raw, host: &Host, secrets: &Secrets<'_>, report: &mut 
     let control = public::control(&raw.control, secrets, report);
     let media = media::media(&raw.media, host, secrets, report);
     let sip = sip::sip(&raw.sip, report);
+    let quality = quality::quality(&raw.quality, report);
     let trunks = trunks::trunks(&raw.trunks, sip.as_ref(), secrets, report);
     let apps = apps::apps(&raw.apps, &raw.trunks, secrets, report);
     if let (Some(public), Some(control)) = (&public, &control) {
@@ -51,6 +53,8 @@ pub(crate) fn check(raw: &Raw, host: &Host, secrets: &Secrets<'_>, report: &mut 
         control: control?,
         media: media?,
         sip: sip?,
+        quality: quality?,
+        records: quality::records(&raw.records),
         trunks: trunks?,
         apps: apps?,
     })

@@ -1,6 +1,7 @@
 //! The checked configuration: what the rest of the gateway sees.
 
 mod app;
+mod quality;
 mod trunk;
 
 use std::net::{IpAddr, SocketAddr};
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use app::{App, ContextLimits, Hours, Integration, Profile, Schedule, ScheduleException, WidgetKey};
+pub use quality::{Bands, Quality, Records};
 pub use trunk::{BrowserAudio, RtpSource, SipTransport, Srtp, Trunk, TrunkAuth, TrunkTarget};
 
 /// A whole, checked configuration.
@@ -24,6 +26,10 @@ pub struct Config {
     pub media: Media,
     /// `[sip]`
     pub sip: Sip,
+    /// `[quality]`
+    pub quality: Quality,
+    /// `[records]`
+    pub records: Records,
     /// `[[trunks]]`
     pub trunks: Vec<Trunk>,
     /// `[[apps]]`

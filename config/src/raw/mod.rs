@@ -2,12 +2,14 @@
 //! the file is held to.
 
 mod app;
+mod quality;
 mod trunk;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use app::{RawApp, RawException, RawHours, RawIntegration, RawProfile};
+pub(crate) use quality::{RawBands, RawQuality, RawRecords};
 pub(crate) use trunk::{RawBrowserAudio, RawRtpSource, RawSrtp, RawTrunk};
 
 /// Trunkline configuration.
@@ -24,6 +26,10 @@ pub(crate) struct Raw {
     pub(crate) media: RawMedia,
     /// The SIP side.
     pub(crate) sip: RawSip,
+    /// What is measured of a call, and what counts as good.
+    pub(crate) quality: RawQuality,
+    /// How long calls are remembered.
+    pub(crate) records: RawRecords,
     /// Trunks: where calls go.
     #[schemars(length(max = 1000))]
     pub(crate) trunks: Vec<RawTrunk>,

@@ -232,6 +232,21 @@ fn integrations() {
 }
 
 #[test]
+fn bands_of_quality() {
+    check("quality.rtt_ms = { amber = 400, red = 400 }", &["line 1: quality.rtt_ms: amber must be below red"]);
+    check(
+        "quality.mos_hundredths = { amber = 310, red = 400 }",
+        &["line 1: quality.mos_hundredths: amber must be above red: a good score is a high one"],
+    );
+    check(
+        "quality.loss_permille = { amber = 10, red = 1001 }",
+        &["line 1: quality.loss_permille: red must be at most 1000, which is all of it"],
+    );
+    check("quality.gap_ms = { amber = 1 }", &["line 1: quality.gap_ms.red: is missing"]);
+    check("records.keep_days = 0", &["line 1: records.keep_days: must be between 1 and 3650"]);
+}
+
+#[test]
 fn all_problems_are_found_at_once() {
     let text = "
         [media]

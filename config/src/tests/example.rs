@@ -76,8 +76,19 @@ fn the_schema_is_complete() {
 
 /// Keys by the section header they stand under; inline tables belong to the section around them.
 fn collect(schema: &Value, section: &str, key: &str, keys: &mut Vec<(String, String)>) {
-    const HEADERS: [&str; 9] =
-        ["node", "public", "control", "media", "sip", "trunks", "apps", "apps.profiles", "apps.integrations"];
+    const HEADERS: [&str; 11] = [
+        "node",
+        "public",
+        "control",
+        "media",
+        "sip",
+        "quality",
+        "records",
+        "trunks",
+        "apps",
+        "apps.profiles",
+        "apps.integrations",
+    ];
     let table = if schema["items"].is_object() { &schema["items"] } else { schema };
     let inner = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
     let own = HEADERS.contains(&inner.as_str());

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use trunkline_config::Config;
-use trunkline_media::quality::Policy;
+use trunkline_config::{Config, Quality};
+use trunkline_media::quality::{Bands, Policy};
 use trunkline_media::worker::{Plane, PlaneConfig};
 use trunkline_signaling::endpoint::Event;
 
@@ -76,6 +76,22 @@ fn plane_config(config: &Config) -> PlaneConfig {
         rtp_ports: media.rtp_ports.clone(),
         quarantine: media.quarantine,
         max_calls_per_worker: CALLS_PER_WORKER,
-        policy: Policy::default(),
+        policy: policy(&config.quality),
+    }
+}
+
+/// What the media plane measures.
+#[allow(clippy::cast_possible_truncation)] // thresholds have a few digits
+fn policy(quality: &Quality) -> Policy {
+    let bands = |bands: trunkline_config::Bands| Bands { amber: bands.amber as f32, red: bands.red as f32 };
+    Policy {
+        measure: quality.measure,
+        listen: quality.listen,
+        loss: bands(quality.loss),
+        rtt_ms: bands(quality.rtt_ms),
+        jitter_ms: bands(quality.jitter_ms),
+        mos: bands(quality.mos),
+        gap_ms: bands(quality.gap_ms),
+        poor_after: quality.poor_after,
     }
 }
