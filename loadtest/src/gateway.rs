@@ -155,7 +155,7 @@ fn configuration(
     agent: SocketAddr,
     workers: usize,
 ) -> String {
-    let (first, last, policy) = (rtp.start(), rtp.end(), row.policy());
+    let (first, last, policy, measured) = (rtp.start(), rtp.end(), row.policy(), row.is_measured());
     format!(
         r#"[node]
 name = "loadtest"
@@ -175,6 +175,9 @@ rtp_listen = "127.0.0.1"
 rtp_ports = "{first}-{last}"
 [sip]
 udp_listen = "{sip}"
+[quality]
+measure = {measured}
+listen = {measured}
 [[trunks]]
 id = "agent"
 target = "sip:{agent}"

@@ -34,7 +34,7 @@ impl FloorReport {
     /// The floor of a row, `%` of one core per call.
     fn of(&self, row: Row) -> f64 {
         match row {
-            Row::Relay => self.cpu_percent_per_call,
+            Row::Unmeasured | Row::Relay => self.cpu_percent_per_call,
             // Of 20,000 us, as a percentage.
             Row::Transcode => self.cpu_percent_per_call + self.codec_us_per_packet_time / 200.0,
         }
@@ -152,7 +152,18 @@ impl Report {
         for row in &self.rows {
             row.print(&mut out, self.floor.of(row.row))?;
         }
-        Ok(())
+        self.print_cost_of_quality(&mut out)
+    }
+
+    /// What measuring and listening add to a relayed call.
+    fn print_cost_of_quality(&self, out: &mut impl Write) -> io::Result<()> {
+        let of = |row| self.rows.iter().find(|report| report.row == row);
+        let (Some(off), Some(on)) = (of(Row::Unmeasured), of(Row::Relay)) else { return Ok(()) };
+        let cpu = 100.0 * (on.cpu_percent_per_call / off.cpu_percent_per_call - 1.0);
+        let memory = on.memory_per_call_kib() - off.memory_per_call_kib();
+        writeln!(out, "\nquality and diagnosis, relay")?;
+        line(out, "CPU", format!("{cpu:+.1} % of an unmeasured call"))?;
+        line(out, "memory", format!("{memory:+.1} KiB a call"))
     }
 }
 

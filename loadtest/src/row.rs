@@ -13,6 +13,8 @@ pub(crate) const OPUS: u8 = 111;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Row {
+    /// As `relay`, with nothing measured and nobody listening: what quality and diagnosis cost is the difference.
+    Unmeasured,
     /// PCMU in SRTP to PCMU in RTP.
     Relay,
     /// Opus in SRTP to PCMU in RTP, both ways.
@@ -20,20 +22,28 @@ pub(crate) enum Row {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 2] = [Self::Relay, Self::Transcode];
+    pub(crate) const ALL: [Self; 3] = [Self::Unmeasured, Self::Relay, Self::Transcode];
 
     /// The trunk's `browser_audio`.
     pub(crate) fn policy(self) -> &'static str {
         match self {
-            Self::Relay => "relay",
+            Self::Unmeasured | Self::Relay => "relay",
             Self::Transcode => "opus",
+        }
+    }
+
+    /// Whether quality is measured: `[quality]` of the configuration.
+    pub(crate) fn is_measured(self) -> bool {
+        match self {
+            Self::Unmeasured => false,
+            Self::Relay | Self::Transcode => true,
         }
     }
 
     /// What the browser offers, most wanted first.
     pub(crate) fn offered(self) -> &'static [Codec] {
         match self {
-            Self::Relay => &[Codec::Pcmu, Codec::Opus],
+            Self::Unmeasured | Self::Relay => &[Codec::Pcmu, Codec::Opus],
             Self::Transcode => &[Codec::Opus],
         }
     }
@@ -41,7 +51,7 @@ impl Row {
     /// What the browser says.
     pub(crate) fn browser_says(self, speech: &Speech) -> (Content, Format) {
         match self {
-            Self::Relay => (Content::Stamped, Format { payload_type: 0, ticks: 160 }),
+            Self::Unmeasured | Self::Relay => (Content::Stamped, Format { payload_type: 0, ticks: 160 }),
             Self::Transcode => (Content::Speech(speech.opus.clone()), Format { payload_type: OPUS, ticks: 960 }),
         }
     }
@@ -49,7 +59,7 @@ impl Row {
     /// What the agent says: PCMU.
     pub(crate) fn agent_says(self, speech: &Speech) -> (Content, Format) {
         let content = match self {
-            Self::Relay => Content::Stamped,
+            Self::Unmeasured | Self::Relay => Content::Stamped,
             Self::Transcode => Content::Speech(speech.pcmu.clone()),
         };
         (content, Format { payload_type: 0, ticks: 160 })
