@@ -140,6 +140,7 @@ mod tests {
             accepts_calls: false,
             timers: Timers { t1: ms(500), t2: ms(4_000), t4: ms(5_000) },
             max_transactions: 10,
+            trace: false,
         };
         let sdp = "s".repeat(260);
         let uri = "sip:+34910000000@192.0.2.1:5070";

@@ -70,6 +70,7 @@ impl Agent {
             accepts_calls: true,
             timers: Timers { t1: Duration::from_millis(500), t2: Duration::from_secs(4), t4: Duration::from_secs(5) },
             max_transactions: parts.calls * 4 + 100,
+            trace: false,
         };
         let desk = Desk {
             endpoint: Endpoint::new(config, rand::random()),

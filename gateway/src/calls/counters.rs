@@ -19,6 +19,7 @@ pub(super) struct Counters {
     pub(super) inbox_overflows: AtomicU64,
     pub(super) samples_dropped: AtomicU64,
     pub(super) early_sip_events_dropped: AtomicU64,
+    pub(super) sip_traces_dropped: AtomicU64,
     pub(super) records_dropped: AtomicU64,
     pub(super) fields_dropped: AtomicU64,
     pub(super) commands_refused: AtomicU64,
@@ -46,6 +47,8 @@ pub struct CallCounters {
     pub samples_dropped: u64,
     /// SIP events dropped because too many came before their leg was known.
     pub early_sip_events_dropped: u64,
+    /// Messages left out of SIP ladders for lack of room.
+    pub sip_traces_dropped: u64,
     /// Records of ended calls dropped to make room.
     pub records_dropped: u64,
     /// Header fields that did not go along with an INVITE.
@@ -93,6 +96,7 @@ impl Counters {
             inbox_overflows: read(&self.inbox_overflows),
             samples_dropped: read(&self.samples_dropped),
             early_sip_events_dropped: read(&self.early_sip_events_dropped),
+            sip_traces_dropped: read(&self.sip_traces_dropped),
             records_dropped: read(&self.records_dropped),
             fields_dropped: read(&self.fields_dropped),
             commands_refused: read(&self.commands_refused),

@@ -9,7 +9,7 @@ use trunkline_media::api::MediaEvent;
 use trunkline_signaling::endpoint::{Event, LegId};
 
 use super::counters::{Counters, bump};
-use crate::call::{AttemptId, Input};
+use crate::call::{AttemptId, Input, SipEvent};
 use crate::sip;
 
 /// Inputs a call may lie behind. It handles one in microseconds; only a flood comes near this.
@@ -35,6 +35,11 @@ impl Inbox {
     /// Hands an input to the call; `false` if it has ended.
     pub(super) fn offer(&self, input: Input) -> bool {
         let sample = matches!(input, Input::Media(MediaEvent::Sample(_)));
+        // overflow: a ladder's message never takes the room of what a call has to hear; it is dropped and counted.
+        if is_trace(&input) && self.sender.capacity() <= DEPTH / 2 && !self.sender.is_closed() {
+            bump(&self.counters.sip_traces_dropped);
+            return true;
+        }
         // overflow: a sample is dropped and counted; anything else ends the call, which can no longer be right.
         match self.sender.try_send(input) {
             Ok(()) => true,
@@ -106,10 +111,18 @@ impl Desk {
         if inner.legs.contains_key(&leg) {
             inner.deliver(leg, event);
         } else if inner.placing > 0 {
-            // overflow: the oldest is dropped and counted; its call ends by its own timers.
+            // overflow: a ladder's message is dropped first; else the oldest event, whose call ends by its own timers.
             if inner.early.len() >= EARLY {
-                inner.early.pop_front();
-                bump(&counters.early_sip_events_dropped);
+                let trace = inner.early.iter().position(|(_, early)| is_traced(early));
+                if is_traced(&event) || trace.is_some() {
+                    bump(&counters.sip_traces_dropped);
+                } else {
+                    bump(&counters.early_sip_events_dropped);
+                }
+                if is_traced(&event) {
+                    return;
+                }
+                inner.early.remove(trace.unwrap_or(0));
             }
             inner.early.push_back((leg, event));
         }
@@ -125,6 +138,14 @@ impl Desk {
     fn lock(&self) -> MutexGuard<'_, DeskInner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_trace(input: &Input) -> bool {
+    matches!(input, Input::Sip { event: SipEvent::Traced(_), .. })
+}
+
+fn is_traced(event: &Event) -> bool {
+    matches!(event, Event::Traced { .. })
 }
 
 impl DeskInner {

@@ -41,6 +41,7 @@ impl SipSide {
             accepts_calls: false,
             timers: TIMERS,
             max_transactions: TRANSACTIONS,
+            trace: true,
         };
         let (handle, events, bound) = udp::spawn(endpoint, config.sip.udp_listen, random_bits())?;
         Ok((Arc::new(Self { handle: Mutex::new(Some(handle)) }), events, bound))

@@ -27,6 +27,8 @@ pub struct EndpointConfig {
     pub timers: Timers,
     /// Transactions and legs at once; beyond: 503 with Retry-After, and a counter.
     pub max_transactions: usize,
+    /// Whether [`Event::Traced`] is told.
+    pub trace: bool,
 }
 
 /// A call to make.
@@ -229,4 +231,6 @@ pub struct EndpointStats {
     pub transactions: usize,
     /// Datagrams or provisional events dropped because nobody fetched the ones before them.
     pub dropped: u64,
+    /// Messages of legs that were not told, for there were too many.
+    pub untold: u64,
 }

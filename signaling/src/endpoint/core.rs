@@ -10,8 +10,9 @@ use rand::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 
 use super::schedule::{Owner, Schedule};
+use super::trace::{self, Tracer};
 use super::transactions::{ClientMachine, Transactions, TxId, User};
-use super::{EndpointConfig, EndpointStats, Event, Transmit, compose};
+use super::{EndpointConfig, EndpointStats, Event, LegId, Transmit, compose};
 use crate::message::{HeaderName, Headers, Method, Request, Response};
 use crate::transaction::{Client, ClientInvite, ClientKey, MAGIC_COOKIE, Reaction, Reliability};
 
@@ -27,6 +28,7 @@ pub(super) struct Core {
     pub(super) stats: EndpointStats,
     pub(super) transmits: VecDeque<Transmit>,
     pub(super) events: VecDeque<Event>,
+    pub(super) tracer: Tracer,
     rng: StdRng,
     /// Makes To tags of stateless answers: the same for each copy of a request, not to be foretold by others.
     secret: [u8; 32],
@@ -47,6 +49,7 @@ impl Core {
             stats: EndpointStats::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
+            tracer: Tracer::default(),
             rng,
             secret,
         }
@@ -79,7 +82,7 @@ impl Core {
 
     pub(super) fn event(&mut self, event: Event) {
         let is_provisional = matches!(event, Event::Provisional { .. });
-        if is_provisional && self.events.len() >= MAX_EVENTS {
+        if is_provisional && self.is_choked() {
             self.stats.dropped += 1;
             return;
         }
@@ -88,21 +91,42 @@ impl Core {
 
     /// Whether the caller lags so far behind that nothing new is to be begun.
     pub(super) fn is_choked(&self) -> bool {
-        self.events.len() >= MAX_EVENTS
+        self.events.len().saturating_sub(self.tracer.waiting) >= MAX_EVENTS
     }
 
-    pub(super) fn send(&mut self, to: SocketAddr, bytes: Bytes) {
+    /// Sends a message, of a leg or of none.
+    pub(super) fn send(&mut self, leg: Option<LegId>, to: SocketAddr, bytes: Bytes) {
+        self.trace(leg, &bytes, to, true, false);
+        self.put(to, bytes);
+    }
+
+    /// Sends a message that was sent before.
+    pub(super) fn resend(&mut self, leg: Option<LegId>, to: SocketAddr, bytes: Bytes) {
+        self.stats.retransmitted += 1;
+        self.trace(leg, &bytes, to, true, true);
+        self.put(to, bytes);
+    }
+
+    /// Tells a message of a leg.
+    pub(super) fn trace(&mut self, leg: Option<LegId>, bytes: &Bytes, peer: SocketAddr, outgoing: bool, again: bool) {
+        let Some(leg) = leg.filter(|_| self.config.trace) else { return };
+        match self.tracer.admit(leg) {
+            Some(true) => {
+                let traced = Box::new(trace::describe(bytes, peer, outgoing, again));
+                self.events.push_back(Event::Traced { leg, traced });
+            }
+            Some(false) => self.stats.untold += 1,
+            None => {}
+        }
+    }
+
+    fn put(&mut self, to: SocketAddr, bytes: Bytes) {
         if self.transmits.len() >= MAX_TRANSMITS {
             self.stats.dropped += 1;
             return;
         }
         self.stats.sent += 1;
         self.transmits.push_back(Transmit { to, bytes });
-    }
-
-    pub(super) fn resend(&mut self, to: SocketAddr, bytes: Bytes) {
-        self.stats.retransmitted += 1;
-        self.send(to, bytes);
     }
 
     /// Gives a request its own Via and what every request of ours has.
@@ -125,8 +149,10 @@ impl Core {
         let (request, branch, bytes) = self.finish_request(request);
         let machine = ClientInvite::new(now, bytes.clone(), self.config.timers, Reliability::Unreliable);
         let key = ClientKey { branch, method: Method::Invite };
-        let id = self.transactions.add_client(key, ClientMachine::Invite(machine), to, user(request));
-        self.send(to, bytes);
+        let user = user(request);
+        let leg = user.leg();
+        let id = self.transactions.add_client(key, ClientMachine::Invite(machine), to, user);
+        self.send(Some(leg), to, bytes);
         self.reschedule_client(id);
         id
     }
@@ -146,8 +172,9 @@ impl Core {
         user: User,
     ) -> TxId {
         let machine = Client::new(now, bytes.clone(), self.config.timers, Reliability::Unreliable);
+        let leg = user.leg();
         let id = self.transactions.add_client(key, ClientMachine::Other(machine), to, user);
-        self.send(to, bytes);
+        self.send(Some(leg), to, bytes);
         self.reschedule_client(id);
         id
     }
@@ -181,10 +208,10 @@ impl Core {
         let status = response.status;
         let bytes = response.to_bytes();
         if let Some(transaction) = self.transactions.server(id) {
-            let to = transaction.to;
+            let (to, leg) = (transaction.to, transaction.leg);
             let Reaction { transmit, .. } = transaction.handle_answer(now, status, bytes.clone());
             if let Some(bytes) = transmit {
-                self.send(to, bytes);
+                self.send(Some(leg), to, bytes);
             }
             self.reschedule_server(id);
         }

@@ -20,20 +20,22 @@ const RING_LIMIT: Duration = Duration::from_secs(180);
 
 impl Endpoint {
     /// An INVITE outside of dialogs that is fit to be a call.
-    pub(super) fn handle_call(&mut self, arrival: Arrival, key: ServerKey, request: Request) {
+    pub(super) fn handle_call(&mut self, arrival: Arrival, key: ServerKey, bytes: &Bytes, request: Request) {
         let merge = MergeKey::of(&request.headers);
         if merge.as_ref().is_some_and(|merge| self.core.transactions.is_merged(merge)) {
-            return self.core.refuse(&request, arrival.reply, arrival.size, (482, None));
+            return self.core.refuse(&request, arrival, (482, None));
         }
         if self.is_full() {
-            return self.core.refuse_overload(&request, arrival.reply, arrival.size);
+            return self.core.refuse_overload(&request, arrival);
         }
         let tag = self.core.token();
         let (Ok(dialog), Ok(from)) = (Dialog::uas(&request, &tag), request.headers.from()) else {
-            return self.core.refuse(&request, arrival.reply, arrival.size, (400, None));
+            return self.core.refuse(&request, arrival, (400, None));
         };
         let id = self.new_leg_id();
         let core = &mut self.core;
+        core.tracer.begin(id);
+        core.trace(Some(id), bytes, arrival.from, false, false);
         let machine = ServerMachine::Invite(ServerInvite::new(core.config.timers, Reliability::Unreliable));
         let tx = core.transactions.add_server(key, merge, machine, arrival.reply, arrival.from.ip(), id);
         core.answer(arrival.now, tx, Response::to_request(&request, 100, None));
@@ -108,14 +110,14 @@ impl Endpoint {
         let found = ServerKey::of_cancelled(request).ok().and_then(|key| self.core.transactions.find_server(&key));
         let transaction = found.and_then(|tx| self.core.transactions.server(tx).map(|server| (tx, server)));
         let Some((tx, server)) = transaction.filter(|(_, server)| server.source == arrival.from.ip()) else {
-            return self.core.refuse(request, arrival.reply, arrival.size, (481, None));
+            return self.core.refuse(request, arrival, (481, None));
         };
         let leg_id = server.leg;
         let is_open = match &server.machine {
             ServerMachine::Invite(machine) => matches!(machine.state(), ServerInviteState::Proceeding { .. }),
             ServerMachine::Other(_) => false,
         };
-        self.core.answer_stateless(request, arrival.reply, arrival.size, 200, None);
+        self.core.answer_stateless(request, arrival, 200, None);
         if !is_open {
             return;
         }

@@ -23,6 +23,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod timeout;
+mod trace;
 mod transactions;
 mod via;
 
@@ -122,7 +123,9 @@ impl Endpoint {
 
     /// What happened.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.core.events.pop_front()
+        let event = self.core.events.pop_front()?;
+        self.core.tracer.fetched(&event);
+        Some(event)
     }
 
     /// The next deadline and why.
@@ -157,6 +160,7 @@ impl Endpoint {
         if let Some(mut leg) = self.legs.remove(&id) {
             offers::withdraw(&mut self.core, now, &mut leg, 487);
             self.dialogs.remove(&leg.dialog_id);
+            self.core.tracer.end(id);
             self.core.schedule.set(schedule::Owner::Leg(id), None);
         }
     }

@@ -26,6 +26,7 @@ impl Endpoint {
         }
         let id = self.new_leg_id();
         let core = &mut self.core;
+        core.tracer.begin(id);
         let tag = core.token();
         let domain = core.config.domain.clone();
         let call_id = Bytes::from(core.token());
@@ -147,10 +148,11 @@ impl Endpoint {
             return;
         }
         let Some(transaction) = core.transactions.client(tx) else { return };
+        let leg = transaction.user.leg();
         let peer = Peer { address: transaction.to, met: transaction.to.ip() };
         let Some(mut dialog) = acknowledge(core, tx, &peer, response) else { return };
         let bye = dialog.request(Method::Bye);
-        core.send_other(now, bye, peer.next_hop(&dialog), User::Bye(None));
+        core.send_other(now, bye, peer.next_hop(&dialog), User::ByeToFork(leg));
     }
 
     pub(super) fn handle_first_invite_fault(&mut self, now: Instant, tx: TxId, leg_id: LegId, fault: Fault) {
@@ -188,7 +190,7 @@ impl Endpoint {
     fn leg_of_invite(&mut self, tx: TxId) -> Option<LegId> {
         match &self.core.transactions.client(tx)?.user {
             User::Invite(sent) => Some(sent.leg),
-            User::Bye(_) | User::Cancel => None,
+            User::Bye(_) | User::ByeToFork(_) | User::Cancel(_) => None,
         }
     }
 }
@@ -215,7 +217,7 @@ pub(super) fn cancel_call(core: &mut Core, now: Instant, outgoing: &mut Outgoing
 pub(super) fn send_cancel(core: &mut Core, now: Instant, invite: TxId, reason: Option<&Reason>) {
     let Some(transaction) = core.transactions.client(invite) else { return };
     let User::Invite(sent) = &transaction.user else { return };
-    let to = transaction.to;
+    let (to, leg) = (transaction.to, sent.leg);
     let mut cancel = compose::cancel(&sent.request);
     if let ClientMachine::Invite(machine) = &mut transaction.machine {
         machine.handle_cancel(now);
@@ -225,7 +227,7 @@ pub(super) fn send_cancel(core: &mut Core, now: Instant, invite: TxId, reason: O
         cancel.headers.push(HeaderName::Reason, reason.to_string());
     }
     let bytes = cancel.to_bytes();
-    core.start_other(now, ClientKey { branch, method: Method::Cancel }, bytes, to, User::Cancel);
+    core.start_other(now, ClientKey { branch, method: Method::Cancel }, bytes, to, User::Cancel(leg));
     core.reschedule_client(invite);
 }
 
@@ -248,10 +250,11 @@ fn acknowledge(core: &mut Core, tx: TxId, peer: &Peer, response: &Response) -> O
 /// Sends an ACK for a 2xx and keeps it with the transaction.
 pub(super) fn send_ack(core: &mut Core, tx: TxId, tag: Option<Bytes>, to: SocketAddr, ack: Request) {
     let (_, _, bytes) = core.finish_request(ack);
-    if let Some(sent) = sent_invite(core, tx) {
+    let leg = sent_invite(core, tx).map(|sent| {
         sent.acks.push((tag, to, bytes.clone()));
-    }
-    core.send(to, bytes);
+        sent.leg
+    });
+    core.send(leg, to, bytes);
 }
 
 /// Repeats the ACK for a 2xx that comes again; `false` if it is a new one.
@@ -259,15 +262,15 @@ pub(super) fn repeat_ack(core: &mut Core, tx: TxId, response: &Response) -> bool
     let Ok(to) = response.headers.to() else { return true };
     let Some(sent) = sent_invite(core, tx) else { return true };
     let Some((_, address, bytes)) = sent.acks.iter().find(|(tag, ..)| tag.as_ref() == to.tag()) else { return false };
-    let (address, bytes) = (*address, bytes.clone());
-    core.resend(address, bytes);
+    let (address, bytes, leg) = (*address, bytes.clone(), sent.leg);
+    core.resend(Some(leg), address, bytes);
     true
 }
 
 fn sent_invite(core: &mut Core, tx: TxId) -> Option<&mut SentInvite> {
     match &mut core.transactions.client(tx)?.user {
         User::Invite(sent) => Some(sent),
-        User::Bye(_) | User::Cancel => None,
+        User::Bye(_) | User::ByeToFork(_) | User::Cancel(_) => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a datagram to whom it concerns.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -21,31 +21,37 @@ pub(super) struct Arrival {
     pub(super) from: SocketAddr,
     /// Where answers go.
     pub(super) reply: SocketAddr,
-    /// Of the datagram, octets.
+    /// Of the message, octets.
     pub(super) size: usize,
+    /// Whose it is, as far as that is known.
+    pub(super) leg: Option<LegId>,
 }
 
 impl Endpoint {
     pub(super) fn receive(&mut self, now: Instant, from: SocketAddr, datagram: Bytes) {
         self.core.stats.received += 1;
-        let size = datagram.len();
+        let bytes = datagram.clone();
         match parse(datagram) {
-            Ok(Message::Request(request)) => self.handle_request(now, from, size, request),
-            Ok(Message::Response(response)) => self.handle_response(now, from, &response),
+            Ok(Message::Request(request)) => self.handle_request(now, from, &bytes, request),
+            Ok(Message::Response(response)) => self.handle_response(now, from, &bytes, &response),
             Err(error) => {
                 self.core.stats.malformed += 1;
                 if let Some(answer) = error.answer {
                     let (status, headers) = *answer;
-                    self.core.answer_broken(from, size, status, headers);
+                    let arrival = Arrival { now, from, reply: from, size: bytes.len(), leg: None };
+                    self.core.answer_broken(arrival, status, headers);
                 }
             }
         }
     }
 
-    fn handle_request(&mut self, now: Instant, from: SocketAddr, size: usize, mut request: Request) {
+    fn handle_request(&mut self, now: Instant, from: SocketAddr, bytes: &Bytes, mut request: Request) {
         // The key is made of the Via as it came.
         let Ok(key) = ServerKey::of_request(&request) else { return };
-        let arrival = Arrival { now, from, reply: via::mark(&mut request.headers, from), size };
+        let (leg, again) = self.whose(from, &key, &request);
+        self.core.trace(leg, bytes, from, false, again);
+        let reply = via::mark(&mut request.headers, from);
+        let arrival = Arrival { now, from, reply, size: bytes.len(), leg };
         if request.method == Method::Ack {
             return self.handle_ack(arrival, &key, &request);
         }
@@ -58,15 +64,15 @@ impl Endpoint {
         let is_in_dialog = request.headers.to().is_ok_and(|to| to.tag().is_some());
         // Before anything else: who wants no calls spends nothing on them.
         if request.method == Method::Invite && !is_in_dialog && !self.core.config.accepts_calls {
-            return self.core.refuse(&request, arrival.reply, size, (403, None));
+            return self.core.refuse(&request, arrival, (403, None));
         }
         if let Err(refusal) = screen(&request) {
-            return self.core.refuse(&request, arrival.reply, size, refusal);
+            return self.core.refuse(&request, arrival, refusal);
         }
         match request.method {
             _ if is_in_dialog => self.handle_in_dialog(arrival, key, request),
-            Method::Invite => self.handle_call(arrival, key, request),
-            Method::Options => self.core.answer_options(&request, arrival.reply, size),
+            Method::Invite => self.handle_call(arrival, key, bytes, request),
+            Method::Options => self.core.answer_options(&request, arrival),
             Method::Ack
             | Method::Bye
             | Method::Cancel
@@ -79,17 +85,17 @@ impl Endpoint {
             | Method::Subscribe
             | Method::Message
             | Method::Publish
-            | Method::Other(_) => self.core.refuse(&request, arrival.reply, size, (481, None)),
+            | Method::Other(_) => self.core.refuse(&request, arrival, (481, None)),
         }
     }
 
     /// A request came again.
     fn repeat_answer(&mut self, tx: TxId) {
         let Some(transaction) = self.core.transactions.server(tx) else { return };
-        let to = transaction.to;
+        let (to, leg) = (transaction.to, transaction.leg);
         let Reaction { transmit, .. } = transaction.handle_request();
         if let Some(bytes) = transmit {
-            self.core.resend(to, bytes);
+            self.core.resend(Some(leg), to, bytes);
         }
     }
 
@@ -104,21 +110,20 @@ impl Endpoint {
                 return;
             }
         }
-        if let Some(leg) = self.find_dialog(arrival, request) {
+        if let Some(leg) = self.find_dialog(arrival.from.ip(), request) {
             self.confirm(arrival.now, leg, request);
         }
     }
 
     /// The leg of a request inside a dialog: Call-ID and both tags agree, and the sender is one the peer has named.
-    pub(super) fn find_dialog(&self, arrival: Arrival, request: &Request) -> Option<LegId> {
+    pub(super) fn find_dialog(&self, from_ip: IpAddr, request: &Request) -> Option<LegId> {
         let headers = &request.headers;
         let local_tag = headers.to().ok()?.tag()?.clone();
         let id = DialogId { call_id: headers.call_id().ok()?, local_tag };
         let leg = self.legs.get(self.dialogs.get(&id)?)?;
         let from = headers.from().ok()?;
-        let is_meant = |dialog: &crate::dialog::Dialog| {
-            dialog.is_from_peer(from.tag()) && leg.peer.is_known(arrival.from.ip(), dialog)
-        };
+        let is_meant =
+            |dialog: &crate::dialog::Dialog| dialog.is_from_peer(from.tag()) && leg.peer.is_known(from_ip, dialog);
         let found = match &leg.stage {
             Stage::Outgoing(outgoing) => outgoing.early.iter().any(is_meant),
             Stage::Incoming(incoming) => is_meant(&incoming.dialog),
@@ -129,7 +134,27 @@ impl Endpoint {
         found.then_some(leg.id)
     }
 
-    fn handle_response(&mut self, now: Instant, from: SocketAddr, response: &Response) {
+    /// Whose request it is, and whether it came before.
+    fn whose(&mut self, from: SocketAddr, key: &ServerKey, request: &Request) -> (Option<LegId>, bool) {
+        let transactions = &mut self.core.transactions;
+        if let Some(tx) = transactions.find_server(key) {
+            let leg = transactions.server(tx).map(|server| server.leg);
+            return (leg, request.method != Method::Ack);
+        }
+        if request.method == Method::Cancel {
+            let invite = ServerKey::of_cancelled(request).ok().and_then(|key| transactions.find_server(&key));
+            let server = invite.and_then(|tx| transactions.server(tx)).filter(|server| server.source == from.ip());
+            return (server.map(|server| server.leg), false);
+        }
+        let Some(id) = self.find_dialog(from.ip(), request) else { return (None, false) };
+        let is_awaited = match self.legs.get(&id).map(|leg| &leg.stage) {
+            Some(Stage::Up(up)) => up.unacked.is_some(),
+            Some(Stage::Outgoing(_) | Stage::Incoming(_) | Stage::Closing { .. } | Stage::Closed) | None => false,
+        };
+        (Some(id), request.method == Method::Ack && !is_awaited)
+    }
+
+    fn handle_response(&mut self, now: Instant, from: SocketAddr, bytes: &Bytes, response: &Response) {
         let found = ClientKey::of_response(response).ok().and_then(|key| self.core.transactions.find_client(&key));
         let is_ours = via::is_ours(&response.headers, self.core.config.advertised);
         let Some((tx, transaction)) =
@@ -138,17 +163,20 @@ impl Endpoint {
             self.core.stats.stray_responses += 1;
             return;
         };
-        let to = transaction.to;
+        let (to, leg) = (transaction.to, Some(transaction.user.leg()));
+        let again = transaction.has_answered(response);
+        self.core.trace(leg, bytes, from, false, again);
+        let Some(transaction) = self.core.transactions.client(tx) else { return };
         let Reaction { transmit, deliver, .. } = match (&mut transaction.machine, &transaction.user) {
             (ClientMachine::Invite(machine), User::Invite(sent)) => {
                 machine.handle_response(now, response.status, || compose::ack_of_refusal(&sent.request, response))
             }
-            (ClientMachine::Invite(_), User::Bye(_) | User::Cancel) => Reaction::nothing(),
+            (ClientMachine::Invite(_), User::Bye(_) | User::ByeToFork(_) | User::Cancel(_)) => Reaction::nothing(),
             (ClientMachine::Other(machine), _) => machine.handle_response(now, response.status),
         };
         match transmit {
-            Some(bytes) if deliver => self.core.send(to, bytes),
-            Some(bytes) => self.core.resend(to, bytes),
+            Some(bytes) if deliver => self.core.send(leg, to, bytes),
+            Some(bytes) => self.core.resend(leg, to, bytes),
             None => {}
         }
         if deliver {
@@ -165,11 +193,11 @@ impl Endpoint {
                 self.handle_reinvite_response(now, tx, leg, response);
             }
             User::Invite(_) => self.handle_first_invite_response(now, from.ip(), tx, response),
-            User::Bye(Some(leg)) => {
+            User::Bye(leg) => {
                 let leg = *leg;
                 self.handle_bye_response(now, leg, response);
             }
-            User::Bye(None) | User::Cancel => {}
+            User::ByeToFork(_) | User::Cancel(_) => {}
         }
     }
 }

@@ -1,12 +1,11 @@
 //! What a request is refused for before anything is done for it (RFC 3261 section 8.2), and the answers that need no
 //! memory (section 8.2.7).
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
 
 use super::compose::{self, ALLOW, SDP};
 use super::core::Core;
+use super::receive::Arrival;
 use crate::message::{HeaderName, Headers, Method, Request, Response, Uri};
 
 /// Seconds until somebody refused for lack of room may come again.
@@ -80,20 +79,20 @@ fn accepts_sdp(headers: &Headers) -> bool {
 
 impl Core {
     /// Refuses without state: the one answer a request of this kind gets, and no larger than it can help.
-    pub(super) fn refuse(&mut self, request: &Request, to: SocketAddr, size: usize, (status, field): Refusal) {
+    pub(super) fn refuse(&mut self, request: &Request, arrival: Arrival, (status, field): Refusal) {
         self.stats.refused += 1;
-        self.answer_stateless(request, to, size, status, field);
+        self.answer_stateless(request, arrival, status, field);
     }
 
     /// Refuses for lack of room.
-    pub(super) fn refuse_overload(&mut self, request: &Request, to: SocketAddr, size: usize) {
+    pub(super) fn refuse_overload(&mut self, request: &Request, arrival: Arrival) {
         self.stats.overload += 1;
         let field = Some((HeaderName::RetryAfter, RETRY_AFTER.to_owned()));
-        self.answer_stateless(request, to, size, 503, field);
+        self.answer_stateless(request, arrival, 503, field);
     }
 
     /// The answer to OPTIONS (RFC 3261 section 11.2).
-    pub(super) fn answer_options(&mut self, request: &Request, to: SocketAddr, size: usize) {
+    pub(super) fn answer_options(&mut self, request: &Request, arrival: Arrival) {
         let tag = self.stateless_tag(&request.headers);
         let mut response = Response::to_request(request, 200, Some(&tag));
         let optional = [(HeaderName::Allow, ALLOW), (HeaderName::Accept, SDP), (HeaderName::Supported, "")];
@@ -102,14 +101,13 @@ impl Core {
         }
         response.headers.push(HeaderName::Server, self.config.user_agent.clone());
         let dispensable = [HeaderName::Server, HeaderName::Supported, HeaderName::Accept, HeaderName::Allow];
-        self.send_slim(response, to, size, &dispensable);
+        self.send_slim(response, arrival, &dispensable);
     }
 
     pub(super) fn answer_stateless(
         &mut self,
         request: &Request,
-        to: SocketAddr,
-        size: usize,
+        arrival: Arrival,
         status: u16,
         field: Option<(HeaderName, String)>,
     ) {
@@ -119,28 +117,28 @@ impl Core {
             response.headers.push(name, value);
         }
         response.headers.push(HeaderName::Server, self.config.user_agent.clone());
-        self.send_slim(response, to, size, &[HeaderName::Server]);
+        self.send_slim(response, arrival, &[HeaderName::Server]);
     }
 
     /// Answers a datagram that is no message, but nearly.
-    pub(super) fn answer_broken(&mut self, from: SocketAddr, size: usize, status: u16, mut headers: Headers) {
+    pub(super) fn answer_broken(&mut self, mut arrival: Arrival, status: u16, mut headers: Headers) {
         self.stats.refused += 1;
-        let to = super::via::mark(&mut headers, from);
+        arrival.reply = super::via::mark(&mut headers, arrival.from);
         let tag = self.stateless_tag(&headers);
-        self.send_slim(Response::to_headers(&headers, status, Some(&tag)), to, size, &[]);
+        self.send_slim(Response::to_headers(&headers, status, Some(&tag)), arrival, &[]);
     }
 
     /// Sends, leaving out dispensable fields while the answer is larger than the request: whoever forges a sender
     /// address must not win by it.
-    fn send_slim(&mut self, mut response: Response, to: SocketAddr, size: usize, dispensable: &[HeaderName]) {
+    fn send_slim(&mut self, mut response: Response, arrival: Arrival, dispensable: &[HeaderName]) {
         let mut bytes = response.to_bytes();
         for name in dispensable {
-            if bytes.len() <= size {
+            if bytes.len() <= arrival.size {
                 break;
             }
             response.headers.remove(name);
             bytes = response.to_bytes();
         }
-        self.send(to, bytes);
+        self.send(arrival.leg, arrival.reply, bytes);
     }
 }

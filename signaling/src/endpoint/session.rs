@@ -20,19 +20,19 @@ const MAX_RETRY_AFTER: u64 = 10;
 impl Endpoint {
     /// A request with a To tag.
     pub(super) fn handle_in_dialog(&mut self, arrival: Arrival, key: ServerKey, request: Request) {
-        let Some(id) = self.find_dialog(arrival, &request) else {
-            return self.core.refuse(&request, arrival.reply, arrival.size, (481, None));
+        let Some(id) = self.find_dialog(arrival.from.ip(), &request) else {
+            return self.core.refuse(&request, arrival, (481, None));
         };
         if !self.accept_cseq(id, &request) {
-            return self.core.refuse(&request, arrival.reply, arrival.size, (500, None));
+            return self.core.refuse(&request, arrival, (500, None));
         }
         match request.method {
-            Method::Options => self.core.answer_options(&request, arrival.reply, arrival.size),
+            Method::Options => self.core.answer_options(&request, arrival),
             Method::Info => self.handle_info(arrival, &request),
             Method::Bye => self.handle_bye(arrival, key, id, &request),
             Method::Invite | Method::Update => {
                 if self.is_full() {
-                    return self.core.refuse_overload(&request, arrival.reply, arrival.size);
+                    return self.core.refuse_overload(&request, arrival);
                 }
                 let tx = self.core.serve(arrival, key, id, request.method == Method::Invite);
                 self.handle_modification(arrival.now, tx, id, request);
@@ -46,7 +46,7 @@ impl Endpoint {
             | Method::Subscribe
             | Method::Message
             | Method::Publish
-            | Method::Other(_) => self.core.refuse(&request, arrival.reply, arrival.size, (405, None)),
+            | Method::Other(_) => self.core.refuse(&request, arrival, (405, None)),
         }
     }
 
@@ -72,12 +72,12 @@ impl Endpoint {
     fn handle_info(&mut self, arrival: Arrival, request: &Request) {
         if request.headers.get(&HeaderName::other("Info-Package")).is_some() {
             let field = Some((HeaderName::other("Recv-Info"), String::new()));
-            return self.core.refuse(request, arrival.reply, arrival.size, (469, field));
+            return self.core.refuse(request, arrival, (469, field));
         }
         if !request.body.is_empty() {
-            return self.core.refuse(request, arrival.reply, arrival.size, (415, None));
+            return self.core.refuse(request, arrival, (415, None));
         }
-        self.core.answer_stateless(request, arrival.reply, arrival.size, 200, None);
+        self.core.answer_stateless(request, arrival, 200, None);
     }
 
     fn handle_bye(&mut self, arrival: Arrival, key: ServerKey, id: LegId, request: &Request) {
@@ -86,7 +86,7 @@ impl Endpoint {
         let event = match self.legs.get(&id).map(|leg| &leg.stage) {
             // The callee must not send BYE before its 2xx (section 15): no dialog that could end.
             Some(Stage::Outgoing(_) | Stage::Closed) | None => {
-                return self.core.refuse(request, arrival.reply, arrival.size, (481, None));
+                return self.core.refuse(request, arrival, (481, None));
             }
             Some(Stage::Incoming(_)) => Some(Event::Cancelled { leg: id, reason }),
             // Its caller was told, or hung up itself.
@@ -98,7 +98,7 @@ impl Endpoint {
             self.core.answer(now, tx, Response::to_request(request, 200, None));
         } else {
             // A hang-up always works; its repetition will get a 481.
-            self.core.answer_stateless(request, arrival.reply, arrival.size, 200, None);
+            self.core.answer_stateless(request, arrival, 200, None);
         }
         if self.refuse_call(now, id, 487).is_none() {
             self.drop_leg(now, id);
@@ -216,7 +216,7 @@ impl Endpoint {
         let Up { unacked: Some(unacked), .. } = &mut **up else { return };
         unacked.interval = core.config.timers.back_off(unacked.interval);
         deadlines.set(LegTimer::Repeat2xx, now + unacked.interval);
-        core.resend(unacked.to, unacked.response.clone());
+        core.resend(Some(id), unacked.to, unacked.response.clone());
     }
 
     pub(super) fn give_up_waiting_for_ack(&mut self, now: Instant, id: LegId) {
@@ -257,5 +257,5 @@ pub(super) fn send_bye(core: &mut Core, now: Instant, leg: &mut Leg) {
         let uri = bye.uri.to_string();
         auth.authorize(&Method::Bye, &uri, &Bytes::new(), &mut bye.headers);
     }
-    core.send_other(now, bye, to, User::Bye(Some(*id)));
+    core.send_other(now, bye, to, User::Bye(*id));
 }

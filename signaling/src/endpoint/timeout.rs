@@ -32,10 +32,10 @@ impl Endpoint {
 
     fn run_client_timer(&mut self, now: Instant, tx: TxId) {
         let Some(transaction) = self.core.transactions.client(tx) else { return };
-        let to = transaction.to;
+        let (to, leg) = (transaction.to, transaction.user.leg());
         let Reaction { transmit, fault, .. } = transaction.handle_timeout(now).unwrap_or_default();
         if let Some(bytes) = transmit {
-            self.core.resend(to, bytes);
+            self.core.resend(Some(leg), to, bytes);
         }
         if let Some(fault) = fault {
             self.handle_fault(now, tx, fault);
@@ -45,11 +45,11 @@ impl Endpoint {
 
     fn run_server_timer(&mut self, now: Instant, tx: TxId) {
         let Some(transaction) = self.core.transactions.server(tx) else { return };
-        let to = transaction.to;
+        let (to, leg) = (transaction.to, transaction.leg);
         // A refusal that nobody acknowledges is no reason to do more.
         let Reaction { transmit, .. } = transaction.handle_timeout(now).unwrap_or_default();
         if let Some(bytes) = transmit {
-            self.core.resend(to, bytes);
+            self.core.resend(Some(leg), to, bytes);
         }
         self.core.reschedule_server(tx);
     }
@@ -65,11 +65,11 @@ impl Endpoint {
                     self.handle_first_invite_fault(now, tx, leg, fault);
                 }
             }
-            User::Bye(Some(leg)) => {
+            User::Bye(leg) => {
                 let leg = *leg;
                 self.drop_closing(now, leg);
             }
-            User::Bye(None) | User::Cancel => {}
+            User::ByeToFork(_) | User::Cancel(_) => {}
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::LegId;
-use crate::message::{Headers, Request};
+use crate::message::{Headers, Request, Response};
 use crate::transaction::{
     Client, ClientInvite, ClientInviteState, ClientKey, ClientState, Reaction, Server, ServerInvite, ServerInviteState,
     ServerKey, ServerState,
@@ -31,10 +31,22 @@ pub(super) enum ClientMachine {
 pub(super) enum User {
     /// An INVITE, the first or a later one.
     Invite(Box<SentInvite>),
-    /// A BYE; the leg waits for its end. `None` for a fork that nobody wants.
-    Bye(Option<LegId>),
+    /// A BYE; the leg waits for its end.
+    Bye(LegId),
+    /// A BYE for a fork that nobody wants.
+    ByeToFork(LegId),
     /// A CANCEL. What matters is what becomes of the INVITE.
-    Cancel,
+    Cancel(LegId),
+}
+
+impl User {
+    /// Whose message it is.
+    pub(super) fn leg(&self) -> LegId {
+        match self {
+            Self::Invite(sent) => sent.leg,
+            Self::Bye(leg) | Self::ByeToFork(leg) | Self::Cancel(leg) => *leg,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -75,6 +87,25 @@ impl ClientTx {
         match &mut self.machine {
             ClientMachine::Invite(machine) => machine.handle_transport_error(),
             ClientMachine::Other(machine) => machine.handle_transport_error(),
+        }
+    }
+
+    /// Whether a response like this came before.
+    pub(super) fn has_answered(&self, response: &Response) -> bool {
+        match (&self.machine, &self.user) {
+            (ClientMachine::Invite(machine), User::Invite(sent)) => match machine.state() {
+                ClientInviteState::Calling { .. } | ClientInviteState::Proceeding { .. } => false,
+                ClientInviteState::Accepted => {
+                    let tag = response.headers.to().ok().and_then(|to| to.tag().cloned());
+                    sent.acks.iter().any(|(acked, ..)| *acked == tag)
+                }
+                ClientInviteState::Completed { .. } | ClientInviteState::Terminated => true,
+            },
+            (ClientMachine::Invite(_), User::Bye(_) | User::ByeToFork(_) | User::Cancel(_)) => false,
+            (ClientMachine::Other(machine), _) => match machine.state() {
+                ClientState::Trying { .. } | ClientState::Proceeding => false,
+                ClientState::Completed | ClientState::Terminated => true,
+            },
         }
     }
 

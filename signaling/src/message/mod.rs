@@ -21,12 +21,22 @@ pub mod via;
 
 pub use accessors::{RAck, Reason, Refresher, SessionExpires};
 pub use build::reason_phrase;
+pub(crate) use fields::take_line;
 pub use headers::{CSeq, HeaderError, HeaderName, Headers};
 pub use method::Method;
 pub use name_addr::NameAddr;
 pub use parse::{ParseError, parse};
 pub use uri::{Host, SipUri, Uri};
 pub use via::Via;
+
+/// The header fields of a message and what follows them, so far as they can be read; `bytes` begin behind the start line.
+pub(crate) fn read_fields(bytes: Bytes) -> (Headers, Bytes) {
+    let fields = fields::read(bytes);
+    let rest = fields.rest;
+    let declared = fields.headers.get(&HeaderName::ContentLength).and_then(|value| grammar::number(value, u64::MAX));
+    let length = declared.and_then(|length| usize::try_from(length).ok()).map_or(rest.len(), |len| len.min(rest.len()));
+    (fields.headers, rest.slice(..length))
+}
 
 /// A whole SIP message.
 #[derive(Debug, Clone, PartialEq, Eq)]

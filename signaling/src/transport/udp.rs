@@ -232,6 +232,7 @@ mod tests {
             accepts_calls,
             timers,
             max_transactions: 100,
+            trace: false,
         };
         spawn(config, bind, [7; 32]).unwrap()
     }

@@ -49,6 +49,7 @@ impl Agent {
             accepts_calls: true,
             timers: Timers { t1: Duration::from_millis(500), t2: Duration::from_secs(4), t4: Duration::from_secs(5) },
             max_transactions: 4 * MAX_CALLS,
+            trace: false,
         };
         let (sip, events, address) = udp::spawn(config, bind, random_bits())?;
         let desk = Desk { sip, greeting, address, lines: HashMap::new() };

@@ -4,6 +4,7 @@ mod auth;
 mod calls;
 mod forks;
 mod hostile;
+mod ladder;
 mod loss;
 mod modify;
 mod requests;
@@ -39,6 +40,7 @@ pub(super) fn config(side: usize) -> EndpointConfig {
         accepts_calls: true,
         timers: TIMERS,
         max_transactions: 1000,
+        trace: false,
     }
 }
 

@@ -93,6 +93,7 @@ impl SimGateway {
             accepts_calls: false,
             timers: standard_timers(),
             max_transactions: 1000,
+            trace: true,
         };
         let candidate = format!("candidate:1 1 udp 2130706431 {} {} typ host", public.ip(), public.port());
         Self {

@@ -72,6 +72,7 @@ impl SimPhone {
             accepts_calls: true,
             timers: standard_timers(),
             max_transactions: 1000,
+            trace: false,
         };
         Self {
             address,
