@@ -115,7 +115,7 @@ pub(crate) fn sip_socket(accepts_calls: bool) -> (Handle, mpsc::Receiver<Event>,
         accepts_calls,
         timers: Timers { t1: ms(500), t2: ms(4_000), t4: ms(5_000) },
         max_transactions: 100,
-        trace: true,
+        trace: !accepts_calls,
     };
     udp::spawn(config, bind, [7; 32]).unwrap()
 }
