@@ -22,12 +22,30 @@ use super::voice::{Ear, Mouth, Says, Sound};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BrowserId(pub usize);
 
+/// What is odd about a visitor's browser or way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Visitor {
+    /// Its audio carries a payload type that is not in the offer.
+    pub foreign_payload: bool,
+    /// It reaches the gateway through a relay of its own.
+    pub relayed: bool,
+    /// It reaches the gateway over TCP.
+    pub over_tcp: bool,
+    /// It names no candidate.
+    pub without_candidates: bool,
+}
+
+/// A payload type that no offer of this world has.
+const FOREIGN: u8 = 97;
+
 /// A browser.
 pub struct SimBrowser {
     rtc: Rtc,
     mid: Mid,
     pending: Option<SdpPendingOffer>,
     answer: String,
+    /// What is odd about it.
+    pub visitor: Visitor,
     /// The address it thinks it has.
     pub inner: SocketAddr,
     /// When its stack wants to be woken.
@@ -42,7 +60,9 @@ pub struct SimBrowser {
     pub digits: String,
     /// Its keys are in place.
     pub connected: bool,
-    speaks: bool,
+    says: Says,
+    /// Its device sleeps until then: it neither sends nor hears, and then goes on as if nothing had been.
+    asleep_until: Option<Instant>,
     /// Deaf and mute: the page is gone.
     pub vanished: bool,
     out: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
@@ -54,7 +74,7 @@ impl SimBrowser {
     /// # Panics
     /// When the stack will not make an offer, or the gateway cannot read it.
     #[must_use]
-    pub fn new(now: Instant, inner: SocketAddr, codecs: &[Codec]) -> (Self, Offer) {
+    pub fn new(now: Instant, inner: SocketAddr, codecs: &[Codec], visitor: Visitor) -> (Self, Offer) {
         let mut config = Rtc::builder()
             .set_crypto_provider(Arc::new(str0m::crypto::from_feature_flags()))
             .set_rtp_mode(true)
@@ -71,18 +91,35 @@ impl SimBrowser {
         for (pt, clock) in [(110, Frequency::FORTY_EIGHT_KHZ), (126, Frequency::EIGHT_KHZ)] {
             config.codec_config().add_config(pt.into(), None, StrCodec::Tele, clock, None, FormatParams::default());
         }
+        if visitor.foreign_payload {
+            let format = FormatParams::default();
+            config.codec_config().add_config(FOREIGN.into(), None, StrCodec::PCMA, Frequency::EIGHT_KHZ, None, format);
+        }
         let mut rtc = config.build(now);
-        rtc.add_local_candidate(Candidate::host(inner, "udp").unwrap());
+        rtc.add_local_candidate(match visitor.relayed {
+            true => Candidate::relayed(inner, inner, "udp").unwrap(),
+            false => Candidate::host(inner, "udp").unwrap(),
+        });
         let mut change = rtc.sdp_api();
         let mid = change.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
         let (offer, pending) = change.apply().unwrap();
-        let offer = Offer::parse(offer.to_sdp_string().as_bytes()).unwrap();
+        let text = offer.to_sdp_string();
+        let lines = text.lines().filter(|line| {
+            let candidate = line.starts_with("a=candidate") || line.starts_with("a=end-of-candidates");
+            !(line.starts_with(&format!("a=rtpmap:{FOREIGN}")) || candidate && visitor.without_candidates)
+        });
+        let text: String = lines
+            .map(|line| if line.starts_with("m=") { line.replace(&format!(" {FOREIGN}"), "") } else { line.to_owned() })
+            .map(|line| line + "\r\n")
+            .collect();
+        let offer = Offer::parse(text.as_bytes()).unwrap();
         let clock = codecs[0].clock_rate();
         let browser = Self {
             rtc,
             mid,
             pending: Some(pending),
             answer: String::new(),
+            visitor,
             inner,
             next: now,
             mouth: Mouth::new(now, codecs[0], BROWSER_TONE),
@@ -92,7 +129,8 @@ impl SimBrowser {
             digits_in: DtmfReceiver::new(clock),
             digits: String::new(),
             connected: false,
-            speaks: true,
+            says: Says::Tone,
+            asleep_until: None,
             vanished: false,
             out: Vec::new(),
         };
@@ -105,6 +143,13 @@ impl SimBrowser {
     /// When the stack does not take it.
     pub fn accept(&mut self, answer: &str) {
         self.answer = answer.to_owned();
+        let answer = match self.visitor.foreign_payload {
+            true => &answer.lines().fold(String::new(), |all, line| match line.starts_with("m=audio") {
+                true => format!("{all}{line} {FOREIGN}\r\na=rtpmap:{FOREIGN} PCMA/8000\r\n"),
+                false => format!("{all}{line}\r\n"),
+            }),
+            false => answer,
+        };
         let answer = SdpAnswer::from_sdp_string(answer).unwrap();
         self.rtc.sdp_api().accept_answer(self.pending.take().unwrap(), answer).unwrap();
     }
@@ -134,10 +179,19 @@ impl SimBrowser {
 
     /// Says this from now on; before the keys are in place it waits for them.
     pub fn say(&mut self, now: Instant, says: Says) {
-        self.speaks = says != Says::Nothing;
+        self.says = says;
         if self.connected {
             self.mouth.say(now, says);
         }
+    }
+
+    /// The device sleeps until then.
+    pub fn sleep(&mut self, until: Instant) {
+        self.asleep_until = Some(until);
+    }
+
+    fn is_asleep(&self, now: Instant) -> bool {
+        self.asleep_until.is_some_and(|until| now < until)
     }
 
     /// Sends digits as telephone events, 100 ms each.
@@ -155,7 +209,7 @@ impl SimBrowser {
 
     /// A datagram has arrived.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
-        if self.vanished {
+        if self.vanished || self.is_asleep(now) {
             return;
         }
         // What its stack does not even take for a datagram of its own is dropped, as a browser does.
@@ -167,8 +221,12 @@ impl SimBrowser {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.vanished {
+        if self.vanished || self.is_asleep(now) {
             return;
+        }
+        if self.asleep_until.take().is_some() {
+            // What was not said is not made up for.
+            self.mouth.say(now, self.says);
         }
         self.speak(now);
         if let Some((digit, _)) = self.digits_in.handle_timeout(now) {
@@ -185,6 +243,9 @@ impl SimBrowser {
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
         if self.vanished {
             return None;
+        }
+        if let Some(until) = self.asleep_until {
+            return Some((until, "browser wakes"));
         }
         let voice = self.connected.then(|| self.mouth.poll_timeout()).flatten();
         let digits = self.connected.then(|| self.digits_out.poll_timeout()).flatten();
@@ -211,9 +272,16 @@ impl SimBrowser {
             self.write(now, event_type, event.marker, timestamp, event.payload.to_vec());
         }
         let silenced = self.digits_out.is_sending();
-        let codec = self.mouth.codec();
+        if self.mouth.echoes() {
+            self.ear.keeps = true;
+            self.mouth.heard(self.ear.take_played());
+        }
+        let codec = match self.visitor.foreign_payload {
+            true => FOREIGN,
+            false => payload_type(self.mouth.codec()),
+        };
         while let Some((timestamp, payload)) = self.mouth.poll(now, silenced).map(|(at, bytes)| (at, bytes.to_vec())) {
-            self.write(now, payload_type(codec), false, timestamp, payload);
+            self.write(now, codec, false, timestamp, payload);
         }
     }
 
@@ -247,9 +315,7 @@ impl SimBrowser {
                 }
                 Ok(Output::Event(Event::Connected)) => {
                     self.connected = true;
-                    if self.speaks {
-                        self.mouth.say(now, Says::Tone);
-                    }
+                    self.mouth.say(now, self.says);
                 }
                 Ok(Output::Event(Event::RtpPacket(packet))) => {
                     let header = &packet.header;

@@ -1,6 +1,8 @@
 //! What must hold after every step, whatever the scenario.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use trunkline::call::CallEvent;
 
 use super::gateway::SimCall;
 use super::net::MAX_IN_FLIGHT;
@@ -47,11 +49,12 @@ fn silence_after_the_end(world: &World) {
 }
 
 fn check_call(call: &SimCall) -> Result<(), String> {
-    let gapless = call.events.iter().zip(1..).all(|(event, seq)| event.seq == seq);
-    let terminal = call.events.iter().filter(|e| matches!(e.name, "call_ended" | "call_error")).count();
+    let gapless = call.events.iter().zip(1..).all(|((_, event), seq)| event.seq == seq);
+    let is_last = |(_, event): &(Instant, CallEvent)| matches!(event.name, "call_ended" | "call_error");
+    let terminal = call.events.iter().filter(|event| is_last(event)).count();
     let over = call.call.is_over();
     let talks = matches!(call.call.state().word(), "ringing" | "talking" | "reconnecting");
-    let ends_last = terminal == 0 || call.events.last().is_some_and(|e| matches!(e.name, "call_ended" | "call_error"));
+    let ends_last = terminal == 0 || call.events.last().is_some_and(is_last);
     let rules = [
         (gapless, "event numbers have gaps"),
         (call.outcomes.len() == usize::from(over), "not one outcome for one end"),
@@ -64,6 +67,9 @@ fn check_call(call: &SimCall) -> Result<(), String> {
     if let Some((_, fault)) = rules.into_iter().find(|(holds, _)| !holds) {
         return Err(fault.to_owned());
     }
+    if let Some(fault) = &call.watch.fault {
+        return Err(fault.clone());
+    }
     if let Some(counter) = &call.went_back {
         return Err(format!("a counter went back: {counter}"));
     }
@@ -75,5 +81,5 @@ fn check_call(call: &SimCall) -> Result<(), String> {
 }
 
 fn names(call: &SimCall) -> Vec<&'static str> {
-    call.events.iter().map(|event| event.name).collect()
+    call.events.iter().map(|(_, event)| event.name).collect()
 }

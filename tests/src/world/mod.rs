@@ -15,23 +15,28 @@ pub mod browser;
 pub mod chance;
 mod check;
 pub mod clock;
+mod deeds;
+pub mod dial;
 pub mod gateway;
 pub mod net;
 pub mod phone;
 pub mod ports;
+pub mod reader;
 pub mod reference;
 pub mod sdp;
 mod view;
 pub mod voice;
+mod watch;
 #[allow(clippy::module_inception)]
 pub mod world;
 
-pub use browser::{BrowserId, SimBrowser};
+pub use browser::{BrowserId, SimBrowser, Visitor};
+pub use dial::Dial;
 pub use gateway::{CallNo, SimGateway};
-pub use net::{Link, Loss, SimNet};
-pub use phone::{Answer, PhoneEnd, PhoneId, Script, SimPhone};
-pub use voice::Says;
-pub use world::{Dial, World};
+pub use net::{Link, Loss, SimNet, Towards};
+pub use phone::{Answer, Lie, PhoneEnd, PhoneId, Rtcp, Script, SimPhone};
+pub use voice::{Manner, Says};
+pub use world::World;
 
 use std::time::Duration;
 

@@ -3,9 +3,11 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use trunkline::call::CallEvent;
 use trunkline::outcome::Outcome;
 use trunkline_media::api::CallStats;
+use trunkline_media::quality::HalfLeg;
 
 use super::browser::{BrowserId, SimBrowser};
 use super::chance::Chance;
@@ -104,13 +106,62 @@ impl World {
     /// The names of a call's events.
     #[must_use]
     pub fn events(&self, call: CallNo) -> Vec<&'static str> {
-        self.call(call).events.iter().map(|event| event.name).collect()
+        self.call(call).events.iter().map(|(_, event)| event.name).collect()
+    }
+
+    /// When a call's event of this name came first after a moment.
+    #[must_use]
+    pub fn told_at(&self, call: CallNo, name: &str, after: Instant) -> Option<Instant> {
+        let mut events = self.call(call).events.iter();
+        events.find(|(at, event)| *at >= after && event.name == name).map(|(at, _)| *at)
     }
 
     /// A call's events of this name.
     #[must_use]
     pub fn events_named(&self, call: CallNo, name: &str) -> Vec<&CallEvent> {
-        self.call(call).events.iter().filter(|event| event.name == name).collect()
+        self.call(call).events.iter().map(|(_, event)| event).filter(|event| event.name == name).collect()
+    }
+
+    /// All that support gets of a call: what the control API's bundle is made of.
+    #[must_use]
+    pub fn bundle(&self, call: CallNo) -> Value {
+        let (call, now) = (&self.call(call).call, self.now());
+        let record = call.record(now);
+        let mut bundle = json!({
+            "bundle_version": 1,
+            "outcome": record["outcome"],
+            "record": record,
+            "quality": call.quality_series(now),
+            "diagnosis": call.diagnosis(now),
+        });
+        if let (Value::Object(all), Value::Object(trail)) = (&mut bundle, call.trail(now)) {
+            all.extend(trail);
+        }
+        bundle
+    }
+
+    /// The level of a half-leg and what makes it so, as the record says.
+    #[must_use]
+    pub fn level(&self, call: CallNo, half_leg: HalfLeg) -> (String, Vec<String>) {
+        let record = self.call(call).call.record(self.now());
+        let half_leg = &record["quality"][half_leg.word()];
+        let reasons = half_leg["reasons"].as_array().into_iter().flatten();
+        let reasons = reasons.filter_map(|reason| reason.as_str().map(str::to_owned)).collect();
+        (half_leg["level"].as_str().unwrap_or("?").to_owned(), reasons)
+    }
+
+    /// Findings raised so far with their half-leg, cleared or not, in order and each once.
+    #[must_use]
+    pub fn found(&self, call: CallNo) -> Vec<(String, Option<String>)> {
+        let mut found = Vec::new();
+        for event in self.events_named(call, "issue_detected") {
+            let word = |name: &str| event.data.get(name).and_then(Value::as_str).map(str::to_owned);
+            let finding = (word("finding").unwrap_or_default(), word("half_leg"));
+            if !found.contains(&finding) {
+                found.push(finding);
+            }
+        }
+        found
     }
 
     /// A call's counters.

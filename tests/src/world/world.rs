@@ -4,21 +4,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use trunkline::call::Api;
-use trunkline::routing::{Planned, Route};
-use trunkline_media::api::{Leg, Limits, RtpSource};
+use trunkline::routing::Planned;
 use trunkline_media::audio::Codec;
 
-use super::browser::{BrowserId, SimBrowser};
+use super::browser::{BrowserId, SimBrowser, Visitor};
 use super::chance::Chance;
 use super::check;
 use super::clock::SimClock;
+use super::dial::{Dial, route};
 use super::gateway::{Begin, CallNo, SimGateway};
-use super::net::{Link, SimNet};
+use super::net::SimNet;
 use super::phone::{PhoneId, Script, SimPhone};
 use super::reference::Reference;
 use super::secs;
-use super::voice::Says;
 
 /// Rounds of work at one moment; more is a loop that feeds itself.
 const MAX_ROUNDS: usize = 100;
@@ -33,48 +31,13 @@ pub struct World {
     pub(super) phones: Vec<SimPhone>,
     pub(super) browsers: Vec<SimBrowser>,
     /// Which browser belongs to which call.
-    calls: Vec<(CallNo, Option<BrowserId>)>,
+    pub(super) calls: Vec<(CallNo, Option<BrowserId>)>,
     /// What the latest call should sound like.
-    reference: Reference,
+    pub(super) reference: Reference,
     pub(super) steps: u64,
 }
 
-/// How a call is dialled.
-#[derive(Debug, Clone)]
-pub struct Dial {
-    /// What the browser offers, best first; empty: a call without media.
-    pub browser: Vec<Codec>,
-    /// What the trunk is offered.
-    pub trunk: Vec<Codec>,
-    /// The trunk's codec is relayed to the browser, if the browser has it.
-    pub relay: bool,
-    /// How long it may ring.
-    pub ring_timeout: Duration,
-    /// Time limits of the media.
-    pub limits: Limits,
-}
-
-impl Default for Dial {
-    fn default() -> Self {
-        Self {
-            browser: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
-            trunk: vec![Codec::Pcmu, Codec::Pcma],
-            relay: false,
-            ring_timeout: secs(60),
-            limits: Limits { setup: secs(20), inactivity: secs(20), grace: secs(30) },
-        }
-    }
-}
-
-impl Dial {
-    /// Signalling only.
-    #[must_use]
-    pub fn without_media() -> Self {
-        Self { browser: Vec::new(), ..Self::default() }
-    }
-}
-
-fn at(text: &str) -> SocketAddr {
+pub(super) fn at(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
@@ -123,28 +86,6 @@ impl World {
         PhoneId(nth)
     }
 
-    /// The way between a phone and the gateway is like this from now on.
-    pub fn link_phone(&mut self, phone: PhoneId, link: Link) {
-        self.net.set_link(self.phones[phone.0].address().ip(), link);
-    }
-
-    /// The way between the nth browser (there already or not) and the gateway is like this from now on.
-    pub fn link_browser(&mut self, browser: BrowserId, link: Link) {
-        self.net.set_link(browser_address(browser.0).ip(), link);
-    }
-
-    /// Nothing passes between the browser and the gateway for this long.
-    pub fn black_out_browser(&mut self, browser: BrowserId, length: Duration) {
-        let until = self.now() + length;
-        self.net.black_out(self.browsers[browser.0].inner.ip(), until);
-    }
-
-    /// Nothing passes between the phone and the gateway for this long.
-    pub fn black_out_phone(&mut self, phone: PhoneId, length: Duration) {
-        let until = self.now() + length;
-        self.net.black_out(self.phones[phone.0].address().ip(), until);
-    }
-
     /// A visitor calls these phones, in order, with a new browser.
     pub fn dial(&mut self, dial: &Dial, phones: &[PhoneId]) -> CallNo {
         let plan =
@@ -156,7 +97,7 @@ impl World {
     pub fn dial_plan(&mut self, dial: &Dial, plan: Vec<Planned>) -> CallNo {
         let now = self.now();
         self.reference = Reference::default();
-        let browser = (!dial.browser.is_empty()).then(|| self.open_browser(&dial.browser));
+        let browser = (!dial.browser.is_empty()).then(|| self.open_browser(&dial.browser, dial.visitor));
         let (offer, browser) = browser.map_or((None, None), |(offer, id)| (Some(offer), Some(id)));
         let prefer = dial.relay.then(|| dial.trunk.first().copied()).flatten();
         let (call, opened) = self.gateway.begin(now, Begin { offer, plan, prefer, limits: dial.limits });
@@ -165,83 +106,6 @@ impl World {
         }
         self.calls.push((call, browser));
         call
-    }
-
-    /// The page is loaded again: a new browser for the same call, from another network.
-    pub fn reattach(&mut self, call: CallNo, codecs: &[Codec]) -> BrowserId {
-        let now = self.now();
-        let (offer, id) = self.open_browser(codecs);
-        let opened = self.gateway.reattach(now, call, offer);
-        self.browsers[id.0].accept(&opened.answer);
-        if let Some(entry) = self.calls.iter_mut().find(|(no, _)| *no == call) {
-            entry.1 = Some(id);
-        }
-        id
-    }
-
-    /// The browser restarts ICE, by a PATCH.
-    pub fn restart_ice(&mut self, call: CallNo, browser: BrowserId) {
-        let now = self.now();
-        let credentials = self.browsers[browser.0].restart_ice();
-        let restarted = self.gateway.restart_ice(now, call, credentials);
-        self.browsers[browser.0].accept_restart(&restarted);
-    }
-
-    /// The browser's translator gives it another address.
-    pub fn rebind(&mut self, browser: BrowserId) {
-        let inner = self.browsers[browser.0].inner;
-        let outer = SocketAddr::new(at("198.51.100.1:0").ip(), 41_000 + self.chance.below(20_000) as u16);
-        self.net.translate(inner, outer);
-    }
-
-    /// The API asks something of a call.
-    pub fn api(&mut self, call: CallNo, api: Api) {
-        let now = self.now();
-        match &api {
-            Api::Mute { leg: Leg::Browser, muted } => self.reference.browser_muted = *muted,
-            Api::Mute { leg: Leg::Trunk, muted } => self.reference.phone_muted = *muted,
-            Api::VisitorHangup
-            | Api::OperatorHangup(_)
-            | Api::Dtmf { .. }
-            | Api::Restarted
-            | Api::Reattached { .. }
-            | Api::ClientReport { .. } => {}
-        }
-        self.gateway.api(now, call, api);
-    }
-
-    /// The browser says this from now on.
-    pub fn browser_says(&mut self, browser: BrowserId, says: Says) {
-        self.reference.browser_speaks = says == Says::Tone;
-        let now = self.now();
-        self.browsers[browser.0].say(now, says);
-    }
-
-    /// The phone says this from now on.
-    pub fn phone_says(&mut self, phone: PhoneId, says: Says) {
-        self.reference.phone_speaks = says == Says::Tone;
-        let now = self.now();
-        self.phones[phone.0].say(now, says);
-    }
-
-    /// The phone sends a re-INVITE with this direction.
-    pub fn phone_directs(&mut self, phone: PhoneId, direction: &'static str) {
-        self.reference.phone_direction = direction;
-        self.reference.phone_speaks = direction != "inactive";
-        let now = self.now();
-        self.phones[phone.0].set_direction(now, direction);
-    }
-
-    /// The phone hangs up.
-    pub fn phone_hangs_up(&mut self, phone: PhoneId) {
-        let now = self.now();
-        self.phones[phone.0].hang_up(now);
-    }
-
-    /// A datagram from anywhere to anywhere arrives at once.
-    pub fn inject(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
-        let now = self.now();
-        self.net.inject(now, from, to, bytes);
     }
 
     /// Lets time pass.
@@ -287,12 +151,19 @@ impl World {
         }
     }
 
-    fn open_browser(&mut self, codecs: &[Codec]) -> (trunkline_media::sdp::browser::Offer, BrowserId) {
+    pub(super) fn open_browser(
+        &mut self,
+        codecs: &[Codec],
+        visitor: Visitor,
+    ) -> (trunkline_media::sdp::browser::Offer, BrowserId) {
         let nth = self.browsers.len();
         let inner = browser_address(nth);
-        let (browser, offer) = SimBrowser::new(self.now(), inner, codecs);
+        let (browser, offer) = SimBrowser::new(self.now(), inner, codecs, visitor);
         let outer = SocketAddr::new(at(&format!("198.51.100.{}:0", 1 + nth)).ip(), 40_000);
         self.net.translate(inner, outer);
+        if visitor.over_tcp {
+            self.gateway.over_tcp.push(outer.ip());
+        }
         self.browsers.push(browser);
         (offer, BrowserId(nth))
     }
@@ -368,24 +239,6 @@ impl Drop for World {
     }
 }
 
-/// The route to a host.
-#[must_use]
-pub fn route(dial: &Dial, host: &str) -> Route {
-    Route {
-        destination: format!("sip:agent@{host}"),
-        trunk: host.to_owned(),
-        request_uri: format!("sip:agent@{host}.example"),
-        host: host.to_owned(),
-        port: None,
-        credentials: None,
-        codecs: dial.trunk.clone(),
-        ring_timeout: dial.ring_timeout,
-        max_duration: secs(4 * 3600),
-        rtp_source: RtpSource::Signalled,
-        relay: dial.relay,
-    }
-}
-
-fn browser_address(nth: usize) -> SocketAddr {
+pub(super) fn browser_address(nth: usize) -> SocketAddr {
     at(&format!("10.0.0.{}:50000", 1 + nth))
 }

@@ -9,6 +9,8 @@ use trunkline_media::api::{CallStats, MediaEvent};
 use trunkline_media::call::Call as MediaCall;
 use trunkline_signaling::endpoint::LegId;
 
+use crate::world::watch::Watch;
+
 /// One call: the state machine, its media, and what the edges keep of it.
 pub struct SimCall {
     /// The state machine.
@@ -17,8 +19,8 @@ pub struct SimCall {
     /// The port pair it leases, by its RTP port.
     pub lease: Option<u16>,
     pub(super) legs: Vec<(AttemptId, LegId)>,
-    /// Its events, in order.
-    pub events: Vec<CallEvent>,
+    /// Its events, in order, and when each came.
+    pub events: Vec<(Instant, CallEvent)>,
     /// How it ended; more than one is a fault.
     pub outcomes: Vec<Outcome>,
     /// When it ended.
@@ -31,6 +33,8 @@ pub struct SimCall {
     pub went_back: Option<String>,
     /// Where its INVITEs went.
     pub invites: Vec<SocketAddr>,
+    /// What its events add up to.
+    pub watch: Watch,
 }
 
 impl SimCall {
@@ -48,7 +52,14 @@ impl SimCall {
             last_stats: CallStats::default(),
             went_back: None,
             invites: Vec::new(),
+            watch: Watch::default(),
         }
+    }
+
+    /// Takes up an event.
+    pub(super) fn told(&mut self, now: Instant, event: CallEvent) {
+        self.watch.told(now, &event, || self.call.record(now));
+        self.events.push((now, event));
     }
 
     /// Takes up counters.

@@ -99,7 +99,7 @@ impl SimGateway {
                 }
                 Effect::Emit(event) => {
                     self.log.push(format!("{} {}", no.0, event.name));
-                    self.calls.get_mut(&no).unwrap().events.push(event);
+                    self.calls.get_mut(&no).unwrap().told(now, event);
                 }
                 Effect::Finished(outcome) => {
                     self.log.push(format!("{} finished {}", no.0, outcome.reason.word()));

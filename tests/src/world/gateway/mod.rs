@@ -4,7 +4,7 @@ mod call;
 mod effects;
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -64,6 +64,8 @@ pub struct SimGateway {
     /// What happens a little later: answers of other tasks.
     later: BTreeMap<(Instant, u64), (CallNo, Input)>,
     later_number: u64,
+    /// Hosts whose datagrams come out of a TCP connection.
+    pub over_tcp: Vec<IpAddr>,
     /// How long answers of other tasks take.
     pub lag: Duration,
     out: Outbox,
@@ -116,6 +118,7 @@ impl SimGateway {
             chance,
             later: BTreeMap::new(),
             later_number: 0,
+            over_tcp: Vec::new(),
             lag: Duration::from_micros(200),
             out: Outbox::new(),
             transmits: Vec::new(),
@@ -230,7 +233,8 @@ impl SimGateway {
         }
         if to == self.public {
             let Some(no) = self.owner(from, &bytes) else { return self.stray += 1 };
-            let proven = self.media(now, no, |call, out| call.handle_browser(now, Path::Udp, from, &mut bytes, out));
+            let path = if self.over_tcp.contains(&from.ip()) { Path::Tcp } else { Path::Udp };
+            let proven = self.media(now, no, |call, out| call.handle_browser(now, path, from, &mut bytes, out));
             if proven == Some(true) {
                 self.by_tuple.insert(from, no);
             }

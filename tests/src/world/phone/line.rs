@@ -3,16 +3,17 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use trunkline_media::audio::Codec;
 use trunkline_media::audio::dtmf::{DtmfReceiver, DtmfSender};
 use trunkline_media::rtp::{PayloadType, RtpPacket, Ssrc};
 use trunkline_signaling::endpoint::LegId;
 
-use super::PhoneEnd;
+use super::rtcp::{Reporter, Rtcp, Sent};
+use super::{PhoneEnd, Script};
 use crate::world::voice::{Ear, Mouth, Says, Sound};
 use crate::world::{PHONE_TONE, sdp};
 
 const TELEPHONE_EVENT: u8 = 101;
+const SSRC: u32 = 0x5150_5150;
 
 /// One call at a phone.
 pub struct Line {
@@ -28,6 +29,13 @@ pub struct Line {
     /// Digits heard.
     pub digits: String,
     sequence: u16,
+    /// Where its RTP leaves from.
+    sends_from: SocketAddr,
+    payload_type: u8,
+    /// Packets and payload octets of audio sent.
+    sent: (u32, u32),
+    /// Its RTCP.
+    pub reporter: Reporter,
     pub(super) version: u32,
     /// When it was answered.
     pub answered_at: Option<Instant>,
@@ -43,7 +51,9 @@ pub struct Line {
 
 impl Line {
     /// A call that has come in.
-    pub(super) fn new(now: Instant, leg: LegId, codec: Codec, rtp: SocketAddr, remote: SocketAddr) -> Self {
+    pub(super) fn new(now: Instant, leg: LegId, script: &Script, rtp: SocketAddr, remote: SocketAddr) -> Self {
+        let codec = script.codec;
+        let rtcp = if script.audio { script.rtcp } else { Rtcp::Silent };
         Self {
             leg,
             rtp,
@@ -54,6 +64,10 @@ impl Line {
             digits_in: DtmfReceiver::new(8_000),
             digits: String::new(),
             sequence: 65_530,
+            sends_from: script.rtp_from.unwrap_or(rtp),
+            payload_type: script.payload_type.unwrap_or(sdp::payload_type(codec)),
+            sent: (0, 0),
+            reporter: Reporter::new(now, rtcp, codec.clock_rate()),
             version: 1,
             answered_at: None,
             confirmed: false,
@@ -76,7 +90,8 @@ impl Line {
         if self.end.is_some() {
             return None;
         }
-        [self.mouth.poll_timeout(), self.digits_out.poll_timeout(), self.digits_in.poll_timeout()]
+        let reports = self.answered_at.and_then(|_| self.reporter.poll_timeout());
+        [self.mouth.poll_timeout(), self.digits_out.poll_timeout(), self.digits_in.poll_timeout(), reports]
             .into_iter()
             .flatten()
             .min()
@@ -88,7 +103,8 @@ impl Line {
             let digit = self.digits_in.push(now, packet.timestamp, packet.payload);
             self.digits.extend(digit.map(|(digit, _)| digit.as_char()));
         } else if packet.payload_type.0 == sdp::payload_type(self.mouth.codec()) {
-            let RtpPacket { sequence, ssrc, payload, .. } = packet;
+            let RtpPacket { sequence, ssrc, payload, timestamp, .. } = packet;
+            self.reporter.heard(now, ssrc.0, sequence, timestamp);
             self.ear.hear(now, Sound { codec: self.mouth.codec(), sequence, ssrc: ssrc.0, payload });
         }
     }
@@ -100,21 +116,42 @@ impl Line {
         if let Some((digit, _)) = self.digits_in.handle_timeout(now) {
             self.digits.push(digit.as_char());
         }
-        let (from, to) = (self.rtp, self.remote);
+        if self.mouth.echoes() {
+            self.ear.keeps = true;
+            self.mouth.heard(self.ear.take_played());
+        }
+        let (from, to) = (self.sends_from, self.remote);
         while let Some(event) = self.digits_out.poll(now) {
             let timestamp = self.mouth.timestamp_at(event.began);
             out.push((from, to, packet(&mut self.sequence, TELEPHONE_EVENT, event.marker, timestamp, &event.payload)));
         }
-        let (codec, silenced) = (self.mouth.codec(), self.digits_out.is_sending());
+        let silenced = self.digits_out.is_sending();
         while let Some((timestamp, payload)) = self.mouth.poll(now, silenced) {
-            out.push((from, to, packet(&mut self.sequence, sdp::payload_type(codec), false, timestamp, payload)));
+            self.sent = (self.sent.0 + 1, self.sent.1 + payload.len() as u32);
+            out.push((from, to, packet(&mut self.sequence, self.payload_type, false, timestamp, payload)));
         }
+        self.report(now, out);
     }
+
+    fn report(&mut self, now: Instant, out: &mut Vec<(SocketAddr, SocketAddr, Vec<u8>)>) {
+        if self.answered_at.is_none() {
+            return;
+        }
+        let (packets, octets) = self.sent;
+        let sent = Sent { ssrc: SSRC, packets, octets, timestamp: self.mouth.timestamp_at(now) };
+        let (from, to) = (next_port(self.rtp), next_port(self.remote));
+        out.extend(self.reporter.poll(now, sent).into_iter().map(|report| (from, to, report)));
+    }
+}
+
+/// Where RTCP belongs to RTP (RFC 3550 section 11).
+pub(super) fn next_port(rtp: SocketAddr) -> SocketAddr {
+    SocketAddr::new(rtp.ip(), rtp.port() + 1)
 }
 
 fn packet(sequence: &mut u16, payload_type: u8, marker: bool, timestamp: u32, payload: &[u8]) -> Vec<u8> {
     let payload_type = PayloadType(payload_type);
-    let packet = RtpPacket { marker, payload_type, sequence: *sequence, timestamp, ssrc: Ssrc(0x5150_5150), payload };
+    let packet = RtpPacket { marker, payload_type, sequence: *sequence, timestamp, ssrc: Ssrc(SSRC), payload };
     *sequence = sequence.wrapping_add(1);
     let mut bytes = Vec::new();
     packet.write(&mut bytes);

@@ -1,6 +1,7 @@
 //! A phone at the end of a trunk: a SIP endpoint that takes calls, plain RTP, its own tone, and a script.
 
 mod line;
+pub mod rtcp;
 mod script;
 
 use std::net::SocketAddr;
@@ -11,6 +12,8 @@ use trunkline_media::api::Digit;
 use trunkline_signaling::endpoint::{Endpoint, EndpointConfig, Event, LegId, Timers};
 
 pub use self::line::Line;
+use self::line::next_port;
+pub use self::rtcp::{Lie, Rtcp};
 pub use self::script::{Answer, Script};
 use super::sdp;
 use super::voice::Says;
@@ -65,18 +68,9 @@ impl SimPhone {
     #[must_use]
     pub fn new(host: SocketAddr, script: Script, seed: [u8; 32]) -> Self {
         let address = SocketAddr::new(host.ip(), SIP_PORT);
-        let config = EndpointConfig {
-            advertised: address,
-            domain: "phone.example".into(),
-            user_agent: "phone".into(),
-            accepts_calls: true,
-            timers: standard_timers(),
-            max_transactions: 1000,
-            trace: false,
-        };
         Self {
             address,
-            sip: Endpoint::new(config, seed),
+            sip: endpoint(address, seed),
             script,
             lines: Vec::new(),
             due: Vec::new(),
@@ -128,7 +122,13 @@ impl SimPhone {
         line.version += 1;
         let text = sdp::write(line.rtp, line.mouth.codec(), line.version, direction);
         let _ = self.sip.reinvite(now, line.leg, Bytes::from(text));
-        line.mouth.say(now, if direction == "inactive" || !self.script.audio { Says::Nothing } else { Says::Tone });
+        line.mouth
+            .say(now, if direction == "inactive" || !self.script.audio { Says::Nothing } else { self.script.says });
+    }
+
+    /// Its SIP forgets every call, as after a restart; audio goes on.
+    pub fn forget_calls(&mut self, seed: [u8; 32]) {
+        self.sip = endpoint(self.address, seed);
     }
 
     /// Says this from now on.
@@ -156,6 +156,8 @@ impl SimPhone {
             self.drain_sip(now);
         } else if let Some(line) = self.lines.iter_mut().find(|line| line.rtp == to) {
             line.hear(now, &bytes);
+        } else if let Some(line) = self.lines.iter_mut().find(|line| next_port(line.rtp) == to) {
+            line.reporter.handle(now, &bytes);
         }
     }
 
@@ -214,7 +216,7 @@ impl SimPhone {
                 if self.sip.accept(now, leg, text.into()).is_ok() {
                     line.answered_at = Some(now);
                     if self.script.audio {
-                        line.mouth.say(now, Says::Tone);
+                        line.mouth.say(now, self.script.says);
                     }
                     if let Some(after) = self.script.hang_up {
                         self.due.push((now + after, leg, Due::HangUp));
@@ -274,15 +276,14 @@ impl SimPhone {
 
     fn called(&mut self, now: Instant, leg: LegId, offer: Option<Bytes>) {
         self.log.push("phone: called");
-        let codec = self.script.codec;
         let Some(described) = offer.as_deref().and_then(sdp::read) else {
             let _ = self.sip.reject(now, leg, 488);
             return;
         };
         let port = 40_000 + 2 * u16::try_from(self.lines.len()).unwrap();
         let rtp = SocketAddr::new(self.address.ip(), port);
-        let mut line = Line::new(now, leg, codec, rtp, described.address);
-        if described.formats.contains(&sdp::payload_type(codec)) {
+        let mut line = Line::new(now, leg, &self.script, rtp, described.address);
+        if described.formats.contains(&sdp::payload_type(self.script.codec)) {
             self.due.extend(self.script.ring.map(|after| (now + after, leg, Due::Ring)));
             match self.script.answer {
                 Answer::After(after) => self.due.push((now + after, leg, Due::Answer)),
@@ -295,6 +296,19 @@ impl SimPhone {
         }
         self.lines.push(line);
     }
+}
+
+fn endpoint(address: SocketAddr, seed: [u8; 32]) -> Endpoint {
+    let config = EndpointConfig {
+        advertised: address,
+        domain: "phone.example".into(),
+        user_agent: "phone".into(),
+        accepts_calls: true,
+        timers: standard_timers(),
+        max_transactions: 1000,
+        trace: false,
+    };
+    Endpoint::new(config, seed)
 }
 
 /// RFC 3261 table 4.

@@ -1,8 +1,12 @@
 //! What phones do.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use trunkline_media::audio::Codec;
+
+use super::rtcp::Rtcp;
+use crate::world::voice::Says;
 
 /// What a phone does with a call.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +21,14 @@ pub struct Script {
     pub codec: Codec,
     /// Sends and plays audio; off, a phone costs next to nothing.
     pub audio: bool,
+    /// What it says once it has answered.
+    pub says: Says,
+    /// What it reports of what it hears.
+    pub rtcp: Rtcp,
+    /// Its RTP comes from here, whatever its SDP says.
+    pub rtp_from: Option<SocketAddr>,
+    /// Its RTP carries this payload type, whatever its SDP says.
+    pub payload_type: Option<u8>,
     /// Hangs up this long after it answered.
     pub hang_up: Option<Duration>,
 }
@@ -42,6 +54,10 @@ impl Script {
             early_media: false,
             codec: Codec::Pcmu,
             audio: true,
+            says: Says::Tone,
+            rtcp: Rtcp::Honest,
+            rtp_from: None,
+            payload_type: None,
             hang_up: None,
         }
     }
@@ -63,6 +79,18 @@ impl Script {
     #[must_use]
     pub fn codec(self, codec: Codec) -> Self {
         Self { codec, ..self }
+    }
+
+    /// With these words.
+    #[must_use]
+    pub fn says(self, says: Says) -> Self {
+        Self { says, ..self }
+    }
+
+    /// With this RTCP.
+    #[must_use]
+    pub fn rtcp(self, rtcp: Rtcp) -> Self {
+        Self { rtcp, ..self }
     }
 
     /// Without audio.

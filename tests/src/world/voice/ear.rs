@@ -1,20 +1,15 @@
-//! Mouths and ears of the world's people: one sine each, and the patience to say which sine was heard when.
+//! Ears: they put packets in order, fill small holes as any phone does, and write down which tone was heard when.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use trunkline_media::audio::Codec;
-use trunkline_media::audio::codec::{Decoder, Encoder};
-use trunkline_media::audio::tone::{Tone, dominant};
+use trunkline_media::audio::codec::Decoder;
+use trunkline_media::audio::tone::dominant;
 
-use super::{BROWSER_TONE, PHONE_TONE};
+use super::{FRAME_SAMPLES, RATE};
+use crate::world::{BROWSER_TONE, PHONE_TONE};
 
-/// Everybody listens and speaks at this rate, Hz.
-const RATE: u32 = 8_000;
-const FRAME: Duration = Duration::from_millis(20);
-const FRAME_SAMPLES: usize = 160;
-/// Frames from one packet of sparse silence to the next.
-const SPARSE: u32 = 20;
 /// What is judged at once, one packet's worth: long enough to tell the tones of this world apart, and a step in the phase
 /// where a hole was filled lies between two windows.
 const WINDOW: usize = 160;
@@ -24,91 +19,6 @@ const AUDIBLE: f64 = -35.0;
 const PATIENCE: Duration = Duration::from_millis(80);
 /// Frames a listener makes up in a row.
 const CONCEALED_FRAMES: u64 = 3;
-
-/// What a mouth says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Says {
-    /// Its tone.
-    Tone,
-    /// Digital silence, packet by packet (a muted microphone).
-    Silence,
-    /// Digital silence, one packet in 400 ms (the same with discontinuous transmission).
-    Sparse,
-    /// Nothing at all: no packets.
-    Nothing,
-}
-
-/// Speaks in frames of 20 ms.
-pub struct Mouth {
-    codec: Codec,
-    encoder: Encoder,
-    tone: Tone,
-    says: Says,
-    next: Instant,
-    timestamp: u32,
-    payload: Vec<u8>,
-}
-
-impl Mouth {
-    /// A mouth that is shut; its clock starts now.
-    #[must_use]
-    pub fn new(now: Instant, codec: Codec, hz: f64) -> Self {
-        let encoder = Encoder::new(codec, RATE).unwrap();
-        let tone = Tone::new(hz, RATE, -12.0);
-        Self { codec, encoder, tone, says: Says::Nothing, next: now, timestamp: 4_294_900_000, payload: Vec::new() }
-    }
-
-    /// The codec it speaks.
-    #[must_use]
-    pub fn codec(&self) -> Codec {
-        self.codec
-    }
-
-    /// Says this from now on.
-    pub fn say(&mut self, now: Instant, says: Says) {
-        while self.next < now {
-            self.skip();
-        }
-        self.says = says;
-    }
-
-    /// RTP timestamp and payload of the next frame, if it is due. `silenced`: the frame's time passes unused.
-    pub fn poll(&mut self, now: Instant, silenced: bool) -> Option<(u32, &[u8])> {
-        while self.says != Says::Nothing && self.next <= now {
-            let timestamp = self.timestamp;
-            let pcm = self.tone.take(FRAME_SAMPLES);
-            let pcm = if self.says == Says::Tone { pcm } else { vec![0; FRAME_SAMPLES] };
-            self.encoder.encode(&pcm, &mut self.payload).unwrap();
-            let frames = if self.says == Says::Sparse { SPARSE } else { 1 };
-            (0..frames).for_each(|_| self.skip());
-            if !silenced {
-                return Some((timestamp, &self.payload));
-            }
-        }
-        None
-    }
-
-    /// When the next frame is due.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        (self.says != Says::Nothing).then_some(self.next)
-    }
-
-    /// The RTP timestamp of a moment.
-    #[must_use]
-    pub fn timestamp_at(&self, at: Instant) -> u32 {
-        let rate = f64::from(self.codec.clock_rate());
-        let units = |span: Duration| (span.as_secs_f64() * rate).round() as u32;
-        let behind = units(self.next.saturating_duration_since(at));
-        let ahead = units(at.saturating_duration_since(self.next));
-        self.timestamp.wrapping_sub(behind).wrapping_add(ahead)
-    }
-
-    fn skip(&mut self) {
-        self.next += FRAME;
-        self.timestamp = self.timestamp.wrapping_add(self.codec.clock_rate() / 50);
-    }
-}
 
 /// A packet as an ear gets it.
 #[derive(Debug, Clone, Copy)]
@@ -132,6 +42,12 @@ pub struct Ear {
     next: u64,
     waiting: BTreeMap<u64, (Instant, Codec, Vec<u8>)>,
     pcm: Vec<i16>,
+    /// Off, packets are counted and not decoded: saves most of the time of a long scenario.
+    pub deaf: bool,
+    /// What was played and not yet taken for an echo.
+    played: Vec<i16>,
+    /// Keep it.
+    pub keeps: bool,
     /// When a window ended and the tone in it.
     windows: Vec<(Instant, Option<f64>)>,
     /// Packets that came.
@@ -145,6 +61,9 @@ impl Ear {
     pub fn hear(&mut self, now: Instant, sound: Sound<'_>) {
         self.packets += 1;
         self.last_at = Some(now);
+        if self.deaf {
+            return;
+        }
         if self.ssrc.replace(sound.ssrc) != Some(sound.ssrc) {
             self.waiting.clear();
             self.next = 1 << 32 | u64::from(sound.sequence);
@@ -189,6 +108,11 @@ impl Ear {
         self.windows[first..].iter().find(|(_, tone)| tone.is_some_and(|t| (t - hz).abs() < 0.5)).map(|(at, _)| *at)
     }
 
+    /// What was played since the last call, if it is kept.
+    pub fn take_played(&mut self) -> Vec<i16> {
+        std::mem::take(&mut self.played)
+    }
+
     fn play(&mut self, now: Instant, gap: u64, codec: Codec, payload: &[u8]) {
         if !self.decoders.iter().any(|(known, _)| *known == codec) {
             self.decoders.push((codec, Decoder::new(codec, RATE).unwrap()));
@@ -204,6 +128,9 @@ impl Ear {
             self.pcm.extend_from_slice(&frame);
         }
         while self.pcm.len() >= WINDOW {
+            if self.keeps {
+                self.played.extend_from_slice(&self.pcm[..WINDOW]);
+            }
             let tone = dominant(&self.pcm[..WINDOW], RATE, &[BROWSER_TONE, PHONE_TONE], AUDIBLE);
             self.windows.push((now, tone));
             self.pcm.drain(..WINDOW);

@@ -1,0 +1,72 @@
+//! How calls are dialled.
+
+use std::time::Duration;
+
+use trunkline::routing::Route;
+use trunkline_media::api::{Limits, RtpSource};
+use trunkline_media::audio::Codec;
+
+use super::browser::Visitor;
+use super::secs;
+
+/// How a call is dialled.
+#[derive(Debug, Clone)]
+pub struct Dial {
+    /// What the browser offers, best first; empty: a call without media.
+    pub browser: Vec<Codec>,
+    /// What the trunk is offered.
+    pub trunk: Vec<Codec>,
+    /// The trunk's codec is relayed to the browser, if the browser has it.
+    pub relay: bool,
+    /// How long it may ring.
+    pub ring_timeout: Duration,
+    /// Time limits of the media.
+    pub limits: Limits,
+    /// What is odd about the visitor's browser or way.
+    pub visitor: Visitor,
+    /// The trunk's longest call.
+    pub max_duration: Duration,
+    /// Whose RTP is believed.
+    pub rtp_source: RtpSource,
+}
+
+impl Default for Dial {
+    fn default() -> Self {
+        Self {
+            browser: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
+            trunk: vec![Codec::Pcmu, Codec::Pcma],
+            relay: false,
+            ring_timeout: secs(60),
+            limits: Limits { setup: secs(20), inactivity: secs(20), grace: secs(30) },
+            visitor: Visitor::default(),
+            max_duration: secs(4 * 3600),
+            rtp_source: RtpSource::Signalled,
+        }
+    }
+}
+
+impl Dial {
+    /// Signalling only.
+    #[must_use]
+    pub fn without_media() -> Self {
+        Self { browser: Vec::new(), ..Self::default() }
+    }
+}
+
+/// The route to a host.
+#[must_use]
+pub fn route(dial: &Dial, host: &str) -> Route {
+    Route {
+        destination: format!("sip:agent@{host}"),
+        trunk: host.to_owned(),
+        request_uri: format!("sip:agent@{host}.example"),
+        host: host.to_owned(),
+        port: None,
+        credentials: None,
+        codecs: dial.trunk.clone(),
+        ring_timeout: dial.ring_timeout,
+        max_duration: dial.max_duration,
+        rtp_source: dial.rtp_source,
+        relay: dial.relay,
+    }
+}
