@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use trunkline_media::quality::HalfLegSample;
 
 use crate::call::Timings;
+use crate::metrics::{CallMeasures, Family};
 use crate::outcome::{Outcome, Refusal};
 
 /// Class, reason, phase: closed sets, so the map is bounded.
@@ -23,14 +24,17 @@ pub(super) struct Counters {
     pub(super) records_dropped: AtomicU64,
     pub(super) fields_dropped: AtomicU64,
     pub(super) commands_refused: AtomicU64,
+    pub(super) measures: CallMeasures,
     outcomes: Mutex<BTreeMap<Labels, u64>>,
 }
 
 /// All of it at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct CallCounters {
     /// Live calls.
     pub live: usize,
+    /// Tasks that drive calls; some wind down after their call has ended.
+    pub tasks: usize,
     /// Live calls of each app, by name.
     pub live_by_app: Vec<(String, u32)>,
     /// Live trunk legs of each trunk, by name.
@@ -55,6 +59,8 @@ pub struct CallCounters {
     pub fields_dropped: u64,
     /// Commands the media plane had no room for.
     pub commands_refused: u64,
+    /// Quality, findings, times and attempts.
+    pub measures: Vec<Family>,
 }
 
 /// One more.
@@ -64,9 +70,17 @@ pub(super) fn bump(counter: &AtomicU64) {
 
 impl Counters {
     /// A second of a call's quality.
-    pub(super) fn sampled(&self, _quality: &[HalfLegSample; 4]) {}
+    pub(super) fn sampled(&self, quality: &[HalfLegSample; 4]) {
+        self.measures.sampled(quality);
+    }
 
-    pub(super) fn ended(&self, outcome: &Outcome, _timings: &Timings) {
+    /// A call has a finding that it did not have before; its word.
+    pub(super) fn found(&self, finding: &str) {
+        self.measures.found(finding);
+    }
+
+    pub(super) fn ended(&self, outcome: &Outcome, timings: &Timings) {
+        self.measures.ended(outcome, timings);
         let reason = outcome.reason;
         self.count([reason.class().word(), reason.word(), outcome.phase.word()]);
     }
@@ -100,6 +114,7 @@ impl Counters {
             records_dropped: read(&self.records_dropped),
             fields_dropped: read(&self.fields_dropped),
             commands_refused: read(&self.commands_refused),
+            measures: self.measures.read(),
             ..CallCounters::default()
         }
     }

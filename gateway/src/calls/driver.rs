@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
-use trunkline_media::api::{Command, MediaEvent};
+use trunkline_media::api::Command;
 use trunkline_media::worker::LeaseError;
 use trunkline_signaling::endpoint::{LegId, Reason as ReasonHeader};
 
@@ -18,6 +18,7 @@ use super::counters::bump;
 use super::limits::Permit;
 use super::ports::Placed;
 use super::store::Live;
+use super::tally::CallTally;
 use crate::call::{AttemptId, Call, CallEvent, Effect, Input, InviteOrder, LeaseRefused, NotSent, SipEvent};
 use crate::clock::rfc3339;
 use crate::events::Envelope;
@@ -42,6 +43,7 @@ pub(super) struct Driver {
     trunk: Option<Permit>,
     /// The app's place, while the call lives.
     app: Option<Permit>,
+    tally: CallTally,
     finished: bool,
 }
 
@@ -70,6 +72,7 @@ impl Driver {
             legs: Vec::new(),
             trunk: None,
             app: Some(app),
+            tally: CallTally::default(),
             finished: false,
         }
     }
@@ -107,9 +110,7 @@ impl Driver {
     }
 
     fn step(&mut self, input: Input) {
-        if let Input::Media(MediaEvent::Sample(stats)) = &input {
-            self.shared.counters.sampled(&stats.quality);
-        }
+        self.tally.input(&input, &self.shared.counters);
         self.guarded(|call, now| call.handle(now, input));
     }
 
@@ -209,6 +210,7 @@ impl Driver {
             self.shared.count_dropped_fields(dropped);
         }
         let attempt = order.attempt;
+        self.tally.invited(attempt, &order.route);
         self.legs.push((attempt, Leg::Placing(None)));
         self.shared.desk.placing();
         let placed = self.shared.sip.invite(order);
@@ -216,6 +218,7 @@ impl Driver {
     }
 
     fn hangup(&mut self, attempt: AttemptId, reason: ReasonHeader) {
+        self.tally.hung_up(attempt, &self.shared.counters);
         let Some(at) = self.legs.iter().position(|(a, _)| *a == attempt) else { return };
         match self.legs.get_mut(at) {
             Some((_, Leg::Placing(hangup))) => *hangup = Some(reason),
@@ -267,6 +270,7 @@ impl Driver {
     }
 
     fn emit(&self, now: Instant, event: CallEvent) {
+        super::tally::event(&event, &self.shared.counters);
         let (app, timestamp) = {
             let call = self.live.call();
             (call.about().app.clone(), rfc3339(call.about().wall.wall_at(now)))

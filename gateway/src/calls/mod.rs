@@ -28,6 +28,7 @@ mod list;
 mod ports;
 mod start;
 mod store;
+mod tally;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -268,6 +269,7 @@ impl Calls {
     pub fn counters(&self) -> CallCounters {
         CallCounters {
             live: self.live(),
+            tasks: self.shared.driving.load(Ordering::Acquire),
             live_by_app: self.shared.apps.live(),
             live_by_trunk: self.shared.trunks.live(),
             ..self.shared.counters.snapshot()

@@ -12,7 +12,7 @@ use trunkline_config::{BrowserAudio, Codec, Scope, SipTransport, Srtp, Trunk};
 
 use super::{Api, auth};
 use crate::clock::rfc3339;
-use crate::metrics::{Snapshot, TEXT_FORMAT};
+use crate::metrics::{Capacity, Snapshot, TEXT_FORMAT};
 use crate::problem::Problem;
 
 /// `GET /healthz`: the process answers.
@@ -82,6 +82,7 @@ async fn snapshot(api: &Api) -> Snapshot {
         calls: api.calls.counters(),
         sessions: api.desk.reap(now),
         draining: api.calls.is_draining(),
+        capacity: Capacity::of(&api.config),
         uptime: now.instant.saturating_duration_since(api.started.instant),
         ..planes
     }

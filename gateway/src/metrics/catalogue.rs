@@ -1,0 +1,122 @@
+//! Every metric this gateway publishes. Whoever counts, publishes, draws or documents one takes it from here.
+
+use super::definition::Definition;
+use super::definition::Kind::{Counter, Gauge, Histogram, Trouble};
+use super::labels::{
+    APP, BLAME, CLASS, CODE, CONTEXT, DROP, FINDING, HALF_LEG, INVARIANT, LEG, LEVEL, LIMIT, LISTENER, MOS_KIND, PHASE,
+    PROBLEM, REASON, REPORT, RESULT, ROUTE, STAGE, TRUNK, VERSION, WORKER,
+};
+
+/// Bounds of the histograms. Those of quality include the default bands of the levels.
+const LOSS: &[f64] = &[0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5];
+const JITTER: &[f64] = &[0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.2, 0.5];
+const RTT: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0, 2.0];
+const MOS: &[f64] = &[1.5, 2.0, 2.6, 3.1, 3.6, 3.8, 4.0, 4.1, 4.2, 4.3, 4.4];
+const SETUP: &[f64] = &[0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 5.0, 10.0, 20.0, 60.0];
+const LENGTH: &[f64] = &[1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0];
+
+/// Each line: constant, type, name, unit, labels, help.
+macro_rules! catalogue {
+    ($($group:literal { $($id:ident: $kind:expr, $name:literal, $unit:literal, [$($label:ident),*], $help:literal;)+ })+) => {
+        $($(
+            #[doc = $help]
+            pub static $id: Definition = Definition {
+                group: $group, name: $name, kind: $kind, unit: $unit, help: $help, labels: &[$(&$label),*],
+            };
+        )+)+
+
+        /// All of them, by group.
+        pub static ALL: &[&Definition] = &[$($(&$id),+),+];
+    };
+}
+
+catalogue! {
+"Calls" {
+    CALLS: Gauge, "trunkline_calls", "calls", [], "Live calls";
+    CALLS_STARTED: Counter, "trunkline_calls_started_total", "calls", [], "Calls that began";
+    CALLS_ENDED: Counter, "trunkline_calls_total", "calls", [CLASS, REASON, PHASE], "Ended calls and refused offers by outcome";
+    CALLS_DROPPED: Trouble, "trunkline_calls_dropped_total", "calls", [BLAME, LEVEL], "Calls lost while people talked, by who can do something about it and the network's level at the end";
+    CALL_REFUSALS: Counter, "trunkline_call_refusals_total", "offers", [PROBLEM], "Offers that became no call, by problem";
+    CALL_DURATION: Histogram(LENGTH), "trunkline_call_duration_seconds", "seconds", [CLASS], "From the offer to the end";
+    CALL_TALK: Histogram(LENGTH), "trunkline_call_talk_seconds", "seconds", [], "From the answer to the end, of answered calls";
+    CALL_SETUP: Histogram(SETUP), "trunkline_call_setup_seconds", "seconds", [STAGE], "How long each stage of the set-up took, of calls that came through it";
+    APP_CALLS: Gauge, "trunkline_app_calls", "calls", [APP], "Live calls of an app";
+    APP_CALLS_MAX: Gauge, "trunkline_app_calls_max", "calls", [APP], "The app's max_calls";
+    CALL_INBOX_OVERFLOWS: Trouble, "trunkline_call_inbox_overflows_total", "calls", [], "Calls ended because their inbox was full";
+    CALL_SAMPLES_DROPPED: Trouble, "trunkline_call_samples_dropped_total", "samples", [], "Quality samples a full inbox did not take";
+    CALL_EARLY_SIP_EVENTS_DROPPED: Trouble, "trunkline_call_early_sip_events_dropped_total", "events", [], "SIP events before their leg was known, beyond the limit";
+    CALL_RECORDS_DROPPED: Counter, "trunkline_call_records_dropped_total", "records", [], "Records of ended calls that made room in memory";
+    CALL_FIELDS_DROPPED: Trouble, "trunkline_call_fields_dropped_total", "fields", [], "Header fields an INVITE had no room for";
+    CALL_COMMANDS_REFUSED: Trouble, "trunkline_call_commands_refused_total", "commands", [], "Commands the media plane had no room for";
+    CALL_PANICS: Trouble, "trunkline_call_panics_total", "panics", [], "Panics caught in calls";
+}
+"Quality" {
+    QUALITY_SECONDS: Counter, "trunkline_quality_seconds_total", "seconds", [HALF_LEG, LEVEL], "Seconds of calls at each level";
+    LOSS_RATIO: Histogram(LOSS), "trunkline_half_leg_loss_ratio", "ratio", [HALF_LEG], "Lost of expected packets, observed each second it is known";
+    JITTER_SECONDS: Histogram(JITTER), "trunkline_half_leg_jitter_seconds", "seconds", [HALF_LEG], "Interarrival jitter, observed each second it is known";
+    RTT_SECONDS: Histogram(RTT), "trunkline_half_leg_rtt_seconds", "seconds", [HALF_LEG], "Round trip, observed each second it is known";
+    MOS_SCORE: Histogram(MOS), "trunkline_half_leg_mos", "MOS", [HALF_LEG, MOS_KIND], "E-model score, listening (lq) and conversational (cq), observed each second it is known";
+    FINDINGS: Trouble, "trunkline_findings_total", "findings", [FINDING], "Causes of bad calls that were found";
+    MEDIA_DROPS: Trouble, "trunkline_media_drops_total", "datagrams", [LEG, DROP], "Datagrams of calls that were not used, by leg and why";
+    CLIENT_REPORTS: Counter, "trunkline_client_reports_total", "reports", [REPORT], "Reports from browsers, by code";
+}
+"Trunks" {
+    TRUNK_CALLS: Gauge, "trunkline_trunk_calls", "calls", [TRUNK], "Live calls on a trunk";
+    TRUNK_CALLS_MAX: Gauge, "trunkline_trunk_calls_max", "calls", [TRUNK], "The trunk's max_calls";
+    TRUNK_ATTEMPTS: Counter, "trunkline_trunk_attempts_total", "INVITEs", [TRUNK, RESULT], "INVITEs by what they came to";
+}
+"Media" {
+    WORKER_CALLS: Gauge, "trunkline_worker_calls", "calls", [WORKER], "Live calls of a media worker";
+    WORKER_LEASED_PAIRS: Gauge, "trunkline_worker_leased_pairs", "port pairs", [WORKER], "RTP port pairs in use";
+    WORKER_QUARANTINED_PAIRS: Gauge, "trunkline_worker_quarantined_pairs", "port pairs", [WORKER], "RTP port pairs being drained";
+    RTP_PAIRS: Gauge, "trunkline_rtp_pairs", "port pairs", [], "RTP port pairs that rtp_ports has room for";
+    WORKER_PORTS_IN_USE: Trouble, "trunkline_worker_ports_in_use_total", "port pairs", [WORKER], "RTP port pairs passed over because another program held them";
+    WORKER_RECEIVED: Counter, "trunkline_worker_datagrams_received_total", "datagrams", [WORKER], "Datagrams in";
+    WORKER_SENT: Counter, "trunkline_worker_datagrams_sent_total", "datagrams", [WORKER], "Datagrams out";
+    WORKER_SEND_FAILURES: Trouble, "trunkline_worker_send_failures_total", "datagrams", [WORKER], "Datagrams the kernel refused";
+    WORKER_STRAY: Trouble, "trunkline_worker_stray_datagrams_total", "datagrams", [WORKER], "Datagrams of no call";
+    WORKER_FLOODED: Trouble, "trunkline_worker_flooded_datagrams_total", "datagrams", [WORKER], "Datagrams dropped because one call had too many at once";
+    WORKER_REPORTS_DROPPED: Trouble, "trunkline_worker_reports_dropped_total", "reports", [WORKER], "Reports the control plane missed";
+    WORKER_COMMANDS_DROPPED: Trouble, "trunkline_worker_commands_dropped_total", "commands", [WORKER], "Commands for unknown calls";
+    WORKER_PANICS: Trouble, "trunkline_worker_panics_total", "panics", [WORKER], "Panics caught";
+}
+"SIP" {
+    SIP_LEGS: Gauge, "trunkline_sip_legs", "legs", [], "Live SIP legs";
+    SIP_TRANSACTIONS: Gauge, "trunkline_sip_transactions", "transactions", [], "Live SIP transactions";
+    SIP_RECEIVED: Counter, "trunkline_sip_datagrams_received_total", "datagrams", [], "SIP datagrams in";
+    SIP_SENT: Counter, "trunkline_sip_datagrams_sent_total", "datagrams", [], "SIP datagrams out";
+    SIP_RETRANSMISSIONS: Trouble, "trunkline_sip_retransmissions_total", "datagrams", [], "Of those out, repeated";
+    SIP_MALFORMED: Trouble, "trunkline_sip_malformed_total", "datagrams", [], "Datagrams that were no SIP";
+    SIP_REFUSED: Trouble, "trunkline_sip_requests_refused_total", "requests", [], "Requests refused without state";
+    SIP_STRAY_RESPONSES: Trouble, "trunkline_sip_stray_responses_total", "responses", [], "Responses that match nothing";
+    SIP_OVERLOAD: Trouble, "trunkline_sip_overload_total", "requests", [], "Refused for want of room";
+    SIP_DROPPED: Trouble, "trunkline_sip_dropped_total", "messages", [], "Datagrams or provisional events nobody fetched in time";
+}
+"HTTP and sessions" {
+    SESSIONS: Gauge, "trunkline_sessions", "sessions", [], "Sessions that may still start a call";
+    SESSIONS_OPENED: Counter, "trunkline_sessions_opened_total", "sessions", [], "Sessions that were opened";
+    SESSION_REJECTIONS: Counter, "trunkline_session_rejections_total", "requests", [PROBLEM], "Sessions that were refused, by problem";
+    CONTEXT_KEYS_DROPPED: Counter, "trunkline_context_keys_dropped_total", "keys", [CONTEXT], "Context keys that were not kept, by reason";
+    CONTEXT_VALUES_TRUNCATED: Counter, "trunkline_context_values_truncated_total", "values", [], "Context values that were cut to size";
+    HTTP_REQUESTS: Counter, "trunkline_http_requests_total", "requests", [CODE, LISTENER, ROUTE], "HTTP requests by status, listener and route template";
+    HTTP_CONNECTIONS_REFUSED: Trouble, "trunkline_http_connections_refused_total", "connections", [LIMIT, LISTENER], "TCP connections closed at once because of a limit";
+}
+"Store" {
+    STORE_QUEUE: Gauge, "trunkline_store_queue", "records", [], "Records of ended calls that wait to be written";
+    STORE_DROPPED: Trouble, "trunkline_store_dropped_total", "records", [], "Records a full queue did not take";
+    STORE_FAILURES: Trouble, "trunkline_store_failures_total", "operations", [], "Reads and writes of the store that failed";
+    STORE_BYTES: Gauge, "trunkline_store_bytes", "bytes", [], "Size of the store on disk";
+}
+"Node" {
+    CALL_TASKS: Gauge, "trunkline_call_tasks", "tasks", [], "Tasks that drive calls, those that wind down among them";
+    INVARIANT_GAP: Gauge, "trunkline_invariant_gap", "count", [INVARIANT], "How far apart two numbers are that belong together: tasks and media calls with calls, port pairs and SIP legs with calls on trunks; only for moments above 0";
+    DRAINING: Gauge, "trunkline_draining", "boolean", [], "1 while no new calls are taken";
+    UPTIME: Gauge, "trunkline_uptime_seconds", "seconds", [], "Since the start";
+    BUILD_INFO: Gauge, "trunkline_build_info", "boolean", [VERSION], "Always 1";
+    RESIDENT_MEMORY: Gauge, "trunkline_process_resident_memory_bytes", "bytes", [], "Resident memory";
+    CPU_SECONDS: Counter, "trunkline_process_cpu_seconds_total", "seconds", [], "Processor time, user and system";
+    THREADS: Gauge, "trunkline_process_threads", "threads", [], "Threads";
+    OPEN_FDS: Gauge, "trunkline_process_open_fds", "descriptors", [], "Open file descriptors";
+    MAX_FDS: Gauge, "trunkline_process_max_fds", "descriptors", [], "File descriptors this process may open";
+}
+}

@@ -1,0 +1,145 @@
+//! What others count in plain integers, read at the scrape.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use trunkline_media::worker::WorkerStats;
+use trunkline_signaling::endpoint::EndpointStats;
+
+use super::catalogue as m;
+use super::definition::Definition;
+use super::family::{Family, Row, Value};
+use super::labels::{ADMISSION, ENDED, ERRORS, PHASES, REFUSALS, REFUSED};
+use super::{Snapshot, StoreStats, process};
+use crate::calls::CallCounters;
+use crate::outcome::{Class, Phase, Refusal};
+
+/// A metric, and where its number is.
+type Column<T> = (&'static Definition, fn(&T) -> u64);
+
+/// All families that are read at the scrape.
+pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
+    let mut families = vec![
+        Family::single(&m::SESSIONS, snapshot.sessions as f64),
+        Family::single(&m::DRAINING, f64::from(u8::from(snapshot.draining))),
+        Family::single(&m::UPTIME, snapshot.uptime.as_secs_f64()),
+        Family::by(&m::BUILD_INFO, [(env!("CARGO_PKG_VERSION"), 1.0)]),
+        Family::single(&m::RTP_PAIRS, snapshot.capacity.rtp_pairs as f64),
+        by_name(&m::APP_CALLS_MAX, &snapshot.capacity.apps),
+        by_name(&m::TRUNK_CALLS_MAX, &snapshot.capacity.trunks),
+        invariants(snapshot),
+    ];
+    families.extend(process::families());
+    families.extend(calls(&snapshot.calls));
+    families.extend(workers(&snapshot.workers));
+    families.extend(sip(&snapshot.sip));
+    families.extend(snapshot.store.iter().flat_map(store));
+    families
+}
+
+fn calls(counters: &CallCounters) -> Vec<Family> {
+    const COLUMNS: [Column<CallCounters>; 10] = [
+        (&m::CALLS, |c| c.live as u64),
+        (&m::CALL_TASKS, |c| c.tasks as u64),
+        (&m::CALLS_STARTED, |c| c.started),
+        (&m::CALL_PANICS, |c| c.panics),
+        (&m::CALL_INBOX_OVERFLOWS, |c| c.inbox_overflows),
+        (&m::CALL_SAMPLES_DROPPED, |c| c.samples_dropped),
+        (&m::CALL_EARLY_SIP_EVENTS_DROPPED, |c| c.early_sip_events_dropped),
+        (&m::CALL_RECORDS_DROPPED, |c| c.records_dropped),
+        (&m::CALL_FIELDS_DROPPED, |c| c.fields_dropped),
+        (&m::CALL_COMMANDS_REFUSED, |c| c.commands_refused),
+    ];
+    let named = [
+        outcomes(counters),
+        by_name(&m::APP_CALLS, &counters.live_by_app),
+        by_name(&m::TRUNK_CALLS, &counters.live_by_trunk),
+    ];
+    named.into_iter().chain(singles(&COLUMNS, counters)).chain(counters.measures.iter().cloned()).collect()
+}
+
+/// Every outcome that there can be is there from the start, so that its first shows as an increase.
+fn outcomes(counters: &CallCounters) -> Family {
+    let words = |class: Class, reasons: &'static [&'static str]| {
+        reasons.iter().flat_map(move |reason| PHASES.map(Phase::word).map(|phase| [class.word(), reason, phase]))
+    };
+    let refused = REFUSALS.map(Refusal::word).map(|reason| [REFUSED, reason, ADMISSION]);
+    let possible = words(Class::Ended, &ENDED).chain(words(Class::Error, &ERRORS)).chain(refused);
+    let mut counts: BTreeMap<[&'static str; 3], u64> = possible.map(|labels| (labels, 0)).collect();
+    counts.extend(counters.outcomes.iter().copied());
+    let row = |(labels, count): ([&'static str; 3], u64)| Row {
+        labels: labels.map(Cow::Borrowed).into(),
+        value: Value::Number(count as f64),
+    };
+    Family { definition: &m::CALLS_ENDED, rows: counts.into_iter().map(row).collect() }
+}
+
+fn workers(workers: &[WorkerStats]) -> Vec<Family> {
+    const COLUMNS: [Column<WorkerStats>; 12] = [
+        (&m::WORKER_CALLS, |w| w.calls),
+        (&m::WORKER_LEASED_PAIRS, |w| w.leased_pairs),
+        (&m::WORKER_QUARANTINED_PAIRS, |w| w.quarantined_pairs),
+        (&m::WORKER_PORTS_IN_USE, |w| w.ports_in_use),
+        (&m::WORKER_RECEIVED, |w| w.received),
+        (&m::WORKER_SENT, |w| w.sent),
+        (&m::WORKER_SEND_FAILURES, |w| w.send_failures),
+        (&m::WORKER_STRAY, |w| w.stray),
+        (&m::WORKER_FLOODED, |w| w.flooded),
+        (&m::WORKER_REPORTS_DROPPED, |w| w.reports_dropped),
+        (&m::WORKER_COMMANDS_DROPPED, |w| w.commands_dropped),
+        (&m::WORKER_PANICS, |w| w.panics),
+    ];
+    let family = |(definition, read): Column<WorkerStats>| {
+        Family::by(definition, workers.iter().enumerate().map(|(n, worker)| (n.to_string(), read(worker) as f64)))
+    };
+    COLUMNS.map(family).into()
+}
+
+fn sip(stats: &EndpointStats) -> Vec<Family> {
+    const COLUMNS: [Column<EndpointStats>; 10] = [
+        (&m::SIP_LEGS, |s| s.legs as u64),
+        (&m::SIP_TRANSACTIONS, |s| s.transactions as u64),
+        (&m::SIP_RECEIVED, |s| s.received),
+        (&m::SIP_SENT, |s| s.sent),
+        (&m::SIP_RETRANSMISSIONS, |s| s.retransmitted),
+        (&m::SIP_MALFORMED, |s| s.malformed),
+        (&m::SIP_REFUSED, |s| s.refused),
+        (&m::SIP_STRAY_RESPONSES, |s| s.stray_responses),
+        (&m::SIP_OVERLOAD, |s| s.overload),
+        (&m::SIP_DROPPED, |s| s.dropped),
+    ];
+    singles(&COLUMNS, stats).collect()
+}
+
+fn store(stats: &StoreStats) -> Vec<Family> {
+    const COLUMNS: [Column<StoreStats>; 4] = [
+        (&m::STORE_QUEUE, |s| s.queued),
+        (&m::STORE_DROPPED, |s| s.dropped),
+        (&m::STORE_FAILURES, |s| s.failures),
+        (&m::STORE_BYTES, |s| s.bytes),
+    ];
+    singles(&COLUMNS, stats).collect()
+}
+
+/// Numbers of different owners that are the same whenever nothing is on its way.
+fn invariants(snapshot: &Snapshot) -> Family {
+    let calls = snapshot.calls.live as u64;
+    let on_trunks = snapshot.calls.live_by_trunk.iter().map(|(_, live)| u64::from(*live)).sum::<u64>();
+    let media = |read: fn(&WorkerStats) -> u64| snapshot.workers.iter().map(read).sum::<u64>();
+    let gaps = [
+        ("call_tasks", calls, snapshot.calls.tasks as u64),
+        ("media_calls", calls, media(|w| w.calls)),
+        ("leased_pairs", on_trunks, media(|w| w.leased_pairs)),
+        ("sip_legs", on_trunks, snapshot.sip.legs as u64),
+    ];
+    Family::by(&m::INVARIANT_GAP, gaps.map(|(invariant, one, other)| (invariant, one.abs_diff(other) as f64)))
+}
+
+/// Apps and trunks are named in the configuration.
+fn by_name(definition: &'static Definition, rows: &[(String, u32)]) -> Family {
+    Family::by(definition, rows.iter().map(|(name, calls)| (name.clone(), f64::from(*calls))))
+}
+
+fn singles<'a, T>(columns: &'a [Column<T>], of: &'a T) -> impl Iterator<Item = Family> + 'a {
+    columns.iter().map(|(definition, read)| Family::single(definition, read(of) as f64))
+}
