@@ -221,6 +221,11 @@ impl Call {
         }
     }
 
+    /// A report of the browser's that came when the call was over already.
+    pub fn late_report(&mut self, now: Instant, code: String, detail: Option<String>) {
+        self.notes.client_report(now, code, detail);
+    }
+
     /// A deadline passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(timer) = self.timers.take_expired(now) {

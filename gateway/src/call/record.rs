@@ -17,6 +17,8 @@ use crate::routing::{Planned, Route};
 
 /// Entries kept of each list in a record.
 const MAX_LIST: usize = 64;
+/// Reports of the browser that are kept; their size is limited where they come in.
+const MAX_REPORTS: usize = 16;
 /// Octets kept of a text a peer or client sent.
 const MAX_TEXT: usize = 256;
 
@@ -164,8 +166,8 @@ impl Notes {
 
     pub(super) fn client_report(&mut self, now: Instant, code: String, detail: Option<String>) {
         // overflow: later ones are not kept.
-        if self.client_reports.len() < MAX_LIST {
-            self.client_reports.push((now, short(&code), detail.as_deref().map(short)));
+        if self.client_reports.len() < MAX_REPORTS {
+            self.client_reports.push((now, short(&code), detail));
         }
     }
 

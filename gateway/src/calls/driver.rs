@@ -19,7 +19,7 @@ use super::limits::Permit;
 use super::ports::Placed;
 use super::store::Live;
 use super::tally::CallTally;
-use crate::call::{AttemptId, Call, CallEvent, Effect, Input, InviteOrder, LeaseRefused, NotSent, SipEvent};
+use crate::call::{Api, AttemptId, Call, CallEvent, Effect, Input, InviteOrder, LeaseRefused, NotSent, SipEvent};
 use crate::clock::rfc3339;
 use crate::events::Envelope;
 use crate::ids::{EventId, random_bits};
@@ -295,6 +295,12 @@ impl Driver {
         );
         self.finished = true;
         (self.trunk, self.app) = (None, None);
+        // What the browser said with its last breath may lie behind what ended the call.
+        while let Ok(input) = self.inbox.try_recv() {
+            if let Input::Api(Api::ClientReport { code, detail }) = input {
+                self.live.call().late_report(now, code, detail);
+            }
+        }
         self.shared.finish(&self.live, outcome, now);
     }
 

@@ -73,7 +73,7 @@ impl<'a> Filter<'a> {
 
     fn takes(&self, key: CallKey, state: State, app: &str, reason: Option<&str>, started: Timestamp) -> bool {
         self.before.is_none_or(|before| key.0 < before)
-            && self.of.state.as_ref().is_none_or(|wanted| wanted == state.word())
+            && self.of.state.as_ref().is_none_or(|w| w == state.word() || (w == "live" && state != State::Ended))
             && self.of.app.as_ref().is_none_or(|wanted| wanted == app)
             && self.of.reason.as_ref().is_none_or(|wanted| Some(wanted.as_str()) == reason)
             && self.since.is_none_or(|since| started >= since)

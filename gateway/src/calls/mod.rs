@@ -26,6 +26,7 @@ mod inbox;
 mod limits;
 mod list;
 mod ports;
+mod reports;
 mod start;
 mod store;
 mod tally;
@@ -73,6 +74,8 @@ struct Shared {
     by_key: DashMap<CallKey, Inbox>,
     by_session: DashMap<SessionId, CallId>,
     ended: Mutex<EndedCalls>,
+    /// Whose calls ended a moment ago.
+    just_ended: Mutex<reports::JustEnded>,
     next_key: AtomicU64,
     /// Drivers that have not come to their end: their calls may be over, but not yet hung up.
     driving: AtomicUsize,
@@ -108,6 +111,7 @@ impl Calls {
             by_key: DashMap::new(),
             by_session: DashMap::new(),
             ended: Mutex::default(),
+            just_ended: Mutex::default(),
             next_key: AtomicU64::new(1),
             driving: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
@@ -238,13 +242,15 @@ impl Calls {
         self.shared.bus.subscribe()
     }
 
-    /// Notes a client report in the session's live call, if it has one.
-    pub fn client_report(&self, session: &SessionId, code: &str, detail: Option<&str>) {
-        let live = self.live_call_of(session).and_then(|call| self.shared.get_live(&call));
-        if let Some(live) = live {
-            let (code, detail) = (code.to_owned(), detail.map(str::to_owned));
-            live.inbox.offer(Input::Api(Api::ClientReport { code, detail }));
-        }
+    /// Notes a client report in the session's live call, or in the one that has ended just now. `false`: neither is there.
+    pub fn client_report(&self, session: &SessionId, code: &str, detail: Option<&str>) -> bool {
+        reports::note(&self.shared, session, code, detail)
+    }
+
+    /// Whether a report of this session would find a call.
+    #[must_use]
+    pub fn takes_report(&self, session: &SessionId) -> bool {
+        self.live_call_of(session).is_some() || reports::just_ended(&self.shared, session).is_some()
     }
 
     /// Counts a request that was refused before it came to a call.
@@ -349,6 +355,7 @@ impl Shared {
         if self.ended().insert(ended) {
             bump(&self.counters.records_dropped);
         }
+        reports::ended(self, live, now);
         self.by_session.remove_if(&live.session, |_, call| *call == live.id);
         self.by_key.remove(&live.key);
         self.live.remove(&live.id);

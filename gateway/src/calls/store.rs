@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use serde_json::Value;
 use trunkline_media::api::CallKey;
 
 use super::inbox::Inbox;
@@ -102,6 +103,14 @@ impl EndedCalls {
 
     pub(super) fn get(&self, id: &CallId) -> Option<&Ended> {
         self.by_id.get(id)
+    }
+
+    /// Changes the record of an ended call.
+    pub(super) fn amend(&mut self, id: &CallId, change: impl FnOnce(&mut Value)) {
+        let Some(ended) = self.by_id.get_mut(id) else { return };
+        let Ok(mut record) = serde_json::from_str(&ended.record) else { return };
+        change(&mut record);
+        ended.record = record.to_string().into();
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Ended> {

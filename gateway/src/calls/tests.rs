@@ -120,6 +120,13 @@ async fn a_call_lives_and_leaves_a_record() {
     assert_eq!(record["outcome"]["reason"], "user_hangup");
     assert_eq!(record["metadata"], json!({"ticket": 7}));
     assert_eq!(record["client_reports"][0]["code"], "autoplay_blocked");
+    // The browser's summary of a call comes when the call is over.
+    assert!(bench.calls.takes_report(&SessionId::from_client("ses_1")));
+    assert!(bench.calls.client_report(&SessionId::from_client("ses_1"), "other", Some("the end")));
+    assert!(!bench.calls.client_report(&SessionId::from_client("ses_2"), "other", None));
+    let reports = bench.calls.record(&call).unwrap()["client_reports"].clone();
+    assert_eq!((&reports[1]["code"], &reports[1]["detail"]), (&json!("other"), &json!("the end")));
+    assert_eq!(reports.as_array().map(Vec::len), Some(2));
     assert_eq!(bench.calls.outcomes(), [(["ended", "user_hangup", "talking"], 1)]);
     assert_eq!((bench.calls.live(), bench.live_on_trunks()), (0, 0));
     assert_eq!(bench.calls.session_of(&call), Some(SessionId::from_client("ses_1")));

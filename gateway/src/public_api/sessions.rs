@@ -90,7 +90,7 @@ pub(super) async fn client_report(
     if verified.claims.sid != session {
         return Err(Problem::unknown_session("check the session"));
     }
-    if verified.expired && api.calls.live_call_of(&session).is_none() {
+    if verified.expired && !api.calls.takes_report(&session) {
         return Err(Problem::token_expired("create a new session"));
     }
     api.limits.reports.take(now.instant, session.as_str().to_owned())?;
@@ -101,9 +101,7 @@ pub(super) async fn client_report(
     };
     let report = ClientReport::new(code, report.detail.as_deref());
     api.metrics.client_reported(code);
-    if api.calls.live_call_of(&session).is_some() {
-        api.calls.client_report(&session, report.code, report.detail.as_deref());
-    } else {
+    if !api.calls.client_report(&session, report.code, report.detail.as_deref()) {
         api.desk.note_report(&session, report);
     }
     Ok(StatusCode::NO_CONTENT)

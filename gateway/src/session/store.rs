@@ -11,7 +11,7 @@ use crate::problem::Problem;
 /// Reports kept for a session that has no call yet.
 const REPORTS: usize = 10;
 /// Longest detail of a report, bytes.
-const DETAIL_BYTES: usize = 500;
+const DETAIL_BYTES: usize = 2048;
 
 /// What a browser told of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,10 +23,13 @@ pub struct ClientReport {
 }
 
 impl ClientReport {
-    /// A report with its detail cut to size.
+    /// A report whose detail is cut to size and freed of what is no text: control characters, and those that turn the
+    /// direction of what stands beside them.
     #[must_use]
     pub fn new(code: &'static str, detail: Option<&str>) -> Self {
-        Self { code, detail: detail.map(|detail| cut(detail, DETAIL_BYTES).to_owned()) }
+        let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let plain = |text: &str| text.chars().filter(|&c| !c.is_control() && !turns(c)).collect::<String>();
+        Self { code, detail: detail.map(|detail| plain(cut(detail, DETAIL_BYTES))) }
     }
 }
 
@@ -110,5 +113,21 @@ impl Sessions {
             self.kept.remove(id);
             self.order.pop_front();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_are_text_of_limited_size() {
+        let check = |detail: &str, expected: &str| {
+            assert_eq!(ClientReport::new("other", Some(detail)).detail.as_deref(), Some(expected));
+        };
+        check("{\"rtt_ms\":3}", "{\"rtt_ms\":3}");
+        check("a\r\nb\u{0}\u{1b}[31mc\u{202e}d\u{2066}", "ab[31mcd");
+        check(&"é".repeat(2_000), &"é".repeat(1_024));
+        assert_eq!(ClientReport::new("other", None).detail, None);
     }
 }

@@ -1,0 +1,67 @@
+//! What browsers report of their calls: joined to the live call, or to the one that ended a moment ago.
+
+use std::collections::VecDeque;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::Shared;
+use super::store::Live;
+use crate::call::{Api, Input};
+use crate::clock::rfc3339;
+use crate::ids::{CallId, SessionId};
+
+/// How long after its end a call takes its browser's last words: they are sent when the page hears of the end.
+const LATE: Duration = Duration::from_secs(10);
+/// Ended calls that are remembered for it.
+const REMEMBERED: usize = 1024;
+/// Reports of an ended call, with those it had.
+const MAX_REPORTS: usize = 16;
+
+/// Calls that ended a moment ago, newest last.
+pub(super) type JustEnded = VecDeque<(Instant, SessionId, CallId)>;
+
+/// A call has ended.
+pub(super) fn ended(shared: &Shared, live: &Live, now: Instant) {
+    let mut just_ended = shared.just_ended.lock().unwrap_or_else(PoisonError::into_inner);
+    // overflow: the oldest call takes no more reports.
+    while just_ended.len() >= REMEMBERED || just_ended.front().is_some_and(|(at, ..)| is_past(*at, now)) {
+        just_ended.pop_front();
+    }
+    just_ended.push_back((now, live.session.clone(), live.id.clone()));
+}
+
+/// The session's call, if it ended a moment ago.
+pub(super) fn just_ended(shared: &Shared, session: &SessionId) -> Option<CallId> {
+    let now = shared.clock.now().instant;
+    let just_ended = shared.just_ended.lock().unwrap_or_else(PoisonError::into_inner);
+    let newest = just_ended.iter().rev().find(|(_, of, _)| of == session)?;
+    (!is_past(newest.0, now)).then(|| newest.2.clone())
+}
+
+fn is_past(ended: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(ended) > LATE
+}
+
+/// Notes a report where it belongs; `false`: no call takes it.
+pub(super) fn note(shared: &Shared, session: &SessionId, code: &str, detail: Option<&str>) -> bool {
+    let live = shared.by_session.get(session).map(|call| call.clone()).and_then(|call| shared.get_live(&call));
+    if let Some(live) = live {
+        let (code, detail) = (code.to_owned(), detail.map(str::to_owned));
+        if live.inbox.offer(Input::Api(Api::ClientReport { code, detail })) {
+            return true;
+        }
+    }
+    let Some(call) = just_ended(shared, session) else { return false };
+    let report = json!({ "at": rfc3339(shared.clock.now().wall), "code": code, "detail": detail });
+    shared.ended().amend(&call, |record| {
+        if let Some(reports) = record.get_mut("client_reports").and_then(|reports| reports.as_array_mut())
+            && reports.len() < MAX_REPORTS
+        {
+            // overflow: later ones are not kept.
+            reports.push(report);
+        }
+    });
+    true
+}
