@@ -11,6 +11,7 @@
 pub mod call;
 pub mod calls;
 pub mod clock;
+pub mod console;
 pub mod control_api;
 pub mod daemon;
 pub mod demo;

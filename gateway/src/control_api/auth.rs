@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use trunkline_config::{ApiKey, Scope};
@@ -33,13 +33,16 @@ pub(super) fn require<'a>(api: &'a Api, headers: &HeaderMap, scope: Scope) -> Re
 /// Keeps browsers of other sites out, also those that were told that their own name is this machine (DNS rebinding):
 /// on a loopback listener, Host must be this machine; everywhere, Origin must be the host itself.
 pub(super) async fn guard(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    match check(request.headers(), request.uri().authority().map(|authority| authority.as_str()), api.address) {
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let page = request.method() == Method::GET && request.uri().path() == crate::console::PAGE;
+    match check(request.headers(), authority, api.address, page) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
 
-fn check(headers: &HeaderMap, authority: Option<&str>, listener: SocketAddr) -> Result<(), Problem> {
+/// `page`: the console's page is asked for, which any site may link to: it holds nothing, and no frame shows it.
+fn check(headers: &HeaderMap, authority: Option<&str>, listener: SocketAddr, page: bool) -> Result<(), Problem> {
     let text = |name: header::HeaderName| {
         let mut values = headers.get_all(name).iter();
         let first = values.next().map(|value| value.to_str().unwrap_or_default());
@@ -55,7 +58,9 @@ fn check(headers: &HeaderMap, authority: Option<&str>, listener: SocketAddr) -> 
     });
     let cross_site =
         headers.get("sec-fetch-site").is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
-    if foreign || cross_site {
+    let says = |name: &str, value: &[u8]| headers.get(name).is_some_and(|said| said.as_bytes() == value);
+    let followed_link = page && says("sec-fetch-mode", b"navigate") && says("sec-fetch-dest", b"document");
+    if foreign || (cross_site && !followed_link) {
         return Err(Problem::origin_not_allowed("the control listener is not for web pages of other origins"));
     }
     Ok(())
@@ -82,7 +87,24 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, value.parse().unwrap());
         }
-        check(&headers, None, listener.parse().unwrap()).map_or_else(|problem| problem.status, |()| 200)
+        check(&headers, None, listener.parse().unwrap(), false).map_or_else(|problem| problem.status, |()| 200)
+    }
+
+    #[test]
+    fn a_link_leads_to_the_console_and_to_nothing_else() {
+        let link = |page: bool, more: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [&[("host", "127.0.0.1:8081"), ("sec-fetch-site", "cross-site")], more].concat() {
+                headers.insert(name, value.parse().unwrap());
+            }
+            check(&headers, None, "127.0.0.1:8081".parse().unwrap(), page).is_ok()
+        };
+        let followed = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+        assert!(link(true, &followed));
+        assert!(!link(false, &followed));
+        assert!(!link(true, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")]));
+        assert!(!link(true, &[("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "script")]));
+        assert!(!link(true, &[followed.as_slice(), &[("host", "evil.example:8081")]].concat()));
     }
 
     #[test]

@@ -19,7 +19,8 @@ use crate::problem::Problem;
 use crate::public_api::body::{read_json, read_json_or_nothing};
 use crate::public_api::calls::{about, check_digits, default_duration_ms, unknown_call};
 
-const STATES: [&str; 5] = ["setup", "ringing", "talking", "reconnecting", "ended"];
+/// `live` is every state but `ended`.
+const STATES: [&str; 6] = ["live", "setup", "ringing", "talking", "reconnecting", "ended"];
 const PAGE: usize = 50;
 const LONGEST_PAGE: usize = 200;
 

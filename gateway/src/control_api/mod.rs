@@ -70,6 +70,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/trunks", get(node::trunks))
         .route("/v1/node", get(node::node))
         .route("/v1/node/drain", post(node::drain))
+        .merge(crate::console::router())
         .fallback(watch::nothing_here)
         .method_not_allowed_fallback(watch::wrong_method)
         .layer(middleware::from_fn_with_state(api.clone(), auth::guard))
