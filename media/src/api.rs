@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::audio::Codec;
 use crate::audio::prompt::Prompt;
-use crate::detect::IssueChange;
+use crate::detect::{IssueChange, Verdict};
 use crate::quality::HalfLegSample;
-use crate::sdp::browser::{IceCredentials, Offer};
+use crate::sdp::browser::{Candidate, IceCredentials, Offer};
 use crate::sdp::trunk::TrunkMedia;
 
 /// Names one call inside the media plane. The control plane chooses it and never reuses it.
@@ -142,6 +142,8 @@ pub enum Command {
     ReleaseTrunk,
     /// The trunk has answered: from now on silence is nobody's right.
     Answered,
+    /// The browser told more of its candidates.
+    AddCandidates(Vec<Candidate>),
     /// Stop or resume what this leg sends towards the other side.
     SetMuted {
         /// The leg whose speech is withheld.
@@ -244,6 +246,8 @@ pub enum MediaEvent {
         gap_ms: u64,
         /// What brought it back.
         cause: BackCause,
+        /// What the gap in its packets says of where they were.
+        gap: GapKind,
     },
     /// The grace for a lost browser passed.
     GraceExpired {
@@ -319,6 +323,30 @@ pub enum BackCause {
     Reattach,
 }
 
+/// Why nothing was heard of a browser that came back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum GapKind {
+    /// It sent nothing: its packets' numbers go on where they stopped (a sleeping laptop, a frozen page).
+    Asleep,
+    /// It sent, and the network lost it: the numbers went on meanwhile.
+    Network,
+    /// Nothing tells (a new peer connection, no audio before or after).
+    #[default]
+    Unknown,
+}
+
+impl GapKind {
+    /// Its name in records.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Asleep => "asleep",
+            Self::Network => "network",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// One call's counters. All monotonic unless named otherwise.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CallStats {
@@ -340,6 +368,8 @@ pub struct CallStats {
     pub browser_remote: Option<SocketAddr>,
     /// The last second of each half-leg, in the order of [`crate::quality::HalfLeg::ALL`].
     pub quality: [HalfLegSample; 4],
+    /// Whether each half-leg's audio gets through, in the same order.
+    pub verdicts: [Verdict; 4],
 }
 
 /// What was received on a leg.

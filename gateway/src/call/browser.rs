@@ -107,7 +107,7 @@ impl Call {
                 self.browser.note_new_path(now);
             }
             MediaEvent::BrowserLost { how } => self.lost(now, how),
-            MediaEvent::BrowserBack { gap_ms, cause } => self.back(gap_ms, cause),
+            MediaEvent::BrowserBack { gap_ms, cause, .. } => self.back(gap_ms, cause),
             MediaEvent::GraceExpired { how } => self.grace_over(now, Some(how)),
             MediaEvent::MediaTimeout { leg } => self.silent(now, leg),
             MediaEvent::PromptFinished { leg } => {

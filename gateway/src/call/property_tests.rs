@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use trunkline_media::api::{BackCause, BrowserLoss, Command, Leg, MediaEvent, Path, SetupFailure};
+use trunkline_media::api::{BackCause, BrowserLoss, Command, GapKind, Leg, MediaEvent, Path, SetupFailure};
 use trunkline_media::audio::Codec;
 use trunkline_signaling::endpoint::Failure;
 
@@ -21,7 +21,7 @@ fn media() -> impl Strategy<Value = MediaEvent> {
         Just(MediaEvent::SetupFailed(SetupFailure::DtlsTimeout)),
         Just(MediaEvent::BrowserMoved { remote }),
         loss.clone().prop_map(|how| MediaEvent::BrowserLost { how }),
-        Just(MediaEvent::BrowserBack { gap_ms: 1, cause: BackCause::SamePath }),
+        Just(MediaEvent::BrowserBack { gap_ms: 1, cause: BackCause::SamePath, gap: GapKind::Unknown }),
         loss.prop_map(|how| MediaEvent::GraceExpired { how }),
         leg.clone().prop_map(|from| MediaEvent::FirstAudio { from }),
         leg.clone().prop_map(|leg| MediaEvent::MediaTimeout { leg }),

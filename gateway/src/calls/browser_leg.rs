@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use trunkline_media::api::{OpenCall, OpenError};
+use trunkline_media::api::{Command, OpenCall, OpenError};
 use trunkline_media::sdp::browser::Offer;
 use trunkline_media::sdp::fragment::{self, Fragment};
 
@@ -29,6 +29,9 @@ pub(super) async fn patch(
         IfMatch::Tag(_) | IfMatch::Any => {}
     }
     // We are ICE-lite: candidates are checked by the browser, ours to note and no more.
+    if !fragment.candidate_addresses.is_empty() {
+        shared.media.command(live.key, Command::AddCandidates(fragment.candidate_addresses));
+    }
     if fragment.ice.ufrag == ice.remote_ufrag {
         return Ok(Patched::Trickled);
     }

@@ -34,6 +34,8 @@ impl Call {
                             let (sequence, restarted) = (accepted.sequence, accepted.restarted);
                             self.to_trunk.push(now, &Packet { codec, sequence, restarted, rtp: packet }, trunk, out);
                         }
+                        let (sequence, timestamp) = (packet.sequence, packet.timestamp);
+                        self.presence.numbered(now, sequence, timestamp, codec.clock_rate());
                         self.heard_audio(now, Leg::Browser);
                     }
                     Heard::Event { sequence, digit } => {

@@ -145,7 +145,7 @@ impl Call {
         match command {
             Command::ConnectTrunk(media) => self.connect_trunk(now, media),
             Command::ReleaseTrunk => self.release_trunk(now, out),
-            Command::Answered => {}
+            Command::Answered | Command::AddCandidates(_) => {}
             // Muting a leg stops the flow that carries its speech.
             Command::SetMuted { leg: Leg::Browser, muted } => self.to_trunk.set_muted(now, muted),
             Command::SetMuted { leg: Leg::Trunk, muted } => self.to_browser.set_muted(now, muted),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::api::{BackCause, BrowserLoss, Leg, Limits, MediaEvent};
+use crate::api::{BackCause, BrowserLoss, GapKind, Leg, Limits, MediaEvent};
 use crate::stream::age_ms;
 
 /// A browser that sent audio and then nothing at all for this long is lost.
@@ -26,6 +26,9 @@ pub(crate) struct Presence {
     heard_rtp: Option<Instant>,
     /// What will have brought the browser back, if anything out of the ordinary happened since it was last heard.
     cause: BackCause,
+    numbers: Numbers,
+    /// What the first packet of audio after an absence says of it.
+    gap: GapKind,
     browser_audio: Owed,
     trunk_audio: Owed,
 }
@@ -59,6 +62,8 @@ impl Presence {
             heard: None,
             heard_rtp: None,
             cause: BackCause::SamePath,
+            numbers: Numbers::default(),
+            gap: GapKind::Unknown,
             browser_audio: Owed::default(),
             trunk_audio: Owed::default(),
         }
@@ -94,7 +99,10 @@ impl Presence {
                     return None;
                 }
                 self.browser = Browser::Here;
-                Some(MediaEvent::BrowserBack { gap_ms: age_ms(now, heard), cause: self.cause })
+                // The numbers of another peer connection have nothing to do with the old one's.
+                let known = std::mem::take(&mut self.gap);
+                let gap = if self.cause == BackCause::Reattach { GapKind::Unknown } else { known };
+                Some(MediaEvent::BrowserBack { gap_ms: age_ms(now, heard), cause: self.cause, gap })
             }
         };
         if matches!(self.browser, Browser::Here) {
@@ -113,6 +121,15 @@ impl Presence {
             }
             Leg::Trunk => self.trunk_audio.paid(now),
         }
+    }
+
+    /// The number and timestamp of a packet of the browser's audio on a clock of `rate` Hz; tell it before
+    /// [`Self::heard`].
+    pub(crate) fn numbered(&mut self, now: Instant, sequence: u16, timestamp: u32, rate: u32) {
+        if let Browser::Away { .. } = self.browser {
+            self.gap = self.numbers.gap(now, sequence, rate);
+        }
+        self.numbers.note(now, sequence, timestamp);
     }
 
     /// Something happened that explains the browser's return.
@@ -210,6 +227,44 @@ impl Presence {
         match self.browser {
             Browser::Here => self.browser_audio.overdue(self.limits.inactivity),
             Browser::Expected | Browser::Away { .. } => None,
+        }
+    }
+}
+
+/// The last of the browser's audio packets.
+#[derive(Debug, Default)]
+struct Numbers {
+    last: Option<(Instant, u16, u32)>,
+    /// Timestamp units from one packet to the next.
+    step: u32,
+}
+
+impl Numbers {
+    fn note(&mut self, now: Instant, sequence: u16, timestamp: u32) {
+        if let Some((_, last, at)) = self.last
+            && last.wrapping_add(1) == sequence
+        {
+            self.step = timestamp.wrapping_sub(at);
+        }
+        self.last = Some((now, sequence, timestamp));
+    }
+
+    /// How many packets are missing, against how many would have come in that time.
+    fn gap(&self, now: Instant, sequence: u16, rate: u32) -> GapKind {
+        let Some((at, last, _)) = self.last else { return GapKind::Unknown };
+        if self.step == 0 || self.step > rate {
+            return GapKind::Unknown;
+        }
+        let seconds = now.saturating_duration_since(at).as_secs_f64();
+        let would_have_come = seconds * f64::from(rate) / f64::from(self.step);
+        let missing = sequence.wrapping_sub(last).wrapping_sub(1);
+        if seconds < 1.0 || would_have_come > f64::from(u16::MAX / 2) || missing > u16::MAX - 128 {
+            return GapKind::Unknown;
+        }
+        match f64::from(missing) / would_have_come {
+            share if share < 0.3 => GapKind::Asleep,
+            share if share > 0.7 => GapKind::Network,
+            _ => GapKind::Unknown,
         }
     }
 }

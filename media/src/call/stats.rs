@@ -25,6 +25,7 @@ impl Call {
             last_check_age_ms: self.browser.transport.last_check().map(|at| age_ms(now, at)),
             browser_remote: self.browser.transport.remote(),
             quality: Default::default(),
+            verdicts: Default::default(),
         }
     }
 }

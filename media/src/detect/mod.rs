@@ -64,3 +64,42 @@ pub struct IssueChange {
     /// What shows it, by name.
     pub evidence: Vec<(&'static str, Fact)>,
 }
+
+/// Whether a half-leg's audio gets through, in a word. It stays from when it was last known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Not known, or nothing is expected.
+    #[default]
+    Unknown,
+    /// Sound comes (up).
+    Heard,
+    /// The peer reports that our packets arrive (down).
+    Delivered,
+    /// Packets come and hold silence; nobody has spoken yet.
+    Silent,
+    /// Nothing comes (up), or nothing arrives (down).
+    NoPackets,
+    /// Only packets come that the keys do not open.
+    Undecryptable,
+    /// Only packets come from an address that is not believed.
+    WrongSource,
+    /// Only packets come of a payload type nobody negotiated.
+    UnknownPayloadType,
+}
+
+impl Verdict {
+    /// The contract's word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Heard => "heard",
+            Self::Delivered => "delivered",
+            Self::Silent => "silent",
+            Self::NoPackets => "no_packets",
+            Self::Undecryptable => "undecryptable",
+            Self::WrongSource => "wrong_source",
+            Self::UnknownPayloadType => "unknown_payload_type",
+        }
+    }
+}

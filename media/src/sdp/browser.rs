@@ -1,5 +1,6 @@
 //! The browser's offer, checked, and our answer to it.
 
+pub use super::candidate::{Candidate, CandidateKind, CandidateTransport};
 use super::{browser_answer, browser_offer};
 use crate::audio::Codec;
 use crate::rtp::{PayloadType, Ssrc};
@@ -42,6 +43,10 @@ pub struct Offer {
     pub direction: Direction,
     /// How many candidates it named (addresses are not used: we are ICE-lite).
     pub candidates: usize,
+    /// Those whose address is one.
+    pub candidate_addresses: Vec<Candidate>,
+    /// All of them as they were written, without `a=`; each at most 256 octets.
+    pub candidate_lines: Vec<String>,
     /// The line as it must be echoed: `UDP/TLS/RTP/SAVPF` or a registered variant.
     pub protocol: String,
     /// Whether the browser takes reduced-size RTCP (RFC 5506).

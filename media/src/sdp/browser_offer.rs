@@ -1,7 +1,8 @@
 //! Reading the browser's offer (RFC 8829, RFC 8839, RFC 8842, RFC 9143).
 
 use super::browser::{Direction, Fingerprint, IceCredentials, Offer, OfferError};
-use super::lines::{CANDIDATES_LIMIT, Description, Media, Section};
+use super::candidate;
+use super::lines::{Description, Media, Section};
 use crate::audio::Codec;
 use crate::rtp::{PayloadType, Ssrc};
 
@@ -29,6 +30,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Offer, OfferError> {
     }
     check_setup(&both)?;
     let (codecs, telephone_events) = formats(media)?;
+    let candidate_lines = candidate::lines_of(&media.section);
     Ok(Offer {
         mid,
         ice: ice(&both)?,
@@ -37,7 +39,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Offer, OfferError> {
         telephone_events,
         ssrc: ssrc(&media.section)?,
         direction: direction(&both),
-        candidates: media.section.attributes("candidate").take(CANDIDATES_LIMIT).count(),
+        candidates: candidate_lines.len(),
+        candidate_addresses: candidate::addresses(&candidate_lines),
+        candidate_lines,
         protocol: media.protocol.to_owned(),
         rtcp_rsize: media.section.has("rtcp-rsize"),
     })

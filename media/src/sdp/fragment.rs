@@ -2,7 +2,8 @@
 
 use super::browser::{IceCredentials, OfferError};
 use super::browser_answer::with_name;
-use super::lines::{CANDIDATES_LIMIT, Section};
+use super::candidate::{self, Candidate};
+use super::lines::Section;
 use super::push_line;
 
 /// A checked fragment.
@@ -12,6 +13,10 @@ pub struct Fragment {
     pub ice: IceCredentials,
     /// How many candidates it brings; at most 64 are taken.
     pub candidates: usize,
+    /// Those whose address is one.
+    pub candidate_addresses: Vec<Candidate>,
+    /// All of them as they were written, without `a=`; each at most 256 octets.
+    pub candidate_lines: Vec<String>,
     /// Whether it ends the candidates.
     pub end_of_candidates: bool,
 }
@@ -23,9 +28,12 @@ impl Fragment {
         let (Some(ufrag), Some(password)) = (lines.attribute("ice-ufrag"), lines.attribute("ice-pwd")) else {
             return Err(OfferError::Invalid("no ice-ufrag or ice-pwd".into()));
         };
+        let candidate_lines = candidate::lines_of(&lines);
         Ok(Self {
             ice: IceCredentials::checked(ufrag, password)?,
-            candidates: lines.attributes("candidate").take(CANDIDATES_LIMIT).count(),
+            candidates: candidate_lines.len(),
+            candidate_addresses: candidate::addresses(&candidate_lines),
+            candidate_lines,
             end_of_candidates: lines.has("end-of-candidates"),
         })
     }
@@ -63,6 +71,8 @@ mod tests {
         let fragment = Fragment::parse(TRICKLE.as_bytes()).unwrap();
         assert_eq!(fragment.ice.ufrag, "EsAw");
         assert_eq!((fragment.candidates, fragment.end_of_candidates), (2, true));
+        // A name is kept as a line only.
+        assert_eq!((fragment.candidate_lines.len(), fragment.candidate_addresses.len()), (2, 1));
     }
 
     #[test]
@@ -83,7 +93,9 @@ mod tests {
         let ice = IceCredentials { ufrag: "ours".into(), password: "a-password-of-22-chars".into() };
         let candidates = ["candidate:1 1 udp 2130706431 192.0.2.1 3478 typ host".to_owned()];
         let fragment = Fragment::parse(answer(&ice, &candidates).as_bytes()).unwrap();
-        assert_eq!(fragment, Fragment { ice, candidates: 1, end_of_candidates: true });
+        assert_eq!((&fragment.ice, &fragment.candidate_lines[..]), (&ice, &candidates[..]));
+        assert_eq!((fragment.candidates, fragment.end_of_candidates), (1, true));
+        assert_eq!(fragment.candidate_addresses[0].address.to_string(), "192.0.2.1:3478");
     }
 
     proptest! {

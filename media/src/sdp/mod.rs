@@ -3,6 +3,7 @@
 pub mod browser;
 mod browser_answer;
 mod browser_offer;
+mod candidate;
 pub mod fragment;
 mod lines;
 pub mod trunk;

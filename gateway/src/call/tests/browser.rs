@@ -47,7 +47,8 @@ fn a_lost_browser_is_waited_for_and_welcomed_back() {
     assert_eq!(bench.call.state(), State::Reconnecting);
     assert_eq!(bench.media(MediaEvent::BrowserLost { how: BrowserLoss::Silence }), [], "told once");
     assert_eq!(bench.media(MediaEvent::MediaTimeout { leg: Leg::Browser }), [], "the grace covers its silence");
-    let back = bench.media(MediaEvent::BrowserBack { gap_ms: 4_321, cause: BackCause::IceRestart });
+    let back =
+        bench.media(MediaEvent::BrowserBack { gap_ms: 4_321, cause: BackCause::IceRestart, gap: GapKind::Network });
     let [Effect::Emit(event)] = &back[..] else { panic!("{back:?}") };
     assert_eq!(
         (event.name, &event.data["gap_ms"], &event.data["cause"]),

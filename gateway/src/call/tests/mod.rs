@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use trunkline_config::Secret;
 use trunkline_media::api::{
-    BackCause, BrowserLoss, CallStats, Command, Digit, Leg, Limits, MediaEvent, Path, RtpSource, SetupFailure,
+    BackCause, BrowserLoss, CallStats, Command, Digit, GapKind, Leg, Limits, MediaEvent, Path, RtpSource, SetupFailure,
     StreamStats,
 };
 use trunkline_media::audio::Codec;

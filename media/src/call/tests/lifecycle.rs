@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::phone::{is_silent, is_tone, listen};
 use super::world::{World, at};
-use crate::api::{BackCause, BrowserLoss, Command, Leg, MediaEvent, SetupFailure};
+use crate::api::{BackCause, BrowserLoss, Command, GapKind, Leg, MediaEvent, SetupFailure};
 use crate::audio::Codec::{Opus, Pcma, Pcmu};
 use crate::sdp::browser::Direction;
 
@@ -14,9 +14,29 @@ fn is_lost(event: &MediaEvent) -> bool {
 
 fn back(world: &World) -> Option<(u64, BackCause)> {
     world.events.iter().find_map(|event| {
-        let MediaEvent::BrowserBack { gap_ms, cause } = event else { return None };
+        let MediaEvent::BrowserBack { gap_ms, cause, .. } = event else { return None };
         Some((*gap_ms, *cause))
     })
+}
+
+fn gap_kind(world: &World) -> Option<GapKind> {
+    world.events.iter().find_map(|event| {
+        let MediaEvent::BrowserBack { gap, .. } = event else { return None };
+        Some(*gap)
+    })
+}
+
+#[test]
+fn a_browser_that_slept_is_told_from_one_whose_network_was_gone() {
+    let mut world = World::talking(&[Opus], Pcmu);
+    // Asleep it sends nothing at all, and goes on where it stopped.
+    world.browser.hush();
+    world.browser_link = false;
+    world.run(8_000);
+    world.browser.speak(world.now, Opus, 440.0);
+    world.browser_link = true;
+    world.run_until(500, |world| back(world).is_some());
+    assert_eq!(gap_kind(&world), Some(GapKind::Asleep));
 }
 
 fn both_hear_each_other(world: &mut World) {
@@ -35,7 +55,7 @@ fn ten_seconds_of_blackout_on_both_legs_end_nothing() {
     world.run(1000);
     let (gap, cause) = back(&world).unwrap();
     assert!((9_900..10_100).contains(&gap), "{gap}");
-    assert_eq!(cause, BackCause::SamePath);
+    assert_eq!((cause, gap_kind(&world)), (BackCause::SamePath, Some(GapKind::Network)));
     assert!(!world.saw(|event| matches!(event, MediaEvent::GraceExpired { .. } | MediaEvent::MediaTimeout { .. })));
     both_hear_each_other(&mut world);
 }
