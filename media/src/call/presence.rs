@@ -99,6 +99,8 @@ impl Presence {
                     return None;
                 }
                 self.browser = Browser::Here;
+                // What it owed while it was away is forgiven: a check may come back before the first packet of audio.
+                self.browser_audio.paid(now);
                 // The numbers of another peer connection have nothing to do with the old one's.
                 let known = std::mem::take(&mut self.gap);
                 let gap = if self.cause == BackCause::Reattach { GapKind::Unknown } else { known };

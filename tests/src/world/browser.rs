@@ -33,6 +33,10 @@ pub struct Visitor {
     pub over_tcp: bool,
     /// It names no candidate.
     pub without_candidates: bool,
+    /// Its offer was changed on the way: the fingerprint is not its certificate's.
+    pub wrong_fingerprint: bool,
+    /// The answer was changed on the way: its checks carry a wrong password.
+    pub wrong_password: bool,
 }
 
 /// A payload type that no offer of this world has.
@@ -109,7 +113,14 @@ impl SimBrowser {
             !(line.starts_with(&format!("a=rtpmap:{FOREIGN}")) || candidate && visitor.without_candidates)
         });
         let text: String = lines
-            .map(|line| if line.starts_with("m=") { line.replace(&format!(" {FOREIGN}"), "") } else { line.to_owned() })
+            .map(|line| match line.split_once(':') {
+                _ if line.starts_with("m=") => line.replace(&format!(" {FOREIGN}"), ""),
+                Some(("a=fingerprint", value)) if visitor.wrong_fingerprint => {
+                    let (start, end) = value.split_at(value.len() - 2);
+                    format!("a=fingerprint:{start}{}", if end == "00" { "01" } else { "00" })
+                }
+                _ => line.to_owned(),
+            })
             .map(|line| line + "\r\n")
             .collect();
         let offer = Offer::parse(text.as_bytes()).unwrap();
@@ -148,6 +159,10 @@ impl SimBrowser {
                 true => format!("{all}{line} {FOREIGN}\r\na=rtpmap:{FOREIGN} PCMA/8000\r\n"),
                 false => format!("{all}{line}\r\n"),
             }),
+            false => answer,
+        };
+        let answer = match self.visitor.wrong_password {
+            true => &answer.replace("a=ice-pwd:", "a=ice-pwd:0"),
             false => answer,
         };
         let answer = SdpAnswer::from_sdp_string(answer).unwrap();

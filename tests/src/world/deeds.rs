@@ -153,7 +153,19 @@ impl World {
     /// The phone hangs up.
     pub fn phone_hangs_up(&mut self, phone: PhoneId) {
         let now = self.now();
-        self.phones[phone.0].hang_up(now);
+        self.phones[phone.0].hang_up(now, None);
+    }
+
+    /// The phone hangs up and says why.
+    pub fn phone_hangs_up_because(&mut self, phone: PhoneId, protocol: &str, cause: u16) {
+        let now = self.now();
+        self.phones[phone.0].hang_up(now, Some((protocol, cause)));
+    }
+
+    /// The network tells the gateway that nothing gets to this phone (ICMP).
+    pub fn refuse(&mut self, phone: PhoneId) {
+        let (now, to) = (self.now(), self.phones[phone.0].address());
+        self.gateway.refused(now, to);
     }
 
     /// A datagram from anywhere to anywhere arrives at once.

@@ -8,6 +8,7 @@ mod hold;
 mod junk;
 mod loss;
 mod moving;
+mod outcomes;
 mod setup;
 mod signalling;
 mod talk;

@@ -137,6 +137,9 @@ impl SimGateway {
         if let Some(port) = call.lease.take() {
             self.ports.release(now, port);
         }
+        if self.trunks_full {
+            return Err(LeaseRefused::TrunkFull);
+        }
         let port = self.ports.lease(now).ok_or(LeaseRefused::NoPorts)?;
         call.lease = Some(port);
         let local = SocketAddr::new(self.public.ip(), port);

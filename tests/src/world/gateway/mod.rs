@@ -66,6 +66,8 @@ pub struct SimGateway {
     later_number: u64,
     /// Hosts whose datagrams come out of a TCP connection.
     pub over_tcp: Vec<IpAddr>,
+    /// The trunks are at their limit.
+    pub trunks_full: bool,
     /// How long answers of other tasks take.
     pub lag: Duration,
     out: Outbox,
@@ -119,6 +121,7 @@ impl SimGateway {
             later: BTreeMap::new(),
             later_number: 0,
             over_tcp: Vec::new(),
+            trunks_full: false,
             lag: Duration::from_micros(200),
             out: Outbox::new(),
             transmits: Vec::new(),
@@ -203,6 +206,12 @@ impl SimGateway {
         self.learn_ufrags(no);
         self.api(now, no, Api::Restarted);
         restarted
+    }
+
+    /// The network says that nothing gets to this address (ICMP).
+    pub fn refused(&mut self, now: Instant, to: SocketAddr) {
+        self.sip.handle_transport_error(now, to);
+        self.drain_sip(now);
     }
 
     /// A call's counters now, or the last ones.

@@ -56,6 +56,8 @@ pub struct Link {
     pub rate: Option<f64>,
     /// RTP arrives with its last octets changed, so that no key opens it.
     pub corrupt_media: bool,
+    /// DTLS never arrives.
+    pub drop_dtls: bool,
 }
 
 impl Default for Link {
@@ -68,6 +70,7 @@ impl Default for Link {
             reorder: 0.0,
             rate: None,
             corrupt_media: false,
+            drop_dtls: false,
         }
     }
 }
@@ -115,6 +118,12 @@ impl Link {
         Self { rate: Some(octets), ..self }
     }
 
+    /// Without DTLS.
+    #[must_use]
+    pub fn without_dtls(self) -> Self {
+        Self { drop_dtls: true, ..self }
+    }
+
     /// With RTP that no key opens.
     #[must_use]
     pub fn corrupting(self) -> Self {
@@ -133,9 +142,10 @@ pub(super) struct Way {
 }
 
 impl Way {
-    /// When a datagram of this length arrives, if it does.
-    pub(super) fn passes(&mut self, now: Instant, chance: &mut Chance, length: usize) -> Option<Instant> {
-        if self.dark_until.is_some_and(|until| now < until) {
+    /// When a datagram arrives, if it does.
+    pub(super) fn passes(&mut self, now: Instant, chance: &mut Chance, bytes: &[u8]) -> Option<Instant> {
+        let is_dtls = matches!(bytes, [20..=63, 254, ..]);
+        if self.dark_until.is_some_and(|until| now < until) || is_dtls && self.link.drop_dtls {
             return None;
         }
         let lost = match self.link.loss {
@@ -155,7 +165,7 @@ impl Way {
             if begins.saturating_duration_since(now) > LINK_QUEUE {
                 return None;
             }
-            leaves = begins + Duration::from_secs_f64(length as f64 / rate);
+            leaves = begins + Duration::from_secs_f64(bytes.len() as f64 / rate);
             self.busy_until = Some(leaves);
         }
         let mut at = leaves + self.link.delay + self.link.jitter.mul_f64(chance.fraction());

@@ -128,7 +128,7 @@ impl SimNet {
             false => (self.inner(from).unwrap_or(from).ip(), Towards::Gateway),
         };
         let way = self.ways.entry(way).or_default();
-        let Some(at) = way.passes(now, &mut self.chance, bytes.len()) else { return self.lost += 1 };
+        let Some(at) = way.passes(now, &mut self.chance, bytes) else { return self.lost += 1 };
         let copies = 1 + u64::from(self.chance.happens(way.link.duplicate));
         let mut bytes = bytes.to_vec();
         if way.link.corrupt_media {

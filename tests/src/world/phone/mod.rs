@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use trunkline_media::api::Digit;
-use trunkline_signaling::endpoint::{Endpoint, EndpointConfig, Event, LegId, Timers};
+use trunkline_signaling::endpoint::{Endpoint, EndpointConfig, Event, LegId, Reason, Timers};
 
 pub use self::line::Line;
 use self::line::next_port;
@@ -58,6 +58,8 @@ pub struct SimPhone {
     due: Vec<(Instant, LegId, Due)>,
     /// Deaf and mute.
     pub vanished: bool,
+    /// Its SIP is deaf and mute; audio goes on.
+    pub sip_vanished: bool,
     out: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
     /// Names of what happened, for the world's log.
     pub log: Vec<&'static str>,
@@ -75,6 +77,7 @@ impl SimPhone {
             lines: Vec::new(),
             due: Vec::new(),
             vanished: false,
+            sip_vanished: false,
             out: Vec::new(),
             log: Vec::new(),
         }
@@ -99,7 +102,7 @@ impl SimPhone {
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
         let stats = self.sip.stats();
-        stats.legs == 0 && stats.transactions == 0
+        self.sip_vanished || stats.legs == 0 && stats.transactions == 0
     }
 
     /// Counters of its SIP.
@@ -108,12 +111,13 @@ impl SimPhone {
         self.sip.stats()
     }
 
-    /// Hangs up.
-    pub fn hang_up(&mut self, now: Instant) {
+    /// Hangs up, and may say why (protocol, cause).
+    pub fn hang_up(&mut self, now: Instant, why: Option<(&str, u16)>) {
         let Some(line) = self.lines.last_mut().filter(|line| line.end.is_none()) else { return };
         line.finish(now, PhoneEnd::HungUp);
         self.log.push("phone hangs up");
-        let _ = self.sip.hangup(now, line.leg, None);
+        let why = why.map(|(protocol, cause)| Reason { protocol: protocol.into(), cause, text: None });
+        let _ = self.sip.hangup(now, line.leg, why);
     }
 
     /// Sends a re-INVITE with this direction: `sendonly` is hold with music, `inactive` silent hold, `sendrecv` resumes.
@@ -149,6 +153,9 @@ impl SimPhone {
     /// A datagram has arrived.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
         if self.vanished {
+            return;
+        }
+        if to == self.address && self.sip_vanished {
             return;
         }
         if to == self.address {
@@ -193,7 +200,9 @@ impl SimPhone {
     /// What it sends: from, to, bytes.
     pub fn take_transmits(&mut self) -> Vec<(SocketAddr, SocketAddr, Vec<u8>)> {
         while let Some(transmit) = self.sip.poll_transmit() {
-            self.out.push((self.address, transmit.to, transmit.bytes.to_vec()));
+            if !self.sip_vanished {
+                self.out.push((self.address, transmit.to, transmit.bytes.to_vec()));
+            }
         }
         let out = std::mem::take(&mut self.out);
         if self.vanished { Vec::new() } else { out }
