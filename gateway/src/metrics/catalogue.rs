@@ -91,6 +91,7 @@ catalogue! {
     SIP_STRAY_RESPONSES: Trouble, "trunkline_sip_stray_responses_total", "responses", [], "Responses that match nothing";
     SIP_OVERLOAD: Trouble, "trunkline_sip_overload_total", "requests", [], "Refused for want of room";
     SIP_DROPPED: Trouble, "trunkline_sip_dropped_total", "messages", [], "Datagrams or provisional events nobody fetched in time";
+    SIP_UNTOLD: Trouble, "trunkline_sip_untold_messages_total", "messages", [], "Messages of legs that no trail of a call could take";
 }
 "HTTP and sessions" {
     SESSIONS: Gauge, "trunkline_sessions", "sessions", [], "Sessions that may still start a call";

@@ -96,7 +96,7 @@ fn workers(workers: &[WorkerStats]) -> Vec<Family> {
 }
 
 fn sip(stats: &EndpointStats) -> Vec<Family> {
-    const COLUMNS: [Column<EndpointStats>; 10] = [
+    const COLUMNS: [Column<EndpointStats>; 11] = [
         (&m::SIP_LEGS, |s| s.legs as u64),
         (&m::SIP_TRANSACTIONS, |s| s.transactions as u64),
         (&m::SIP_RECEIVED, |s| s.received),
@@ -107,6 +107,7 @@ fn sip(stats: &EndpointStats) -> Vec<Family> {
         (&m::SIP_STRAY_RESPONSES, |s| s.stray_responses),
         (&m::SIP_OVERLOAD, |s| s.overload),
         (&m::SIP_DROPPED, |s| s.dropped),
+        (&m::SIP_UNTOLD, |s| s.untold),
     ];
     singles(&COLUMNS, stats).collect()
 }

@@ -13,7 +13,10 @@ use super::*;
 use crate::call::Timings;
 use crate::outcome::{Evidence, Outcome, Phase, QualityAtEnd, Reason};
 
+mod deploy;
+mod promql;
 mod readme;
+mod rules;
 
 /// A node that has everything, and has counted something of each.
 fn busy() -> (Metrics, Snapshot) {
