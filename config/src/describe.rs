@@ -84,7 +84,11 @@ fn write_trunk(text: &mut String, trunk: &Trunk) -> std::fmt::Result {
     writeln!(text, "  target         {host}{port} over {transport}, {credentials}")?;
     writeln!(text, "  offers         {}; {srtp}; browsers hear it {audio}", list(trunk.active_codecs()))?;
     let [ring, longest] = [trunk.ring_timeout, trunk.max_duration].map(|time| time.as_secs());
-    writeln!(text, "  limits         {} calls, {ring} s of ringing, {longest} s a call", trunk.max_calls)
+    let session = match trunk.session_expires {
+        0 => "no session timer".to_owned(),
+        seconds => format!("sessions of {seconds} s"),
+    };
+    writeln!(text, "  limits         {} calls, {ring} s of ringing, {longest} s a call, {session}", trunk.max_calls)
 }
 
 fn write_app(text: &mut String, app: &App) -> std::fmt::Result {

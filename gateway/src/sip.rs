@@ -28,6 +28,7 @@ pub fn leg_of(event: &Event) -> LegId {
         | Event::OfferAnswered { leg, .. }
         | Event::Ended { leg, .. }
         | Event::Lost { leg, .. }
+        | Event::SessionExpired { leg, .. }
         | Event::Incoming { leg, .. }
         | Event::Confirmed { leg, .. }
         | Event::Cancelled { leg, .. }
@@ -46,6 +47,9 @@ pub fn translate(event: Event) -> Option<SipEvent> {
         Event::OfferAnswered { result, .. } => SipEvent::OfferAnswered(result),
         Event::Ended { reason, .. } => SipEvent::Ended { reason },
         Event::Lost { status, .. } => SipEvent::Lost { status },
+        Event::SessionExpired { interval, refresher_is_us, since, .. } => {
+            SipEvent::SessionExpired { interval, refresher_is_us, since }
+        }
         Event::Traced { traced, .. } => SipEvent::Traced(traced),
         Event::Incoming { .. } | Event::Confirmed { .. } | Event::Cancelled { .. } => return None,
     })
@@ -55,7 +59,11 @@ pub fn translate(event: Event) -> Option<SipEvent> {
 #[must_use]
 pub fn is_last(event: &SipEvent) -> bool {
     match event {
-        SipEvent::Failed(_) | SipEvent::Ended { .. } | SipEvent::Lost { .. } | SipEvent::NotSent(_) => true,
+        SipEvent::Failed(_)
+        | SipEvent::Ended { .. }
+        | SipEvent::Lost { .. }
+        | SipEvent::SessionExpired { .. }
+        | SipEvent::NotSent(_) => true,
         SipEvent::Sent(_)
         | SipEvent::Provisional { .. }
         | SipEvent::Answered { .. }
@@ -85,6 +93,7 @@ pub fn invite(order: InviteOrder) -> Result<Invite, NotSent> {
         headers,
         sdp: order.sdp.into(),
         credentials,
+        session_expires: order.route.session_expires,
     })
 }
 
@@ -157,6 +166,7 @@ mod tests {
             headers,
             sdp: sdp.into(),
             credentials: None,
+            session_expires: 1800,
         };
         let mut endpoint = Endpoint::new(config, [1; 32]);
         endpoint.invite(std::time::Instant::now(), invite).unwrap();

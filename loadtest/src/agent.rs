@@ -155,7 +155,10 @@ impl Desk {
                         self.lines.speak(&mut self.reactor, now, *party);
                     }
                 }
-                Event::Ended { leg, .. } | Event::Lost { leg, .. } | Event::Cancelled { leg, .. } => {
+                Event::Ended { leg, .. }
+                | Event::Lost { leg, .. }
+                | Event::SessionExpired { leg, .. }
+                | Event::Cancelled { leg, .. } => {
                     if let Some(party) = self.parties.remove(&leg) {
                         self.lines.remove(party);
                     }

@@ -196,6 +196,26 @@ async fn hold_silences_one_direction_and_resume_brings_it_back() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_session_is_refreshed_as_the_agent_wants_it() -> Result<()> {
+    let phone = MediaPhone::start(Codec::Pcmu, AGENT).await?;
+    let sipp = Sipp::start("session_timer", &keys(&phone, &[])).await?;
+    let gateway = Gateway::start(Plan::to(&[sipp.address()]).relay()).await?;
+    let visitor = WebClient::call(&gateway, Codec::Pcmu, VISITOR).await?;
+    visitor.hears(AGENT, VISITOR).await?;
+    let refreshed = || sipp.trace().contains("UPDATE sip:");
+    trunkline_tests::gateway::until("the refresh", Duration::from_secs(20), refreshed).await?;
+    visitor.forget();
+    visitor.hears(AGENT, VISITOR).await?;
+    gateway.visitor(&visitor.session, Method::DELETE, &visitor.call, "", None).await?;
+    let trace = sipp.finish().await?;
+    ensure!(trace.contains("Session-Expires: 1800\r\n") && trace.contains("Min-SE: 90\r\n"), "{trace}");
+    ensure!(trace.contains("Session-Expires: 2000\r\n") && trace.contains("Min-SE: 2000\r\n"), "{trace}");
+    ensure!(trace.contains("Session-Expires: 2000;refresher=uac\r\n"), "{trace}");
+    gateway.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn without_a_destination_nothing_is_dialled() -> Result<()> {
     let gateway = Gateway::start(Plan::nowhere()).await?;
     let visitor = WebClient::call(&gateway, Codec::Pcmu, VISITOR).await?;

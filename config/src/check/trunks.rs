@@ -9,6 +9,9 @@ use crate::raw::{RawBrowserAudio, RawRtpSource, RawSrtp, RawTrunk};
 use crate::report::Report;
 use crate::secrets::Secrets;
 
+/// The least session interval, seconds (RFC 4028 section 4).
+const MIN_SESSION: u32 = 90;
+
 pub(super) fn trunks(
     raw: &[RawTrunk],
     sip: Option<&Sip>,
@@ -36,6 +39,10 @@ fn trunk(key: &str, raw: &RawTrunk, secrets: &Secrets<'_>, report: &mut Report) 
     };
     let codecs = codecs(&format!("{key}.codecs"), &raw.codecs, report);
     let auth = auth(key, raw, secrets, report);
+    if (1..MIN_SESSION).contains(&raw.session_expires_seconds) {
+        let message = format!("must be 0 (off) or {MIN_SESSION} and more");
+        report.problem(&format!("{key}.session_expires_seconds"), message);
+    }
     let trunk = Trunk {
         id: raw.id.clone(),
         target: target?,
@@ -56,6 +63,7 @@ fn trunk(key: &str, raw: &RawTrunk, secrets: &Secrets<'_>, report: &mut Report) 
         max_calls: raw.max_calls,
         ring_timeout: seconds(raw.ring_timeout_seconds),
         max_duration: seconds(raw.max_duration_seconds),
+        session_expires: raw.session_expires_seconds,
         enabled: raw.enabled,
         rtp_source: match raw.rtp_source {
             RawRtpSource::Signalled => RtpSource::Signalled,

@@ -29,6 +29,8 @@ pub struct Trunk {
     pub ring_timeout: Duration,
     /// Longest call.
     pub max_duration: Duration,
+    /// Session timer asked for (RFC 4028), seconds; 0 = none.
+    pub session_expires: u32,
     /// In use.
     pub enabled: bool,
     /// Whose RTP is believed.

@@ -38,6 +38,9 @@ pub(crate) struct RawTrunk {
     /// Longest call, seconds.
     #[schemars(range(min = 1, max = 86400))]
     pub(crate) max_duration_seconds: u32,
+    /// Session timer asked for (RFC 4028), seconds, at least 90; 0 = off.
+    #[schemars(range(min = 0, max = 86400))]
+    pub(crate) session_expires_seconds: u32,
     /// Whether it is used.
     pub(crate) enabled: bool,
     /// Whose RTP is believed.
@@ -58,6 +61,7 @@ impl Default for RawTrunk {
             max_calls: 1000,
             ring_timeout_seconds: 60,
             max_duration_seconds: 7200,
+            session_expires_seconds: 1800,
             enabled: true,
             rtp_source: RawRtpSource::Signalled,
         }

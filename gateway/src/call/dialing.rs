@@ -176,7 +176,7 @@ impl Call {
                 }
             }
             SipEvent::OfferAnswered(_) | SipEvent::Traced(_) => {}
-            SipEvent::Ended { .. } | SipEvent::Lost { .. } => {
+            SipEvent::Ended { .. } | SipEvent::Lost { .. } | SipEvent::SessionExpired { .. } => {
                 self.destination_failed(now, Reason::DestUnavailable(Unavailable::Status), None);
             }
         }

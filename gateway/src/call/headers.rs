@@ -9,10 +9,10 @@ pub const MAX_FIELDS: usize = 16;
 pub const MAX_VALUE: usize = 256;
 /// What an INVITE may measure in all. RFC 3261 section 18.1.1 sends anything above 1300 octets over TCP; a UDP trunk
 /// behind a tunnel may lose it.
-pub const MAX_INVITE: usize = 1_200;
+pub const MAX_INVITE: usize = 1_250;
 /// Octets of an INVITE beside Request-URI, SDP and further fields: request line, Via, From, Call-ID, CSeq, Contact,
 /// Max-Forwards, Allow, Supported, User-Agent, Content-*, blank line, and an Authorization is not counted.
-const BASE: usize = 560;
+const BASE: usize = 610;
 
 /// Header fields in order, name and value.
 pub type Fields = Vec<(String, String)>;

@@ -1,6 +1,7 @@
 //! What can happen to a call.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use trunkline_media::api::{Leg, MediaEvent};
@@ -87,6 +88,15 @@ pub enum SipEvent {
     },
     /// A message was sent or received.
     Traced(Box<Traced>),
+    /// Nobody refreshed the session in time (RFC 4028); the leg is gone.
+    SessionExpired {
+        /// What was agreed.
+        interval: Duration,
+        /// The refresh was ours to send.
+        refresher_is_us: bool,
+        /// Since the last refresh, or the answer.
+        since: Duration,
+    },
     /// The dialog died; the leg is gone.
     Lost {
         /// The status, if one came.

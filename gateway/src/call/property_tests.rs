@@ -54,6 +54,11 @@ fn sip() -> impl Strategy<Value = SipEvent> {
         any_sdp.prop_map(|sdp| SipEvent::OfferAnswered(sdp.ok_or(488))),
         Just(SipEvent::Ended { reason: None }),
         proptest::option::of(400..500_u16).prop_map(|status| SipEvent::Lost { status }),
+        (90..3600_u64, any::<bool>()).prop_map(|(seconds, refresher_is_us)| SipEvent::SessionExpired {
+            interval: Duration::from_secs(seconds),
+            refresher_is_us,
+            since: Duration::from_secs(seconds),
+        }),
     ]
 }
 
@@ -172,7 +177,7 @@ proptest! {
         for (step, ms) in steps.into_iter().chain(last) {
             std::iter::from_fn(|| call.poll_effect()).for_each(|e| watch.see(e));
             now += Duration::from_millis(ms);
-            if let Step::Sip(back, SipEvent::Failed(_) | SipEvent::NotSent(_) | SipEvent::Ended { .. } | SipEvent::Lost { .. }) = &step {
+            if let Step::Sip(back, SipEvent::Failed(_) | SipEvent::NotSent(_) | SipEvent::Ended { .. } | SipEvent::Lost { .. } | SipEvent::SessionExpired { .. }) = &step {
                 let gone = AttemptId(call.attempts.saturating_sub(*back));
                 watch.open_legs.retain(|a| *a != gone);
             }

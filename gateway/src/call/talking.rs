@@ -32,6 +32,12 @@ impl Call {
                 let reason = if status.is_some() { Reason::TrunkLost } else { Reason::SipTransportLost };
                 self.finish_without_leg(now, reason);
             }
+            SipEvent::SessionExpired { interval, refresher_is_us, since } => {
+                self.notes.evidence("session_interval_seconds", interval.as_secs());
+                self.notes.evidence("session_refresher", if refresher_is_us { "gateway" } else { "trunk" });
+                self.notes.evidence("session_refresh_age_seconds", since.as_secs());
+                self.finish_without_leg(now, Reason::TrunkLost);
+            }
             // The leg is gone in a way an answered one should not go.
             SipEvent::Failed(_) | SipEvent::NotSent(_) => self.finish_without_leg(now, Reason::SipTransportLost),
             // The INVITE's own story is over.

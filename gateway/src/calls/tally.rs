@@ -72,7 +72,9 @@ fn attempt_result(event: &SipEvent) -> Option<&'static str> {
         },
         SipEvent::NotSent(NotSent::BadUri) => "dest_not_found",
         SipEvent::NotSent(NotSent::Full) => "dest_unavailable",
-        SipEvent::NotSent(NotSent::Gone) | SipEvent::Lost { .. } => "dest_unreachable",
+        SipEvent::NotSent(NotSent::Gone) | SipEvent::Lost { .. } | SipEvent::SessionExpired { .. } => {
+            "dest_unreachable"
+        }
         SipEvent::Ended { .. } => "dest_unavailable",
         SipEvent::Sent(_)
         | SipEvent::Provisional { .. }

@@ -38,6 +38,8 @@ pub struct Route {
     pub ring_timeout: Duration,
     /// Longest call.
     pub max_duration: Duration,
+    /// Session-Expires asked for, seconds; 0 is no session timer (RFC 4028).
+    pub session_expires: u32,
     /// Whose RTP is believed.
     pub rtp_source: RtpSource,
     /// The trunk wants its own codec relayed to the browser.
@@ -102,6 +104,7 @@ fn plan(config: &Config, default_trunk: Option<&str>, destination: &str) -> Plan
         codecs,
         ring_timeout: trunk.ring_timeout,
         max_duration: trunk.max_duration,
+        session_expires: trunk.session_expires,
         rtp_source: match trunk.rtp_source {
             ConfigRtpSource::Signalled => RtpSource::Signalled,
             ConfigRtpSource::Latch => RtpSource::Latch,

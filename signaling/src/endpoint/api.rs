@@ -1,6 +1,7 @@
 //! What goes into an endpoint and what comes out of it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -48,7 +49,12 @@ pub struct Invite {
     pub sdp: Bytes,
     /// For 401/407.
     pub credentials: Option<Credentials>,
+    /// Session-Expires asked for (RFC 4028), seconds, at least 90; 0 is no session timer.
+    pub session_expires: u32,
 }
+
+/// The Session-Expires RFC 4028 section 4.2 recommends, seconds.
+pub const SESSION_EXPIRES: u32 = 1800;
 
 /// A datagram to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +119,17 @@ pub enum Event {
         leg: LegId,
         /// The status, if one came.
         status: Option<u16>,
+    },
+    /// Nobody refreshed the session in time (RFC 4028 section 10); BYE is on its way. The leg is gone.
+    SessionExpired {
+        /// Whose.
+        leg: LegId,
+        /// What was agreed.
+        interval: Duration,
+        /// The refresh was ours to send.
+        refresher_is_us: bool,
+        /// Since the last refresh, or the answer.
+        since: Duration,
     },
     /// Somebody calls us (only with `accepts_calls`).
     Incoming {

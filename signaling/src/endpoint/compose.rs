@@ -57,6 +57,8 @@ pub(super) fn is_ours(name: &HeaderName) -> bool {
         HeaderName::Supported,
         HeaderName::Allow,
         HeaderName::UserAgent,
+        HeaderName::SessionExpires,
+        HeaderName::MinSe,
         HeaderName::Authorization,
         HeaderName::ProxyAuthorization,
     ]

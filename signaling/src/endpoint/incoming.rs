@@ -7,10 +7,11 @@ use bytes::Bytes;
 
 use super::compose;
 use super::core::Core;
-use super::leg::{Incoming, Leg, LegTimer, Ours, Peer, Stage, Theirs, Unacked, Up};
+use super::leg::{Incoming, Leg, LegTimer, Peer, Stage, Unacked, Up};
 use super::receive::Arrival;
+use super::refresh::{self, Session, Wish};
 use super::transactions::{MergeKey, ServerMachine, TxId};
-use super::{Endpoint, Event, LegId, NoSuchLeg, offers};
+use super::{Endpoint, Event, LegId, NoSuchLeg, SESSION_EXPIRES, offers};
 use crate::dialog::Dialog;
 use crate::message::{Request, Response};
 use crate::transaction::{Deadlines, Reliability, ServerInvite, ServerInviteState, ServerKey};
@@ -50,6 +51,7 @@ impl Endpoint {
             peer: Peer { address: arrival.from, met: arrival.from.ip() },
             auth: None,
             deadlines,
+            wish: Wish::new(SESSION_EXPIRES),
             stage: Stage::Incoming(Box::new(Incoming { request, tx, dialog })),
         });
         self.reschedule_leg(id);
@@ -78,10 +80,11 @@ impl Endpoint {
         let Some(leg) = legs.get_mut(&id) else { return Err(NoSuchLeg) };
         let Stage::Incoming(incoming) = &leg.stage else { return Err(NoSuchLeg) };
         let Incoming { request, tx, dialog } = Incoming::clone(incoming);
-        let mut up =
-            Up { dialog, is_caller: false, ours: Ours::None, theirs: Theirs::None, unacked: None, hangup: None };
+        let mut up = Up::new(dialog, false, Some(sdp.clone()));
         leg.deadlines.clear();
-        up.unacked = send_2xx(core, now, tx, &request, &leg.dialog_id.local_tag, sdp, &mut leg.deadlines);
+        let Leg { wish, deadlines, dialog_id, .. } = &mut *leg;
+        let answering = Answering { tag: &dialog_id.local_tag, wish, deadlines, session: &mut up.session };
+        up.unacked = send_2xx(core, now, answering, tx, &request, sdp);
         if let Some(unacked) = &mut up.unacked {
             unacked.is_first = true;
         }
@@ -150,17 +153,25 @@ pub(super) fn respond(core: &Core, request: &Request, status: u16, tag: &[u8]) -
     response
 }
 
+/// The parts of a leg that an answer is made of.
+pub(super) struct Answering<'a> {
+    pub(super) tag: &'a [u8],
+    pub(super) wish: &'a mut Wish,
+    pub(super) deadlines: &'a mut Deadlines<LegTimer>,
+    pub(super) session: &'a mut Option<Session>,
+}
+
 /// Answers an INVITE with 200 and starts to repeat that until the ACK comes (RFC 3261 section 13.3.1.4).
 pub(super) fn send_2xx(
     core: &mut Core,
     now: Instant,
+    Answering { tag, wish, deadlines, session }: Answering<'_>,
     tx: TxId,
     request: &Request,
-    tag: &[u8],
     sdp: Bytes,
-    deadlines: &mut Deadlines<LegTimer>,
 ) -> Option<Unacked> {
     let mut response = respond(core, request, 200, tag);
+    refresh::accept(now, wish, session, deadlines, request, &mut response);
     compose::push_sdp(&mut response.headers, &mut response.body, sdp);
     let to: SocketAddr = core.transactions.server(tx)?.to;
     let response = core.answer(now, tx, response);

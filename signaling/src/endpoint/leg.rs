@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::refresh::{Session, Wish};
 use super::transactions::TxId;
 use super::{Failure, Invite, LegId, Reason};
 use crate::auth::DigestClient;
@@ -25,6 +26,10 @@ pub(super) enum LegTimer {
     OfferUnanswered,
     /// Nobody here answered the call.
     RingLimit,
+    /// Our refresh of the session is due (RFC 4028).
+    Refresh,
+    /// The session ends unless somebody refreshed it.
+    SessionEnd,
 }
 
 impl LegTimer {
@@ -35,6 +40,8 @@ impl LegTimer {
             Self::Glare => "leg: re-INVITE again after glare",
             Self::OfferUnanswered => "leg: offer not answered here",
             Self::RingLimit => "leg: call not answered here",
+            Self::Refresh => "leg: refresh the session",
+            Self::SessionEnd => "leg: session not refreshed",
         }
     }
 }
@@ -46,6 +53,7 @@ pub(super) struct Leg {
     pub(super) peer: Peer,
     pub(super) auth: Option<DigestClient>,
     pub(super) deadlines: Deadlines<LegTimer>,
+    pub(super) wish: Wish,
     pub(super) stage: Stage,
 }
 
@@ -96,6 +104,22 @@ pub(super) struct Incoming {
     pub(super) dialog: Dialog,
 }
 
+impl Up {
+    /// A call that was answered just now.
+    pub(super) fn new(dialog: Dialog, is_caller: bool, local_sdp: Option<Bytes>) -> Self {
+        Self {
+            dialog,
+            is_caller,
+            ours: Ours::None,
+            theirs: Theirs::None,
+            unacked: None,
+            hangup: None,
+            session: None,
+            local_sdp,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Up {
     pub(super) dialog: Dialog,
@@ -106,6 +130,10 @@ pub(super) struct Up {
     pub(super) unacked: Option<Unacked>,
     /// A hang-up that waits for the ACK of our first 2xx.
     pub(super) hangup: Option<Option<Reason>>,
+    /// The session timer both ends agreed on.
+    pub(super) session: Option<Session>,
+    /// Our description that holds.
+    pub(super) local_sdp: Option<Bytes>,
 }
 
 /// Our offer.
@@ -116,6 +144,8 @@ pub(super) enum Ours {
     Waiting {
         sdp: Bytes,
         glares: u8,
+        /// It only refreshes the session.
+        is_refresh: bool,
     },
     /// Our re-INVITE is on its way.
     Sent {
@@ -123,6 +153,7 @@ pub(super) enum Ours {
         sdp: Bytes,
         challenges: u8,
         glares: u8,
+        is_refresh: bool,
     },
 }
 

@@ -5,7 +5,8 @@
 //!    ├─ outgoing   our INVITEs: forks, CANCEL, digest
 //!    ├─ incoming   theirs: ringing, 2xx until ACK
 //!    ├─ session    in-dialog requests, BYE
-//!    └─ offers     re-INVITE, UPDATE, glare
+//!    ├─ offers     re-INVITE, UPDATE, glare
+//!    └─ refresh    session timers
 //! core ── transactions, schedule, the queues out
 //! ```
 
@@ -17,6 +18,7 @@ mod leg;
 mod offers;
 mod outgoing;
 mod receive;
+mod refresh;
 mod schedule;
 mod screen;
 mod session;
@@ -33,7 +35,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-pub use self::api::{EndpointConfig, EndpointStats, Event, Failure, Full, Invite, LegId, NoSuchLeg, Traced, Transmit};
+pub use self::api::{
+    EndpointConfig, EndpointStats, Event, Failure, Full, Invite, LegId, NoSuchLeg, SESSION_EXPIRES, Traced, Transmit,
+};
 use self::core::Core;
 use self::leg::Leg;
 pub use crate::message::Reason;

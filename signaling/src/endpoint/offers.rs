@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use super::compose;
 use super::core::Core;
-use super::incoming::{respond, send_2xx};
+use super::incoming::{Answering, respond, send_2xx};
 use super::leg::{Leg, LegTimer, Ours, Stage, Theirs, Up};
 use super::outgoing::{MAX_CHALLENGES, repeat_ack, send_ack};
+use super::refresh;
 use super::transactions::{MAX_FORKS, SentInvite, TxId, User};
 use super::{Endpoint, Event, LegId, NoSuchLeg};
 use crate::message::{Method, Request, Response};
@@ -38,11 +39,7 @@ impl Endpoint {
         let is_invite = request.method == Method::Invite;
         match judge(&leg.stage, is_invite, sdp.is_some()) {
             Verdict::Refresh => {
-                if let Stage::Up(up) = &mut leg.stage {
-                    up.dialog.refresh_target(&request.headers);
-                }
-                let response = respond(core, &request, 200, &leg.dialog_id.local_tag);
-                core.answer(now, tx, response);
+                self.accept_refresh(now, tx, id, &request);
             }
             Verdict::Pending => {
                 core.answer(now, tx, Response::to_request(&request, 491, None));
@@ -80,16 +77,19 @@ impl Endpoint {
                 return if withdrawn { Ok(()) } else { Err(NoSuchLeg) };
             }
         };
-        let Leg { stage: Stage::Up(up), deadlines, dialog_id, .. } = leg else { return Err(NoSuchLeg) };
+        let Leg { stage: Stage::Up(up), deadlines, dialog_id, wish, .. } = leg else { return Err(NoSuchLeg) };
         let Theirs::Pending { tx, request } = std::mem::replace(&mut up.theirs, Theirs::None) else {
             return Err(NoSuchLeg);
         };
         deadlines.stop(LegTimer::OfferUnanswered);
         up.dialog.refresh_target(&request.headers);
+        up.local_sdp = Some(sdp.clone());
         if request.method == Method::Invite {
-            up.unacked = send_2xx(core, now, tx, &request, &dialog_id.local_tag, sdp, deadlines);
+            let answering = Answering { tag: &dialog_id.local_tag, wish, deadlines, session: &mut up.session };
+            up.unacked = send_2xx(core, now, answering, tx, &request, sdp);
         } else {
             let mut response = respond(core, &request, 200, &dialog_id.local_tag);
+            refresh::accept(now, wish, &mut up.session, deadlines, &request, &mut response);
             compose::push_sdp(&mut response.headers, &mut response.body, sdp);
             core.answer(now, tx, response);
             self.try_waiting_offer(now, id);
@@ -104,7 +104,7 @@ impl Endpoint {
         if !matches!(up.ours, Ours::None) || up.hangup.is_some() {
             return Err(NoSuchLeg);
         }
-        up.ours = Ours::Waiting { sdp, glares: 0 };
+        up.ours = Ours::Waiting { sdp, glares: 0, is_refresh: false };
         self.try_waiting_offer(now, id);
         Ok(())
     }
@@ -117,10 +117,10 @@ impl Endpoint {
         let Stage::Up(up) = &mut leg.stage else { return };
         let is_timed = leg.deadlines.is_set(LegTimer::Glare);
         let is_busy = up.unacked.is_some() || matches!(up.theirs, Theirs::Pending { .. });
-        let Ours::Waiting { sdp, glares } = &up.ours else { return };
+        let Ours::Waiting { sdp, glares, is_refresh } = &up.ours else { return };
         if !is_timed && !is_busy && up.hangup.is_none() {
-            let (sdp, glares) = (sdp.clone(), *glares);
-            send_reinvite(core, now, leg, sdp, 0, glares);
+            let attempt = Attempt { sdp: sdp.clone(), challenges: 0, glares: *glares, is_refresh: *is_refresh };
+            send_reinvite(core, now, leg, attempt);
         }
     }
 
@@ -137,30 +137,51 @@ impl Endpoint {
             return acknowledge_alone(core, tx, response);
         };
         let Stage::Up(up) = &mut leg.stage else { return };
-        let Ours::Sent { sdp, challenges, glares, .. } = std::mem::replace(&mut up.ours, Ours::None) else { return };
+        let Ours::Sent { sdp, challenges, glares, is_refresh, .. } = std::mem::replace(&mut up.ours, Ours::None) else {
+            return;
+        };
         match status {
             ..=299 => {
+                up.local_sdp = Some(sdp);
                 acknowledge(core, tx, leg, response);
+                refresh::agree(now, leg, &response.headers);
                 let answer = compose::sdp_of(&response.headers, &response.body);
-                core.event(Event::OfferAnswered { leg: id, result: answer.ok_or(488) });
+                if !is_refresh || answer.is_some() {
+                    core.event(Event::OfferAnswered { leg: id, result: answer.ok_or(488) });
+                }
+                self.reschedule_leg(id);
             }
             491 if glares < MAX_GLARES => {
                 let delay = glare_delay(core, up.is_caller);
-                up.ours = Ours::Waiting { sdp, glares: glares + 1 };
+                up.ours = Ours::Waiting { sdp, glares: glares + 1, is_refresh };
                 leg.deadlines.set(LegTimer::Glare, now + delay);
                 self.reschedule_leg(id);
             }
             401 | 407 if challenges < MAX_CHALLENGES && is_answered(leg, response) => {
-                send_reinvite(core, now, leg, sdp, challenges + 1, glares);
+                send_reinvite(core, now, leg, Attempt { sdp, challenges: challenges + 1, glares, is_refresh });
+            }
+            422 if challenges < MAX_CHALLENGES && leg.wish.obey(response) => {
+                send_reinvite(core, now, leg, Attempt { sdp, challenges: challenges + 1, glares, is_refresh });
             }
             481 => self.lose(now, id, Some(status), true),
             408 => self.lose(now, id, Some(status), false),
+            300.. if is_refresh => {
+                self.refresh_later(now, id);
+                self.reschedule_leg(id);
+            }
             300.. => core.event(Event::OfferAnswered { leg: id, result: Err(status) }),
         }
     }
 
     pub(super) fn handle_reinvite_fault(&mut self, now: Instant, tx: TxId, id: LegId, fault: Fault) {
         let Some(leg) = self.legs.get_mut(&id).filter(|leg| is_waiting_for(&leg.stage, tx)) else { return };
+        if let Stage::Up(up) = &mut leg.stage
+            && matches!(up.ours, Ours::Sent { is_refresh: true, .. })
+        {
+            up.ours = Ours::None;
+            self.refresh_later(now, id);
+            return self.reschedule_leg(id);
+        }
         match fault {
             Fault::Timeout | Fault::NoFinal => self.lose(now, id, None, false),
             Fault::Transport => {
@@ -235,15 +256,25 @@ fn is_answered(leg: &mut Leg, response: &Response) -> bool {
 }
 
 /// How long to wait after glare: whoever made the Call-ID comes second.
-fn glare_delay(core: &mut Core, is_caller: bool) -> Duration {
+pub(super) fn glare_delay(core: &mut Core, is_caller: bool) -> Duration {
     if is_caller { Duration::from_millis(2100) + core.random_delay(190) } else { core.random_delay(200) }
 }
 
-fn send_reinvite(core: &mut Core, now: Instant, leg: &mut Leg, sdp: Bytes, challenges: u8, glares: u8) {
-    let Leg { stage: Stage::Up(up), peer, auth, id, .. } = leg else { return };
+/// One re-INVITE: what it offers, and what its forerunners met with.
+struct Attempt {
+    sdp: Bytes,
+    challenges: u8,
+    glares: u8,
+    is_refresh: bool,
+}
+
+fn send_reinvite(core: &mut Core, now: Instant, leg: &mut Leg, attempt: Attempt) {
+    let Attempt { sdp, challenges, glares, is_refresh } = attempt;
+    let Leg { stage: Stage::Up(up), peer, auth, id, wish, .. } = leg else { return };
     let to = peer.next_hop(&up.dialog);
     let mut request = up.dialog.request(Method::Invite);
     compose::push_abilities(&mut request.headers, core.config.advertised);
+    refresh::push_request(&mut request.headers, wish, up.session.as_ref());
     compose::push_sdp(&mut request.headers, &mut request.body, sdp.clone());
     if let Some(auth) = auth.as_mut().filter(|_| peer.may_authorize(to)) {
         let uri = request.uri.to_string();
@@ -253,7 +284,7 @@ fn send_reinvite(core: &mut Core, now: Instant, leg: &mut Leg, sdp: Bytes, chall
     let tx = core.send_invite(now, request, to, |request| {
         User::Invite(Box::new(SentInvite { leg, again: true, request, acks: Vec::new() }))
     });
-    up.ours = Ours::Sent { tx, sdp, challenges, glares };
+    up.ours = Ours::Sent { tx, sdp, challenges, glares, is_refresh };
 }
 
 /// The ACK for the 2xx to our re-INVITE.

@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use super::compose;
 use super::core::Core;
-use super::leg::{Cancel, Leg, Ours, Outgoing, Peer, Stage, Theirs, Up};
+use super::leg::{Cancel, Leg, Outgoing, Peer, Stage, Up};
+use super::refresh::{self, Wish};
 use super::transactions::{ClientMachine, MAX_FORKS, SentInvite, TxId, User};
 use super::{Endpoint, Event, Failure, Full, Invite, LegId, Reason};
 use crate::auth::DigestClient;
@@ -41,9 +42,10 @@ impl Endpoint {
             peer,
             auth,
             deadlines: Deadlines::default(),
+            wish: Wish::new(outgoing.invite.session_expires),
             stage: Stage::Closed,
         };
-        send_invite(core, now, &leg.dialog_id.call_id, id, leg.auth.as_mut(), &mut outgoing);
+        send_invite(core, now, &leg.dialog_id.call_id, id, (leg.auth.as_mut(), &leg.wish), &mut outgoing);
         leg.stage = Stage::Outgoing(Box::new(outgoing));
         self.add_leg(leg);
         Ok(id)
@@ -61,6 +63,7 @@ impl Endpoint {
             ..=199 => self.handle_provisional(now, leg_id, response),
             200..=299 => self.handle_answer(now, from, tx, leg_id, response),
             401 | 407 if outgoing.cancel == Cancel::No => self.handle_challenge(now, leg_id, response),
+            422 if self.handle_too_short(now, leg_id, response) => {}
             300.. => {
                 let failure = Failure::Rejected {
                     status: response.status,
@@ -108,11 +111,12 @@ impl Endpoint {
         }
         let (failure, reason) = match cancel {
             Cancel::No => {
-                let up =
-                    Up { dialog, is_caller: true, ours: Ours::None, theirs: Theirs::None, unacked: None, hangup: None };
-                leg.stage = Stage::Up(Box::new(up));
+                let local_sdp = Some(outgoing.invite.sdp.clone()).filter(|sdp| !sdp.is_empty());
+                leg.stage = Stage::Up(Box::new(Up::new(dialog, true, local_sdp)));
+                refresh::agree(now, leg, &response.headers);
                 let sdp = compose::sdp_of(&response.headers, &response.body);
-                return core.event(Event::Answered { leg: leg_id, sdp });
+                core.event(Event::Answered { leg: leg_id, sdp });
+                return self.reschedule_leg(leg_id);
             }
             Cancel::Held(reason) => (Some(Failure::Cancelled), reason),
             Cancel::Sent(failure) => (Some(failure), None),
@@ -127,7 +131,9 @@ impl Endpoint {
 
     fn handle_challenge(&mut self, now: Instant, leg_id: LegId, response: &Response) {
         let Self { core, legs, .. } = self;
-        let Some(Leg { stage: Stage::Outgoing(outgoing), auth, dialog_id, .. }) = legs.get_mut(&leg_id) else { return };
+        let Some(Leg { stage: Stage::Outgoing(outgoing), auth, dialog_id, wish, .. }) = legs.get_mut(&leg_id) else {
+            return;
+        };
         let accepted =
             auth.as_mut().is_some_and(|auth| auth.handle_challenge(&response.headers, response.status == 407).is_ok());
         if !accepted || outgoing.challenges >= MAX_CHALLENGES {
@@ -135,7 +141,22 @@ impl Endpoint {
         }
         outgoing.challenges += 1;
         outgoing.early.clear();
-        send_invite(core, now, &dialog_id.call_id, leg_id, auth.as_mut(), outgoing);
+        send_invite(core, now, &dialog_id.call_id, leg_id, (auth.as_mut(), wish), outgoing);
+    }
+
+    /// The peer wants longer sessions: the INVITE goes again and says so.
+    fn handle_too_short(&mut self, now: Instant, leg_id: LegId, response: &Response) -> bool {
+        let Self { core, legs, .. } = self;
+        let Some(Leg { stage: Stage::Outgoing(outgoing), auth, dialog_id, wish, .. }) = legs.get_mut(&leg_id) else {
+            return false;
+        };
+        if outgoing.cancel != Cancel::No || outgoing.challenges >= MAX_CHALLENGES || !wish.obey(response) {
+            return false;
+        }
+        outgoing.challenges += 1;
+        outgoing.early.clear();
+        send_invite(core, now, &dialog_id.call_id, leg_id, (auth.as_mut(), wish), outgoing);
+        true
     }
 
     /// A 2xx that comes again, from another fork, or for a leg that is gone.
@@ -190,7 +211,7 @@ impl Endpoint {
     fn leg_of_invite(&mut self, tx: TxId) -> Option<LegId> {
         match &self.core.transactions.client(tx)?.user {
             User::Invite(sent) => Some(sent.leg),
-            User::Bye(_) | User::ByeToFork(_) | User::Cancel(_) => None,
+            User::Bye(_) | User::ByeToFork(_) | User::Update(_) | User::Cancel(_) => None,
         }
     }
 }
@@ -270,7 +291,7 @@ pub(super) fn repeat_ack(core: &mut Core, tx: TxId, response: &Response) -> bool
 fn sent_invite(core: &mut Core, tx: TxId) -> Option<&mut SentInvite> {
     match &mut core.transactions.client(tx)?.user {
         User::Invite(sent) => Some(sent),
-        User::Bye(_) | User::ByeToFork(_) | User::Cancel(_) => None,
+        User::Bye(_) | User::ByeToFork(_) | User::Update(_) | User::Cancel(_) => None,
     }
 }
 
@@ -300,7 +321,7 @@ fn send_invite(
     now: Instant,
     call_id: &Bytes,
     leg: LegId,
-    auth: Option<&mut DigestClient>,
+    (auth, wish): (Option<&mut DigestClient>, &Wish),
     outgoing: &mut Outgoing,
 ) {
     outgoing.cseq = outgoing.cseq.saturating_add(1);
@@ -312,6 +333,7 @@ fn send_invite(
     headers.push(HeaderName::CallId, call_id.clone());
     headers.push(HeaderName::CSeq, format!("{} INVITE", outgoing.cseq));
     compose::push_abilities(&mut headers, core.config.advertised);
+    refresh::push_request(&mut headers, wish, None);
     for (name, value) in invite.headers.iter().filter(|(name, _)| !compose::is_ours(name)) {
         headers.push(name.clone(), value.clone());
     }

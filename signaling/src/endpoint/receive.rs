@@ -171,7 +171,9 @@ impl Endpoint {
             (ClientMachine::Invite(machine), User::Invite(sent)) => {
                 machine.handle_response(now, response.status, || compose::ack_of_refusal(&sent.request, response))
             }
-            (ClientMachine::Invite(_), User::Bye(_) | User::ByeToFork(_) | User::Cancel(_)) => Reaction::nothing(),
+            (ClientMachine::Invite(_), User::Bye(_) | User::ByeToFork(_) | User::Update(_) | User::Cancel(_)) => {
+                Reaction::nothing()
+            }
             (ClientMachine::Other(machine), _) => machine.handle_response(now, response.status),
         };
         match transmit {
@@ -196,6 +198,10 @@ impl Endpoint {
             User::Bye(leg) => {
                 let leg = *leg;
                 self.handle_bye_response(now, leg, response);
+            }
+            User::Update(leg) => {
+                let leg = *leg;
+                self.handle_update_response(now, tx, leg, response);
             }
             User::ByeToFork(_) | User::Cancel(_) => {}
         }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::compose::{self, ALLOW, SDP};
 use super::core::Core;
 use super::receive::Arrival;
+use super::refresh;
 use crate::message::{HeaderName, Headers, Method, Request, Response, Uri};
 
 /// Seconds until somebody refused for lack of room may come again.
@@ -19,6 +20,9 @@ pub(super) fn screen(request: &Request) -> Result<(), Refusal> {
     match request.method {
         Method::Invite | Method::Update => {
             check_common(request)?;
+            if refresh::is_too_short(&request.headers) {
+                return Err((422, Some((HeaderName::MinSe, refresh::MIN_SE.to_string()))));
+            }
             check_offer(request)
         }
         Method::Bye | Method::Options | Method::Info => check_common(request),
@@ -39,8 +43,8 @@ fn check_common(request: &Request) -> Result<(), Refusal> {
     if matches!(request.uri, Uri::Other(_)) {
         return Err((416, None));
     }
-    // We do no extension that a peer could require.
-    let required: Vec<Bytes> = request.headers.unsupported(&HeaderName::Require, &[]);
+    // Of extensions that a peer could require we do this one alone.
+    let required: Vec<Bytes> = request.headers.unsupported(&HeaderName::Require, &["timer"]);
     if !required.is_empty() {
         let names: Vec<_> = required.iter().map(|option| String::from_utf8_lossy(option)).collect();
         return Err((420, Some((HeaderName::Unsupported, names.join(", ")))));
@@ -95,7 +99,7 @@ impl Core {
     pub(super) fn answer_options(&mut self, request: &Request, arrival: Arrival) {
         let tag = self.stateless_tag(&request.headers);
         let mut response = Response::to_request(request, 200, Some(&tag));
-        let optional = [(HeaderName::Allow, ALLOW), (HeaderName::Accept, SDP), (HeaderName::Supported, "")];
+        let optional = [(HeaderName::Allow, ALLOW), (HeaderName::Accept, SDP), (HeaderName::Supported, "timer")];
         for (name, value) in optional {
             response.headers.push(name, value);
         }

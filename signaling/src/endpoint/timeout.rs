@@ -69,6 +69,10 @@ impl Endpoint {
                 let leg = *leg;
                 self.drop_closing(now, leg);
             }
+            User::Update(leg) => {
+                let leg = *leg;
+                self.handle_update_fault(now, tx, leg, fault);
+            }
             User::ByeToFork(_) | User::Cancel(_) => {}
         }
     }
@@ -83,6 +87,8 @@ impl Endpoint {
                 // The caller was asked and has not said anything: the peer must not wait for ever.
                 let _ = self.answer_theirs(now, id, Err(500));
             }
+            Some(LegTimer::Refresh) => self.refresh(now, id),
+            Some(LegTimer::SessionEnd) => self.expire(now, id),
             Some(LegTimer::RingLimit) => self.give_up_ringing(now, id),
             None => {}
         }

@@ -35,6 +35,8 @@ pub(super) enum User {
     Bye(LegId),
     /// A BYE for a fork that nobody wants.
     ByeToFork(LegId),
+    /// An UPDATE that refreshes the session.
+    Update(LegId),
     /// A CANCEL. What matters is what becomes of the INVITE.
     Cancel(LegId),
 }
@@ -44,7 +46,7 @@ impl User {
     pub(super) fn leg(&self) -> LegId {
         match self {
             Self::Invite(sent) => sent.leg,
-            Self::Bye(leg) | Self::ByeToFork(leg) | Self::Cancel(leg) => *leg,
+            Self::Bye(leg) | Self::ByeToFork(leg) | Self::Update(leg) | Self::Cancel(leg) => *leg,
         }
     }
 }
@@ -101,7 +103,7 @@ impl ClientTx {
                 }
                 ClientInviteState::Completed { .. } | ClientInviteState::Terminated => true,
             },
-            (ClientMachine::Invite(_), User::Bye(_) | User::ByeToFork(_) | User::Cancel(_)) => false,
+            (ClientMachine::Invite(_), User::Bye(_) | User::ByeToFork(_) | User::Update(_) | User::Cancel(_)) => false,
             (ClientMachine::Other(machine), _) => match machine.state() {
                 ClientState::Trying { .. } | ClientState::Proceeding => false,
                 ClientState::Completed | ClientState::Terminated => true,

@@ -246,6 +246,7 @@ mod tests {
             headers: Headers::default(),
             sdp: Bytes::from_static(b"v=0\r\n"),
             credentials: None,
+            session_expires: 0,
         }
     }
 

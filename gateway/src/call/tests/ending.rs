@@ -13,6 +13,15 @@ fn each_end_of_an_answered_call_has_its_reason_and_cause() {
         (Input::Api(Api::OperatorHangup("abuse".into())), q(16), "ended remote_hangup operator talking operator"),
         (sip(SipEvent::Ended { reason: None }), None, "ended remote_hangup bye talking none"),
         (sip(SipEvent::Lost { status: Some(481) }), None, "error trunk_lost - talking trunk"),
+        (
+            sip(SipEvent::SessionExpired {
+                interval: Duration::from_secs(1800),
+                refresher_is_us: false,
+                since: Duration::from_secs(1768),
+            }),
+            None,
+            "error trunk_lost - talking trunk",
+        ),
         (sip(SipEvent::Lost { status: None }), None, "error sip_transport_lost - talking trunk"),
         (Input::SipGone, None, "error sip_transport_lost - talking trunk"),
         (grace(BrowserLoss::Silence), q(31), "error peer_vanished - talking visitor_network"),

@@ -92,7 +92,10 @@ impl Desk {
                     let answer = self.renegotiate(leg, sdp);
                     let _ = self.sip.call(move |sip, now| sip.answer_offer(now, leg, answer)).await;
                 }
-                Event::Ended { leg, .. } | Event::Lost { leg, .. } | Event::Cancelled { leg, .. } => {
+                Event::Ended { leg, .. }
+                | Event::Lost { leg, .. }
+                | Event::SessionExpired { leg, .. }
+                | Event::Cancelled { leg, .. } => {
                     self.lines.remove(&leg);
                 }
                 Event::Provisional { .. }

@@ -91,6 +91,7 @@ fn is_end(event: &Event) -> bool {
         | Event::OfferAnswered { .. }
         | Event::Incoming { .. }
         | Event::Confirmed { .. }
+        | Event::SessionExpired { .. }
         | Event::Traced { .. } => false,
     }
 }

@@ -8,6 +8,7 @@ mod ladder;
 mod loss;
 mod modify;
 mod requests;
+mod session_timers;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -53,6 +54,7 @@ pub(super) fn call(target: SocketAddr) -> Invite {
         headers: Headers::default(),
         sdp: Bytes::from_static(OFFER.as_bytes()),
         credentials: None,
+        session_expires: 0,
     }
 }
 
@@ -217,6 +219,9 @@ pub(super) fn name(event: &Event) -> String {
             None => "ended".into(),
         },
         Event::Lost { status, .. } => format!("lost {status:?}"),
+        Event::SessionExpired { interval, refresher_is_us, .. } => {
+            format!("expired {} {}", interval.as_secs(), if *refresher_is_us { "ours" } else { "theirs" })
+        }
         Event::Incoming { .. } => "incoming".into(),
         Event::Confirmed { .. } => "confirmed".into(),
         Event::Cancelled { reason, .. } => match reason {
@@ -236,6 +241,7 @@ pub(super) fn leg_of(event: &Event) -> LegId {
         | Event::OfferAnswered { leg, .. }
         | Event::Ended { leg, .. }
         | Event::Lost { leg, .. }
+        | Event::SessionExpired { leg, .. }
         | Event::Incoming { leg, .. }
         | Event::Confirmed { leg, .. }
         | Event::Cancelled { leg, .. }
@@ -261,6 +267,7 @@ pub(super) fn obliging(end: &mut Endpoint, now: Instant, _side: usize, event: &E
         | Event::OfferAnswered { .. }
         | Event::Ended { .. }
         | Event::Lost { .. }
+        | Event::SessionExpired { .. }
         | Event::Confirmed { .. }
         | Event::Cancelled { .. }
         | Event::Traced { .. } => {}

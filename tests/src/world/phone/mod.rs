@@ -273,7 +273,7 @@ impl SimPhone {
             Event::Traced { .. } => return,
             Event::Ended { leg, reason } => (leg, PhoneEnd::Ended, reason),
             Event::Cancelled { leg, reason } => (leg, PhoneEnd::Cancelled, reason),
-            Event::Lost { leg, .. } => (leg, PhoneEnd::Lost, None),
+            Event::Lost { leg, .. } | Event::SessionExpired { leg, .. } => (leg, PhoneEnd::Lost, None),
             Event::Provisional { .. } | Event::Answered { .. } | Event::Failed { .. } => return,
         };
         self.log.push("phone: over");
