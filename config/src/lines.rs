@@ -29,11 +29,6 @@ impl Index {
             }
         }
     }
-
-    /// Whether `key` itself was set.
-    pub(crate) fn is_set(&self, key: &str) -> bool {
-        self.0.contains_key(key)
-    }
 }
 
 /// `table.key`, quoting a key that TOML would want quoted.

@@ -140,11 +140,6 @@ impl Report {
         self.push_note(key, message.into(), in_use);
     }
 
-    /// Whether somebody set this key.
-    pub(crate) fn is_set(&self, key: &str) -> bool {
-        self.index.is_set(key)
-    }
-
     /// Whether `key`, or a table it is in, is known to be broken.
     pub(crate) fn is_broken(&self, key: &str) -> bool {
         let mut rest = key;

@@ -26,5 +26,6 @@ pub mod public_api;
 pub mod routing;
 pub mod session;
 pub mod sip;
+pub mod store;
 #[cfg(test)]
 mod testing;

@@ -75,6 +75,7 @@ problems! {
     internal_error, "internal-error", 500, "Something went wrong in the gateway";
     overloaded, "overloaded", 503, "The gateway holds all the sessions it can";
     capacity, "capacity", 503, "No more calls can be taken now";
+    records_unavailable, "records-unavailable", 503, "The records cannot be read now";
     draining, "draining", 503, "The node takes no new calls";
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use trunkline_signaling::auth::Credentials;
-use trunkline_signaling::endpoint::{Event, Invite, LegId};
+use trunkline_signaling::endpoint::{Event, Invite, LegId, Traced};
 use trunkline_signaling::message::{HeaderName, Headers, Uri};
 
 use crate::call::{InviteOrder, NotSent, ResolveError, SipEvent};
@@ -71,6 +71,20 @@ pub fn is_last(event: &SipEvent) -> bool {
         | SipEvent::OfferAnswered(_)
         | SipEvent::Traced(_) => false,
     }
+}
+
+/// Whether a message is the peer's last word on a leg that was hung up: the answer to a BYE, or the final answer to an
+/// INVITE that was cancelled.
+#[must_use]
+pub fn ends_a_leg(traced: &Traced) -> bool {
+    let status = traced.start_line.strip_prefix("SIP/2.0 ").and_then(|rest| rest.get(..3)?.parse::<u16>().ok());
+    let method = traced.cseq.split_whitespace().nth(1).unwrap_or_default();
+    let last = match method {
+        "BYE" => status >= Some(200),
+        "INVITE" => status >= Some(300),
+        _ => false,
+    };
+    !traced.outgoing && !traced.repeated && last
 }
 
 /// The INVITE of an order.

@@ -67,7 +67,12 @@ pub(crate) const ADMIN: &str = "k-admin-0123456789abcdef";
 /// The configuration above.
 pub(crate) fn config() -> Config {
     match trunkline_config::load_str(TOML, Path::new("."), std::iter::empty()) {
-        Ok(loaded) => loaded.config,
+        Ok(mut loaded) => {
+            // Made only by a daemon that is started with it.
+            let bits = u64::from_be_bytes(crate::ids::random_bits());
+            loaded.config.node.data_dir = std::env::temp_dir().join(format!("trunkline-test-{bits:016x}"));
+            loaded.config
+        }
         Err(problems) => panic!("{problems}"),
     }
 }

@@ -87,7 +87,7 @@ impl Plan {
         self
     }
 
-    fn toml(&self) -> String {
+    fn toml(&self, data_dir: &Path) -> String {
         let trunks: String = self.targets.iter().enumerate().map(|(n, target)| {
             let (codecs, audio, more) = (&self.codecs, self.browser_audio, &self.trunk);
             format!("[[trunks]]\nid = \"t{n}\"\ntarget = \"sip:{target}\"\ncodecs = {codecs:?}\nbrowser_audio = \"{audio}\"\n{more}\n")
@@ -101,6 +101,7 @@ impl Plan {
             r#"
 [node]
 name = "test"
+data_dir = {data_dir:?}
 drain_seconds = 1
 [public]
 listen = "127.0.0.1:0"
@@ -147,6 +148,8 @@ profiles = [{{ id = "main", destinations = [] }}]
 pub struct Gateway {
     daemon: Daemon,
     http: reqwest::Client,
+    /// Goes with it.
+    _data: tempfile::TempDir,
 }
 
 /// A session as its client holds it.
@@ -161,11 +164,12 @@ pub struct Session {
 impl Gateway {
     /// Starts one.
     pub async fn start(plan: Plan) -> Result<Self> {
-        let loaded = trunkline_config::load_str(&plan.toml(), Path::new("."), std::iter::empty())
+        let data = tempfile::tempdir()?;
+        let loaded = trunkline_config::load_str(&plan.toml(data.path()), Path::new("."), std::iter::empty())
             .and_then(trunkline_config::Loaded::for_run)
             .map_err(|problems| anyhow::anyhow!("{problems}"))?;
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
-        Ok(Self { daemon: Daemon::start(loaded.config).await?, http })
+        Ok(Self { daemon: Daemon::start(loaded.config).await?, http, _data: data })
     }
 
     /// The sockets it has.

@@ -61,9 +61,6 @@ pub(crate) fn check(raw: &Raw, host: &Host, secrets: &Secrets<'_>, report: &mut 
 }
 
 fn node(raw: &RawNode, secrets: &Secrets<'_>, report: &mut Report) -> Option<Node> {
-    if report.is_set("node.data_dir") {
-        report.note("node.data_dir", "not active yet: calls and events are kept in memory only");
-    }
     if raw.data_dir.is_empty() {
         report.problem("node.data_dir", "must not be empty");
     }

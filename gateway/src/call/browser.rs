@@ -237,7 +237,7 @@ pub(super) fn leg_word(leg: Leg) -> &'static str {
     }
 }
 
-fn loss_word(how: BrowserLoss) -> &'static str {
+pub(super) fn loss_word(how: BrowserLoss) -> &'static str {
     match how {
         BrowserLoss::Silence => "silence",
         BrowserLoss::CloseNotify => "close_notify",
@@ -245,7 +245,7 @@ fn loss_word(how: BrowserLoss) -> &'static str {
     }
 }
 
-fn back_word(cause: BackCause) -> &'static str {
+pub(super) fn back_word(cause: BackCause) -> &'static str {
     match cause {
         BackCause::SamePath => "same_path",
         BackCause::NewAddress => "new_address",

@@ -18,10 +18,4 @@ impl Call {
     pub fn diagnosis(&self, _now: Instant) -> Value {
         json!({ "call": self.about.call.as_str(), "findings": [], "outcome": self.notes.outcome })
     }
-
-    /// Timeline, descriptions, candidates and SIP ladder, redacted.
-    #[must_use]
-    pub fn trail(&self, _now: Instant) -> Value {
-        json!({ "timeline": [], "sdp": [], "candidates": { "local": [], "remote": [] }, "sip_ladder": [] })
-    }
 }

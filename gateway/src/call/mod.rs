@@ -29,19 +29,22 @@ pub mod input;
 mod record;
 mod talking;
 mod timers;
+mod trail;
 
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use effect::{CallEvent, Effect, InviteOrder};
 pub use input::{Api, AttemptId, Input, LeaseRefused, NotSent, ResolveError, SipEvent};
 pub use record::Timings;
+pub use trail::SdpKind;
 
 use browser::Browser;
 use record::Notes;
 use timers::{Timer, Timers};
+use trail::Trail;
 
 /// How much later than the media plane the call itself gives up waiting for the media plane's word.
 const BACKSTOP: Duration = Duration::from_secs(5);
@@ -125,6 +128,7 @@ pub struct Call {
     timers: Timers,
     effects: VecDeque<Effect>,
     notes: Notes,
+    trail: Trail,
     attempts: u32,
     seq: u64,
     /// How the last destination failed, and how far it had come.
@@ -192,6 +196,7 @@ impl Call {
             timers: Timers::default(),
             effects: VecDeque::new(),
             notes,
+            trail: Trail::new(now),
             attempts: 0,
             seq: 0,
             last_failure: None,
@@ -200,6 +205,7 @@ impl Call {
 
     /// Something happened.
     pub fn handle(&mut self, now: Instant, input: Input) {
+        self.trail.handle(now, &input);
         if self.is_over() {
             return;
         }
@@ -230,6 +236,7 @@ impl Call {
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(timer) = self.timers.take_expired(now) {
             self.notes.timer_fired(timer.name());
+            self.trail.timer(now, timer.name());
             match timer {
                 Timer::Setup => self.setup_overdue(now),
                 Timer::Step => self.step_overdue(now),
@@ -243,7 +250,7 @@ impl Call {
 
     /// What to do next.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+        self.effects.pop_front().inspect(|effect| self.trail.effect(effect))
     }
 
     /// The next deadline and why.

@@ -356,7 +356,7 @@ fn seconds(from: Instant, to: Instant) -> f64 {
     f64::from(ms) / 1_000.0
 }
 
-fn path_word(path: Path) -> &'static str {
+pub(super) fn path_word(path: Path) -> &'static str {
     match path {
         Path::Udp => "udp",
         Path::Tcp => "tcp",

@@ -8,7 +8,7 @@ use trunkline_media::sdp::fragment::{self, Fragment};
 
 use super::start::{browser_codecs, limits, not_opened, refused_offer};
 use super::{IfMatch, Patched, Restart, Shared, Started, over};
-use crate::call::{Api, Input};
+use crate::call::{Api, Input, SdpKind};
 use crate::ids::{CallId, random_bits};
 use crate::problem::Problem;
 
@@ -17,10 +17,10 @@ pub(super) async fn patch(
     shared: &Arc<Shared>,
     call: &CallId,
     if_match: &IfMatch,
-    fragment: &[u8],
+    text: &[u8],
 ) -> Result<Patched, Problem> {
     let live = shared.find_live(call)?;
-    let fragment = Fragment::parse(fragment).map_err(refused_offer)?;
+    let fragment = Fragment::parse(text).map_err(refused_offer)?;
     let mut ice = live.ice.lock().await;
     match if_match {
         IfMatch::Tag(tag) if *tag != ice.tag => {
@@ -28,6 +28,7 @@ pub(super) async fn patch(
         }
         IfMatch::Tag(_) | IfMatch::Any => {}
     }
+    live.call().note_fragment(shared.clock.now().instant, true, text);
     // We are ICE-lite: candidates are checked by the browser, ours to note and no more.
     if !fragment.candidate_addresses.is_empty() {
         shared.media.command(live.key, Command::AddCandidates(fragment.candidate_addresses));
@@ -45,12 +46,13 @@ pub(super) async fn patch(
     drop(ice);
     live.inbox.offer(Input::Api(Api::Restarted));
     let body = fragment::answer(&restarted.local, &restarted.candidates);
+    live.call().note_fragment(shared.clock.now().instant, false, body.as_bytes());
     Ok(Patched::Restarted(Restart { fragment: body, etag: restarted.ice_session }))
 }
 
-pub(super) async fn reattach(shared: &Arc<Shared>, call: &CallId, offer: &[u8]) -> Result<Started, Problem> {
+pub(super) async fn reattach(shared: &Arc<Shared>, call: &CallId, sdp: &[u8]) -> Result<Started, Problem> {
     let live = shared.find_live(call)?;
-    let offer = Offer::parse(offer).map_err(refused_offer)?;
+    let offer = Offer::parse(sdp).map_err(refused_offer)?;
     let mut ice = live.ice.lock().await;
     let remote_ufrag = offer.ice.ufrag.clone();
     let open = OpenCall {
@@ -68,6 +70,9 @@ pub(super) async fn reattach(shared: &Arc<Shared>, call: &CallId, offer: &[u8]) 
     ice.tag.clone_from(&opened.ice_session);
     ice.remote_ufrag = remote_ufrag;
     drop(ice);
+    let now = shared.clock.now().instant;
+    live.call().note_description(now, SdpKind::Offer, true, sdp);
+    live.call().note_description(now, SdpKind::Answer, false, opened.answer.as_bytes());
     live.inbox.offer(Input::Api(Api::Reattached { codec: opened.codec }));
     Ok(Started { call: call.clone(), answer: opened.answer, etag: opened.ice_session })
 }

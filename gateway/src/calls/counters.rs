@@ -8,7 +8,7 @@ use trunkline_media::quality::HalfLegSample;
 
 use crate::call::Timings;
 use crate::metrics::{CallMeasures, Family};
-use crate::outcome::{Outcome, Refusal};
+use crate::outcome::{Outcome, Phase, Refusal};
 
 /// Class, reason, phase: closed sets, so the map is bounded.
 type Labels = [&'static str; 3];
@@ -21,7 +21,6 @@ pub(super) struct Counters {
     pub(super) samples_dropped: AtomicU64,
     pub(super) early_sip_events_dropped: AtomicU64,
     pub(super) sip_traces_dropped: AtomicU64,
-    pub(super) records_dropped: AtomicU64,
     pub(super) fields_dropped: AtomicU64,
     pub(super) commands_refused: AtomicU64,
     pub(super) measures: CallMeasures,
@@ -53,7 +52,7 @@ pub struct CallCounters {
     pub early_sip_events_dropped: u64,
     /// Messages left out of SIP ladders for lack of room.
     pub sip_traces_dropped: u64,
-    /// Records of ended calls dropped to make room.
+    /// Ended calls that were never written down.
     pub records_dropped: u64,
     /// Header fields that did not go along with an INVITE.
     pub fields_dropped: u64,
@@ -85,6 +84,11 @@ impl Counters {
         self.count([reason.class().word(), reason.word(), outcome.phase.word()]);
     }
 
+    /// A call that an earlier process left behind.
+    pub(super) fn crashed(&self, phase: Phase) {
+        self.count(["error", "node_crash", phase.word()]);
+    }
+
     pub(super) fn refused(&self, refusal: Refusal) {
         self.count(["refused", refusal.word(), "admission"]);
     }
@@ -111,7 +115,6 @@ impl Counters {
             samples_dropped: read(&self.samples_dropped),
             early_sip_events_dropped: read(&self.early_sip_events_dropped),
             sip_traces_dropped: read(&self.sip_traces_dropped),
-            records_dropped: read(&self.records_dropped),
             fields_dropped: read(&self.fields_dropped),
             commands_refused: read(&self.commands_refused),
             measures: self.measures.read(),

@@ -19,19 +19,19 @@ use super::limits::Permit;
 use super::ports::Placed;
 use super::store::Live;
 use super::tally::CallTally;
-use crate::call::{Api, AttemptId, Call, CallEvent, Effect, Input, InviteOrder, LeaseRefused, NotSent, SipEvent};
+use crate::call::{AttemptId, Call, CallEvent, Effect, Input, InviteOrder, LeaseRefused, NotSent, SipEvent, State};
 use crate::clock::rfc3339;
 use crate::events::Envelope;
 use crate::ids::{EventId, random_bits};
 use crate::outcome::Outcome;
 use crate::sip;
 
-/// How long an ended call's task waits for INVITEs that are being placed, so that it can hang them up.
-const WIND_DOWN: Duration = Duration::from_secs(5);
 /// Between two tries to close a call whose worker's queue is full.
 const CLOSE_AGAIN: Duration = Duration::from_millis(100);
 /// How often that is tried.
 const CLOSE_TRIES: u32 = 50;
+
+mod late;
 
 pub(super) struct Driver {
     shared: Arc<Shared>,
@@ -44,6 +44,8 @@ pub(super) struct Driver {
     /// The app's place, while the call lives.
     app: Option<Permit>,
     tally: CallTally,
+    /// What the journal knows of the call's state.
+    journalled: State,
     finished: bool,
 }
 
@@ -59,6 +61,8 @@ enum Leg {
     /// The INVITE is on its way to the SIP side. If the call has given up meanwhile: the Reason to hang up with.
     Placing(Option<ReasonHeader>),
     Placed(LegId),
+    /// Hung up; what the trunk says to that belongs to the call's ladder.
+    HungUp(LegId),
 }
 
 impl Driver {
@@ -73,6 +77,7 @@ impl Driver {
             trunk: None,
             app: Some(app),
             tally: CallTally::default(),
+            journalled: State::Setup,
             finished: false,
         }
     }
@@ -111,6 +116,7 @@ impl Driver {
 
     fn step(&mut self, input: Input) {
         self.tally.input(&input, &self.shared.counters);
+        self.notice_last_word(&input);
         self.guarded(|call, now| call.handle(now, input));
     }
 
@@ -151,8 +157,23 @@ impl Driver {
                 }
                 Some(Effect::Emit(event)) => self.emit(now, event),
                 Some(Effect::Finished(outcome)) => self.finish(now, &outcome),
-                None => return,
+                None => break,
             }
+        }
+        self.journal();
+    }
+
+    /// Writes down how far the call has come, once for each stage.
+    fn journal(&mut self) {
+        let state = self.live.call().state();
+        let further = match state {
+            State::Ringing => self.journalled == State::Setup,
+            State::Talking => matches!(self.journalled, State::Setup | State::Ringing),
+            State::Setup | State::Reconnecting | State::Ended => false,
+        };
+        if further && !self.finished {
+            self.journalled = state;
+            self.shared.store.keep(self.live.journal(state == State::Talking));
         }
     }
 
@@ -225,10 +246,11 @@ impl Driver {
             Some((_, Leg::Placed(leg))) => {
                 let leg = *leg;
                 self.shared.sip.hangup(leg, reason);
-                self.shared.desk.forget(leg);
-                self.legs.swap_remove(at);
+                if let Some((_, state)) = self.legs.get_mut(at) {
+                    *state = Leg::HungUp(leg);
+                }
             }
-            None => {}
+            Some((_, Leg::HungUp(_))) | None => {}
         }
     }
 
@@ -244,7 +266,7 @@ impl Driver {
         let at = self.legs.iter().position(|(a, _)| *a == attempt);
         let given_up = at.map(|at| self.legs.swap_remove(at)).and_then(|(_, leg)| match leg {
             Leg::Placing(hangup) => hangup,
-            Leg::Placed(_) => None,
+            Leg::Placed(_) | Leg::HungUp(_) => None,
         });
         match (result, given_up) {
             (Ok(placed), Some(reason)) => {
@@ -297,9 +319,7 @@ impl Driver {
         (self.trunk, self.app) = (None, None);
         // What the browser said with its last breath may lie behind what ended the call.
         while let Ok(input) = self.inbox.try_recv() {
-            if let Input::Api(Api::ClientReport { code, detail }) = input {
-                self.live.call().late_report(now, code, detail);
-            }
+            self.late(now, input);
         }
         self.shared.finish(&self.live, outcome, now);
     }
@@ -320,23 +340,6 @@ impl Driver {
             self.emit(now, event);
         }
         self.finish(now, &outcome);
-    }
-
-    /// INVITEs that were on their way when the call ended still have to be hung up.
-    async fn wind_down(&mut self) {
-        let all = async {
-            while let Some(done) = self.pending.next().await {
-                self.done(done);
-            }
-        };
-        if tokio::time::timeout(WIND_DOWN, all).await.is_err() {
-            tracing::warn!("the SIP side or the media plane did not answer an ended call");
-        }
-        for (_, leg) in &self.legs {
-            if let Leg::Placed(leg) = leg {
-                self.shared.desk.forget(*leg);
-            }
-        }
     }
 }
 

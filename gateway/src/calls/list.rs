@@ -1,15 +1,17 @@
-//! Pages of records, newest first.
+//! Pages of records, newest first: the live calls, those on their way to the disk, and those on it.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use trunkline_media::api::CallKey;
 
-use super::store::{Ended, Live};
+use super::store::Live;
 use super::{CallFilter, CallPage, Shared};
 use crate::call::State;
+use crate::ids::CallId;
+use crate::store::{Cursor, Kept, Query, ReadError};
 
 /// Most rows of a page.
 const MAX_ROWS: usize = 200;
@@ -17,44 +19,52 @@ const MAX_ROWS: usize = 200;
 /// A row that matched; its record is made only if it is on the page.
 enum Row {
     Live(Arc<Live>),
-    Ended(Arc<str>),
+    Waiting(Arc<Kept>),
+    Written(Value),
 }
 
-pub(super) fn list(shared: &Shared, filter: &CallFilter) -> CallPage {
-    let Some(filter) = Filter::parse(filter) else { return CallPage { calls: Vec::new(), next_cursor: None } };
-    let mut rows: Vec<(CallKey, Row)> = Vec::new();
-    let mut seen = HashSet::new();
-    {
-        let ended = shared.ended();
-        for call in ended.iter() {
-            seen.insert(call.key);
-            if filter.takes_ended(call) {
-                rows.push((call.key, Row::Ended(Arc::clone(&call.record))));
+pub(super) async fn list(shared: &Shared, filter: &CallFilter) -> Result<CallPage, ReadError> {
+    let Some(filter) = Filter::parse(filter) else { return Ok(CallPage { calls: Vec::new(), next_cursor: None }) };
+    let mut rows: BTreeMap<Reverse<Cursor>, Row> = BTreeMap::new();
+    // A call goes from the live ones to those that wait to those on the disk, and is always in one of them: looked at in
+    // this order, none slips through, and what is found twice is taken from where it came to.
+    if filter.wants_live() {
+        for live in &shared.live {
+            if let Some(at) = filter.takes_live(&live) {
+                rows.insert(Reverse(at), Row::Live(Arc::clone(&live)));
             }
         }
     }
-    for live in &shared.live {
-        // A call may have moved to the ended ones since.
-        if !seen.contains(&live.key) && filter.takes_live(&live) {
-            rows.push((live.key, Row::Live(Arc::clone(&live))));
+    if filter.wants_ended() {
+        for kept in shared.store.all_waiting() {
+            if let Some(at) = filter.takes_waiting(&kept) {
+                rows.insert(Reverse(at), Row::Waiting(kept));
+            }
+        }
+        for written in shared.store.page(filter.query()).await? {
+            let row = rows.entry(Reverse(written.at)).or_insert_with(|| Row::Written(Value::Null));
+            // What waits is newer than what is written.
+            if !matches!(row, Row::Waiting(_)) {
+                *row = Row::Written(written.record);
+            }
         }
     }
-    rows.sort_by_key(|(key, _)| std::cmp::Reverse(*key));
-    let next_cursor =
-        (rows.len() > filter.rows).then(|| rows.get(filter.rows.saturating_sub(1)).map(|(key, _)| key.0.to_string()));
+    let more = rows.len() > filter.rows;
+    let next_cursor = rows.keys().take(filter.rows).next_back().filter(|_| more).map(|Reverse(at)| at.to_string());
     let now = shared.clock.now().instant;
-    let calls = rows.into_iter().take(filter.rows).filter_map(|(_, row)| match row {
-        Row::Live(live) => Some(live.call().record(now)),
-        Row::Ended(text) => serde_json::from_str::<Value>(&text).ok(),
+    let calls = rows.into_values().take(filter.rows).map(|row| match row {
+        Row::Live(live) => live.call().record(now),
+        Row::Waiting(kept) => kept.papers.record(),
+        Row::Written(record) => record,
     });
-    CallPage { calls: calls.collect(), next_cursor: next_cursor.flatten() }
+    Ok(CallPage { calls: calls.collect(), next_cursor })
 }
 
 struct Filter<'a> {
     of: &'a CallFilter,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
-    before: Option<u64>,
+    before: Option<Cursor>,
     rows: usize,
 }
 
@@ -66,26 +76,53 @@ impl<'a> Filter<'a> {
             of,
             since: time(&of.since)?,
             until: time(&of.until)?,
-            before: of.cursor.as_ref().map(|c| c.parse()).transpose().ok()?,
+            before: match &of.cursor {
+                Some(cursor) => Some(Cursor::parse(cursor)?),
+                None => None,
+            },
             rows: of.limit.clamp(1, MAX_ROWS),
         })
     }
 
-    fn takes(&self, key: CallKey, state: State, app: &str, reason: Option<&str>, started: Timestamp) -> bool {
-        self.before.is_none_or(|before| key.0 < before)
-            && self.of.state.as_ref().is_none_or(|w| w == state.word() || (w == "live" && state != State::Ended))
+    /// Only what has ended has a reason.
+    fn wants_live(&self) -> bool {
+        self.of.reason.is_none() && self.of.state.as_deref() != Some(State::Ended.word())
+    }
+
+    fn wants_ended(&self) -> bool {
+        self.of.state.as_deref().is_none_or(|state| state == State::Ended.word())
+    }
+
+    fn takes_live(&self, live: &Live) -> Option<Cursor> {
+        let state = live.call().state();
+        let wanted = self.of.state.as_ref().is_none_or(|w| w == state.word() || (w == "live" && state != State::Ended));
+        wanted.then(|| self.place(&live.id, &live.call().about().app, live.started_at)).flatten()
+    }
+
+    fn takes_waiting(&self, kept: &Kept) -> Option<Cursor> {
+        let reason = kept.ended.map(|(_, reason)| reason);
+        let wanted = self.of.reason.as_ref().is_none_or(|wanted| Some(wanted.as_str()) == reason);
+        wanted.then(|| self.place(&kept.id, &kept.app, kept.started)).flatten()
+    }
+
+    /// Where a call stands in the list, if it is in it.
+    fn place(&self, id: &CallId, app: &str, started: Timestamp) -> Option<Cursor> {
+        let at = Cursor::of(started, id);
+        let taken = self.before.as_ref().is_none_or(|before| at < *before)
             && self.of.app.as_ref().is_none_or(|wanted| wanted == app)
-            && self.of.reason.as_ref().is_none_or(|wanted| Some(wanted.as_str()) == reason)
-            && self.since.is_none_or(|since| started >= since)
-            && self.until.is_none_or(|until| started < until)
+            && self.since.is_none_or(|since| at.started >= since.as_microsecond())
+            && self.until.is_none_or(|until| at.started < until.as_microsecond());
+        taken.then_some(at)
     }
 
-    fn takes_ended(&self, call: &Ended) -> bool {
-        self.takes(call.key, State::Ended, &call.app, Some(call.reason), call.started_at)
-    }
-
-    fn takes_live(&self, live: &Live) -> bool {
-        let call = live.call();
-        self.takes(live.key, call.state(), &call.about().app, call.outcome().map(|o| o.reason.word()), live.started_at)
+    fn query(&self) -> Query {
+        Query {
+            app: self.of.app.clone(),
+            reason: self.of.reason.clone(),
+            since: self.since,
+            until: self.until,
+            before: self.before.clone(),
+            limit: self.rows.saturating_add(1),
+        }
     }
 }

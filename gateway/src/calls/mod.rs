@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use tokio::sync::{Notify, broadcast, mpsc};
@@ -14,17 +14,21 @@ use crate::call::{Api, Input, State};
 use crate::clock::Clock;
 use crate::events::{Bus, Envelope};
 use crate::ids::{CallId, SessionId};
-use crate::outcome::{Outcome, Refusal};
+use crate::outcome::Refusal;
 use crate::problem::Problem;
 use crate::prompts::Prompts;
 use crate::session::Session;
+use crate::store::{Orphan, ReadError, Store};
 
 mod browser_leg;
+mod closing;
 mod counters;
+mod crash;
 mod driver;
 mod inbox;
 mod limits;
 mod list;
+mod papers;
 mod ports;
 mod reports;
 mod start;
@@ -37,6 +41,7 @@ mod tests;
 mod types;
 
 pub use counters::CallCounters;
+pub use papers::CallPapers;
 pub use ports::{MediaPort, Placed, SipPort};
 pub use types::{CallFilter, CallPage, HangupBy, IfMatch, Patched, Restart, Started};
 
@@ -45,7 +50,7 @@ pub use crate::events::EventStream;
 use counters::{Counters, bump};
 use inbox::{Desk, Inbox};
 use limits::Slots;
-use store::{Ended, EndedCalls, Live};
+use store::{EndedCalls, Live, Origin};
 
 /// How long a shutdown waits for calls to end.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -76,6 +81,8 @@ struct Shared {
     ended: Mutex<EndedCalls>,
     /// Whose calls ended a moment ago.
     just_ended: Mutex<reports::JustEnded>,
+    store: Store,
+    origin: Arc<Origin>,
     next_key: AtomicU64,
     /// Drivers that have not come to their end: their calls may be over, but not yet hung up.
     driving: AtomicUsize,
@@ -85,15 +92,18 @@ struct Shared {
 }
 
 impl Calls {
-    /// No calls yet. `sip` and `media` are the two protocol sides; see [`Self::listen`] for what they say.
+    /// No calls yet. `sip` and `media` are the two protocol sides; see [`Self::listen`] for what they say. Ended calls go
+    /// to the store.
     #[must_use]
-    pub fn new(
+    pub fn with_store(
         config: Arc<Config>,
         media: Arc<dyn MediaPort>,
         sip: Arc<dyn SipPort>,
         prompts: Prompts,
         clock: Clock,
+        store: Store,
     ) -> Self {
+        let origin = Origin { node: config.node.name.clone(), config_version: papers::version_of(&config) };
         let apps = Slots::new(config.apps.iter().map(|a| (a.id.clone(), a.max_calls)));
         let trunks = Slots::new(config.trunks.iter().map(|t| (t.id.clone(), t.max_calls)));
         let shared = Shared {
@@ -112,6 +122,8 @@ impl Calls {
             by_session: DashMap::new(),
             ended: Mutex::default(),
             just_ended: Mutex::default(),
+            store,
+            origin: Arc::new(origin),
             next_key: AtomicU64::new(1),
             driving: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
@@ -152,7 +164,7 @@ impl Calls {
     #[must_use]
     pub fn session_of(&self, call: &CallId) -> Option<SessionId> {
         let live = self.shared.live.get(call).map(|live| live.session.clone());
-        live.or_else(|| self.shared.ended().get(call).map(|ended| ended.session.clone()))
+        live.or_else(|| self.shared.ended().session_of(call).cloned())
     }
 
     /// Whether the session has a call that has not ended.
@@ -173,7 +185,7 @@ impl Calls {
 
     /// Ends a call; ending an ended call is no error. `false`: unknown call.
     pub fn hangup(&self, call: &CallId, by: HangupBy) -> bool {
-        let Some(live) = self.shared.get_live(call) else { return self.shared.ended().get(call).is_some() };
+        let Some(live) = self.shared.get_live(call) else { return self.shared.ended().session_of(call).is_some() };
         live.inbox.offer(Input::Api(match by {
             HangupBy::Visitor => Api::VisitorHangup,
             HangupBy::Operator(reason) => Api::OperatorHangup(reason.chars().take(128).collect()),
@@ -211,28 +223,52 @@ impl Calls {
         if live.inbox.offer(Input::Api(Api::Mute { leg, muted })) { Ok(()) } else { Err(over(call)) }
     }
 
-    /// The record of `api.md`, live or ended.
+    /// The record of `api.md`, of a live call or one that has just ended; [`Self::find`] knows all.
     #[must_use]
     pub fn record(&self, call: &CallId) -> Option<serde_json::Value> {
-        if let Some(live) = self.shared.get_live(call) {
-            let now = self.shared.clock.now().instant;
-            return Some(live.call().record(now));
-        }
-        let text = self.shared.ended().get(call).map(|ended| Arc::clone(&ended.record))?;
-        serde_json::from_str(&text).ok()
+        papers::in_memory(&self.shared, call)
+    }
+
+    /// The record of `api.md`, wherever the call is. `None`: nobody knows it.
+    ///
+    /// # Errors
+    /// `records-unavailable` 503.
+    pub async fn find(&self, call: &CallId) -> Result<Option<serde_json::Value>, Problem> {
+        papers::record(&self.shared, call).await.map_err(|error| unreadable(&error))
+    }
+
+    /// Everything about a call, wherever it is. `None`: nobody knows it.
+    ///
+    /// # Errors
+    /// `records-unavailable` 503.
+    pub async fn papers(&self, call: &CallId) -> Result<Option<CallPapers>, Problem> {
+        papers::find(&self.shared, call).await.map_err(|error| unreadable(&error))
     }
 
     /// A page of records.
+    ///
+    /// # Errors
+    /// `records-unavailable` 503.
+    pub async fn list(&self, filter: &CallFilter) -> Result<CallPage, Problem> {
+        list::list(&self.shared, filter).await.map_err(|error| unreadable(&error))
+    }
+
+    /// Closes calls that an earlier process of this node left behind. Once, at start.
+    pub fn adopt(&self, orphans: Vec<Orphan>) {
+        crash::close(&self.shared, orphans);
+    }
+
+    /// Where ended calls are.
     #[must_use]
-    pub fn list(&self, filter: &CallFilter) -> CallPage {
-        list::list(&self.shared, filter)
+    pub fn store(&self) -> &Store {
+        &self.shared.store
     }
 
     /// A call's events after `seq` (0: from the beginning).
     #[must_use]
     pub fn events(&self, call: &CallId, after: u64) -> Option<EventStream> {
         let live = self.shared.get_live(call).map(|live| Arc::clone(&live.log));
-        let log = live.or_else(|| self.shared.ended().get(call).and_then(|ended| ended.log.clone()))?;
+        let log = live.or_else(|| self.shared.ended().get(call).map(|ended| Arc::clone(&ended.log)))?;
         Some(EventStream::new(log, after))
     }
 
@@ -278,6 +314,7 @@ impl Calls {
             tasks: self.shared.driving.load(Ordering::Acquire),
             live_by_app: self.shared.apps.live(),
             live_by_trunk: self.shared.trunks.live(),
+            records_dropped: self.shared.store.stats().dropped,
             ..self.shared.counters.snapshot()
         }
     }
@@ -323,7 +360,11 @@ impl Shared {
 
     fn find_live(&self, call: &CallId) -> Result<Arc<Live>, Problem> {
         self.get_live(call).ok_or_else(|| {
-            if self.ended().get(call).is_some() { over(call) } else { Problem::unknown_call("there is no such call") }
+            if self.ended().session_of(call).is_some() {
+                over(call)
+            } else {
+                Problem::unknown_call("there is no such call")
+            }
         })
     }
 
@@ -334,35 +375,13 @@ impl Shared {
     fn count_dropped_fields(&self, dropped: usize) {
         self.counters.fields_dropped.fetch_add(u64::try_from(dropped).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
-
-    /// A call is over: its record moves to memory, its session may call again.
-    fn finish(&self, live: &Live, outcome: &Outcome, now: Instant) {
-        let (record, app) = {
-            let call = live.call();
-            self.counters.ended(outcome, &call.timings());
-            (call.record(now).to_string(), call.about().app.clone())
-        };
-        let ended = Ended {
-            id: live.id.clone(),
-            key: live.key,
-            session: live.session.clone(),
-            app,
-            reason: outcome.reason.word(),
-            started_at: live.started_at,
-            record: record.into(),
-            log: Some(Arc::clone(&live.log)),
-        };
-        if self.ended().insert(ended) {
-            bump(&self.counters.records_dropped);
-        }
-        reports::ended(self, live, now);
-        self.by_session.remove_if(&live.session, |_, call| *call == live.id);
-        self.by_key.remove(&live.key);
-        self.live.remove(&live.id);
-        live.log.close();
-    }
 }
 
 fn over(call: &CallId) -> Problem {
     Problem::call_ended("the call has ended").with("call", call.as_str())
+}
+
+fn unreadable(error: &ReadError) -> Problem {
+    tracing::warn!(%error, "stored calls cannot be read");
+    Problem::records_unavailable("the database of ended calls cannot be read now").retry_in(5)
 }

@@ -4,20 +4,15 @@ use std::collections::VecDeque;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use super::Shared;
 use super::store::Live;
 use crate::call::{Api, Input};
-use crate::clock::rfc3339;
 use crate::ids::{CallId, SessionId};
 
 /// How long after its end a call takes its browser's last words: they are sent when the page hears of the end.
 const LATE: Duration = Duration::from_secs(10);
 /// Ended calls that are remembered for it.
 const REMEMBERED: usize = 1024;
-/// Reports of an ended call, with those it had.
-const MAX_REPORTS: usize = 16;
 
 /// Calls that ended a moment ago, newest last.
 pub(super) type JustEnded = VecDeque<(Instant, SessionId, CallId)>;
@@ -54,14 +49,8 @@ pub(super) fn note(shared: &Shared, session: &SessionId, code: &str, detail: Opt
         }
     }
     let Some(call) = just_ended(shared, session) else { return false };
-    let report = json!({ "at": rfc3339(shared.clock.now().wall), "code": code, "detail": detail });
-    shared.ended().amend(&call, |record| {
-        if let Some(reports) = record.get_mut("client_reports").and_then(|reports| reports.as_array_mut())
-            && reports.len() < MAX_REPORTS
-        {
-            // overflow: later ones are not kept.
-            reports.push(report);
-        }
-    });
+    let Some(body) = shared.body(&call) else { return false };
+    body.call().late_report(shared.clock.now().instant, code.to_owned(), detail.map(str::to_owned));
+    shared.amended(&call);
     true
 }

@@ -13,7 +13,7 @@ use super::inbox::inbox;
 use super::limits::Permit;
 use super::store::{IceSession, Live};
 use super::{Shared, Started, bump};
-use crate::call::{About, Call, Input, headers};
+use crate::call::{About, Call, Input, SdpKind, headers};
 use crate::clock::Now;
 use crate::ids::{CallId, SessionId, random_bits};
 use crate::outcome::Refusal;
@@ -25,7 +25,7 @@ use crate::session::Session;
 /// When a refused caller may try again, seconds.
 const RETRY_SECONDS: u32 = 5;
 
-pub(super) async fn start(shared: &Arc<Shared>, session: &Session, offer: &[u8]) -> Result<Started, Problem> {
+pub(super) async fn start(shared: &Arc<Shared>, session: &Session, sdp: &[u8]) -> Result<Started, Problem> {
     if session.preview {
         shared.counters.refused(Refusal::PreviewSession);
         return Err(Problem::preview_session("a preview shows the widget; it starts no calls"));
@@ -34,7 +34,7 @@ pub(super) async fn start(shared: &Arc<Shared>, session: &Session, offer: &[u8])
         shared.counters.refused(Refusal::Draining);
         return Err(Problem::draining("this node takes no new calls").retry_in(RETRY_SECONDS));
     }
-    let offer = Offer::parse(offer).map_err(refused_offer)?;
+    let offer = Offer::parse(sdp).map_err(refused_offer)?;
     let app = shared.config.apps.iter().find(|app| app.id == session.app);
     let app = app.ok_or_else(|| Problem::unknown_app("the session's app is not configured any more"))?;
     let claim = Claim::of(shared, session)?;
@@ -42,7 +42,7 @@ pub(super) async fn start(shared: &Arc<Shared>, session: &Session, offer: &[u8])
     let birth = Birth { shared: Arc::clone(shared), session: session.clone(), claim, permit };
     let codecs = browser_codecs(shared);
     // On a task of its own: a client that goes away in between leaves no half-made call behind.
-    let born = tokio::spawn(birth.go(offer, codecs));
+    let born = tokio::spawn(birth.go(offer, sdp.to_vec(), codecs));
     born.await.unwrap_or_else(|_| Err(Problem::internal_error("the call could not be made")))
 }
 
@@ -119,7 +119,7 @@ struct Birth {
 }
 
 impl Birth {
-    async fn go(mut self, offer: Offer, codecs: Vec<Codec>) -> Result<Started, Problem> {
+    async fn go(mut self, offer: Offer, sdp: Vec<u8>, codecs: Vec<Codec>) -> Result<Started, Problem> {
         let now = self.shared.clock.now();
         let plan = routing::resolve(&self.shared.config, &self.session);
         let key = CallKey(self.shared.next_key.fetch_add(1, Ordering::Relaxed));
@@ -144,8 +144,12 @@ impl Birth {
         };
         let about = self.about(now, &opened);
         let ice = IceSession { tag: opened.ice_session.clone(), remote_ufrag };
-        let call = Call::new(now.instant, about, plan);
-        let live = self.register(Live::new(key, now.wall, to_call, ice, call));
+        let mut call = Call::new(now.instant, about, plan);
+        call.note_description(now.instant, SdpKind::Offer, true, &sdp);
+        call.note_description(now.instant, SdpKind::Answer, false, opened.answer.as_bytes());
+        drop(sdp);
+        let origin = Arc::clone(&self.shared.origin);
+        let live = self.register(Live::new(key, now.wall, to_call, ice, call, origin));
         self.claim.kept = true;
         let span = tracing::info_span!("call", id = %live.id);
         let driver = Driver::new(Arc::clone(&self.shared), Arc::clone(&live), reading_end, self.permit);
@@ -157,6 +161,7 @@ impl Birth {
         let live = Arc::new(live);
         self.shared.live.insert(live.id.clone(), Arc::clone(&live));
         bump(&self.shared.counters.started);
+        self.shared.store.keep(live.journal(false));
         // A shutdown that has begun meanwhile has told the live calls already: this one hears of it at once.
         if self.shared.stopping.load(Ordering::Acquire) {
             live.inbox.offer(Input::Shutdown);

@@ -1,21 +1,23 @@
-//! Calls by id: the live ones, and a bounded memory of those that have ended.
+//! Calls by id: the live ones, and a small memory of those that have just ended. All that ended are in [`crate::store`].
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use trunkline_media::api::CallKey;
 
 use super::inbox::Inbox;
 use crate::call::Call;
 use crate::events::EventLog;
 use crate::ids::{CallId, SessionId};
+use crate::store::{Kept, Papers};
 
-/// Records of ended calls that are kept.
-pub(super) const KEPT_RECORDS: usize = 10_000;
-/// Ended calls whose events can still be replayed.
-pub(super) const KEPT_LOGS: usize = 1_000;
+/// Ended calls whose events can still be replayed and whose record needs no disk.
+pub(super) const KEPT_CALLS: usize = 256;
+/// Ended calls whose session is remembered, so that its token is good for asking about them.
+pub(super) const KEPT_SESSIONS: usize = 10_000;
 
 /// A live call, shared by its driver and the API.
 #[derive(Debug)]
@@ -28,7 +30,28 @@ pub(super) struct Live {
     pub(super) log: Arc<EventLog>,
     /// Held across a restart or reattach, so that two of them come one after the other.
     pub(super) ice: tokio::sync::Mutex<IceSession>,
+    pub(super) body: Arc<Body>,
+}
+
+/// The call itself, and what is written of it.
+#[derive(Debug)]
+pub(super) struct Body {
     call: Mutex<Call>,
+    origin: Arc<Origin>,
+}
+
+/// Who made a record.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) node: String,
+    /// Of the effective configuration, without its secrets.
+    pub(super) config_version: String,
+}
+
+impl Origin {
+    pub(super) fn to_json(&self) -> Value {
+        json!({ "node": self.node, "version": env!("CARGO_PKG_VERSION"), "config_version": self.config_version })
+    }
 }
 
 /// The browser's ICE session.
@@ -41,7 +64,14 @@ pub(super) struct IceSession {
 }
 
 impl Live {
-    pub(super) fn new(key: CallKey, started_at: Timestamp, inbox: Inbox, ice: IceSession, call: Call) -> Self {
+    pub(super) fn new(
+        key: CallKey,
+        started_at: Timestamp,
+        inbox: Inbox,
+        ice: IceSession,
+        call: Call,
+        origin: Arc<Origin>,
+    ) -> Self {
         Self {
             id: call.about().call.clone(),
             key,
@@ -50,71 +80,99 @@ impl Live {
             inbox,
             log: Arc::default(),
             ice: tokio::sync::Mutex::new(ice),
-            call: Mutex::new(call),
+            body: Arc::new(Body { call: Mutex::new(call), origin }),
         }
     }
 
     /// The call itself. Held for one input or one look; a panic in between is dealt with by the driver.
     pub(super) fn call(&self) -> MutexGuard<'_, Call> {
+        self.body.call()
+    }
+
+    /// Its place in the journal: what is needed to close it should this process end before it does.
+    pub(super) fn journal(&self, with_details: bool) -> Kept {
+        self.kept(None, with_details)
+    }
+
+    /// What stays of it.
+    pub(super) fn ended(&self, at: Timestamp, reason: &'static str) -> Ended {
+        Ended { kept: self.kept(Some((at, reason)), true), body: Arc::clone(&self.body), log: Arc::clone(&self.log) }
+    }
+
+    fn kept(&self, ended: Option<(Timestamp, &'static str)>, with_details: bool) -> Kept {
+        let (id, session, started) = (self.id.clone(), self.session.clone(), self.started_at);
+        let app = self.call().about().app.clone();
+        Kept { id, session, app, started, ended, papers: Arc::clone(&self.body) as Arc<dyn Papers>, with_details }
+    }
+}
+
+impl Body {
+    pub(super) fn call(&self) -> MutexGuard<'_, Call> {
         self.call.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What stays of an ended call.
-#[derive(Debug, Clone)]
-pub(super) struct Ended {
-    pub(super) id: CallId,
-    pub(super) key: CallKey,
-    pub(super) session: SessionId,
-    pub(super) app: String,
-    pub(super) reason: &'static str,
-    pub(super) started_at: Timestamp,
-    /// The record as JSON text: a tenth of what the parsed value takes.
-    pub(super) record: Arc<str>,
-    pub(super) log: Option<Arc<EventLog>>,
+impl Papers for Body {
+    fn record(&self) -> Value {
+        self.call().record(Instant::now())
+    }
+
+    fn details(&self) -> Value {
+        let (now, call) = (Instant::now(), self.call());
+        json!({
+            "made_by": self.origin.to_json(),
+            "quality": call.quality_series(now),
+            "diagnosis": call.diagnosis(now),
+            "trail": call.trail(now),
+        })
+    }
 }
 
-/// Ended calls, newest last.
-#[derive(Debug, Default)]
+/// What stays in memory of an ended call.
+#[derive(Clone)]
+pub(super) struct Ended {
+    pub(super) kept: Kept,
+    pub(super) body: Arc<Body>,
+    pub(super) log: Arc<EventLog>,
+}
+
+/// The calls that ended last.
+#[derive(Default)]
 pub(super) struct EndedCalls {
     by_id: HashMap<CallId, Ended>,
     order: VecDeque<CallId>,
-    with_log: VecDeque<CallId>,
+    sessions: HashMap<CallId, SessionId>,
+    sessions_order: VecDeque<CallId>,
 }
 
 impl EndedCalls {
-    /// Keeps a call; `true` if an older record went for it.
-    pub(super) fn insert(&mut self, ended: Ended) -> bool {
-        self.order.push_back(ended.id.clone());
-        self.with_log.push_back(ended.id.clone());
-        self.by_id.insert(ended.id.clone(), ended);
-        // overflow: the oldest call's events, then its record, are forgotten.
-        if self.with_log.len() > KEPT_LOGS
-            && let Some(oldest) = self.with_log.pop_front().and_then(|id| self.by_id.get_mut(&id))
+    /// Keeps a call.
+    pub(super) fn insert(&mut self, ended: Ended) {
+        let (id, session) = (ended.kept.id.clone(), ended.kept.session.clone());
+        self.order.push_back(id.clone());
+        self.by_id.insert(id.clone(), ended);
+        self.sessions_order.push_back(id.clone());
+        self.sessions.insert(id, session);
+        // overflow: the oldest call's events, then its session, are forgotten.
+        if self.order.len() > KEPT_CALLS
+            && let Some(oldest) = self.order.pop_front()
         {
-            oldest.log = None;
-        }
-        let full = self.order.len() > KEPT_RECORDS;
-        if let Some(oldest) = full.then(|| self.order.pop_front()).flatten() {
             self.by_id.remove(&oldest);
         }
-        full
+        if self.sessions_order.len() > KEPT_SESSIONS
+            && let Some(oldest) = self.sessions_order.pop_front()
+        {
+            self.sessions.remove(&oldest);
+        }
     }
 
     pub(super) fn get(&self, id: &CallId) -> Option<&Ended> {
         self.by_id.get(id)
     }
 
-    /// Changes the record of an ended call.
-    pub(super) fn amend(&mut self, id: &CallId, change: impl FnOnce(&mut Value)) {
-        let Some(ended) = self.by_id.get_mut(id) else { return };
-        let Ok(mut record) = serde_json::from_str(&ended.record) else { return };
-        change(&mut record);
-        ended.record = record.to_string().into();
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Ended> {
-        self.order.iter().filter_map(|id| self.by_id.get(id))
+    /// Of a call that ended; remembered longer than the call.
+    pub(super) fn session_of(&self, id: &CallId) -> Option<&SessionId> {
+        self.sessions.get(id)
     }
 }
 
@@ -122,29 +180,31 @@ impl EndedCalls {
 mod tests {
     use super::*;
 
-    fn ended(n: u64) -> Ended {
-        Ended {
-            id: CallId::from_client(&format!("call_{n}")),
-            key: CallKey(n),
-            session: SessionId::from_client("ses"),
-            app: "acme".into(),
-            reason: "user_hangup",
-            started_at: Timestamp::UNIX_EPOCH,
-            record: "{}".into(),
-            log: Some(Arc::default()),
+    struct Nothing;
+
+    impl Papers for Nothing {
+        fn record(&self) -> Value {
+            Value::Null
+        }
+
+        fn details(&self) -> Value {
+            Value::Null
         }
     }
 
     #[test]
-    fn the_oldest_records_and_logs_go_first() {
+    fn the_oldest_calls_and_sessions_go_first() {
+        let live = super::super::testing::lonely_call();
+        let ended = |n: usize| {
+            let id = CallId::from_client(&format!("call_{n}"));
+            let kept = Kept { id, papers: Arc::new(Nothing), ..live.journal(true) };
+            Ended { kept, ..live.ended(Timestamp::UNIX_EPOCH, "user_hangup") }
+        };
         let mut calls = EndedCalls::default();
-        let dropped = (0..=10_001).filter(|&n| calls.insert(ended(n))).count();
-        assert_eq!(dropped, 2);
-        let get = |n: u64| calls.get(&CallId::from_client(&format!("call_{n}")));
-        assert!(get(1).is_none());
-        assert!(get(2).is_some_and(|e| e.log.is_none()));
-        assert!(get(9_001).is_some_and(|e| e.log.is_none()));
-        assert!(get(9_002).is_some_and(|e| e.log.is_some()));
-        assert_eq!(calls.iter().next().map(|e| e.key), Some(CallKey(2)));
+        (0..=10_001).for_each(|n| calls.insert(ended(n)));
+        let id = |n: usize| CallId::from_client(&format!("call_{n}"));
+        assert!(calls.get(&id(10_001 - 256)).is_none() && calls.get(&id(10_002 - 256)).is_some());
+        assert!(calls.session_of(&id(1)).is_none() && calls.session_of(&id(2)).is_some());
+        assert_eq!((calls.by_id.len(), calls.sessions.len()), (KEPT_CALLS, KEPT_SESSIONS));
     }
 }

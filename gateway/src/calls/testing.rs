@@ -14,10 +14,12 @@ use trunkline_media::worker::LeaseError;
 use trunkline_signaling::endpoint::{EndpointConfig, Event, LegId, Reason as ReasonHeader, Timers};
 use trunkline_signaling::transport::udp::{self, Handle};
 
-use super::{Calls, MediaPort, Placed, SipPort};
-use crate::call::{InviteOrder, NotSent};
+use super::store::{IceSession, Live, Origin};
+use super::{Calls, MediaPort, Placed, SipPort, inbox};
+use crate::call::{Call, InviteOrder, NotSent};
 use crate::clock::Clock;
 use crate::prompts::Prompts;
+use crate::store::Store;
 
 /// Says yes to everything and remembers what it was asked.
 #[derive(Default)]
@@ -118,6 +120,29 @@ pub(crate) fn sip_socket(accepts_calls: bool) -> (Handle, mpsc::Receiver<Event>,
         trace: !accepts_calls,
     };
     udp::spawn(config, bind, [7; 32]).unwrap()
+}
+
+impl Calls {
+    /// With a store that goes with them.
+    pub(crate) fn new(
+        config: Arc<Config>,
+        media: Arc<dyn MediaPort>,
+        sip: Arc<dyn SipPort>,
+        prompts: Prompts,
+        clock: Clock,
+    ) -> Self {
+        let store = Store::temporary(&clock).unwrap();
+        Self::with_store(config, media, sip, prompts, clock, store)
+    }
+}
+
+/// A call that nobody drives.
+pub(super) fn lonely_call() -> Live {
+    let clock = Clock::system().now();
+    let call = Call::new(clock.instant, crate::call::tests::about(clock.instant), Vec::new());
+    let ice = IceSession { tag: "tag".into(), remote_ufrag: "ufrag".into() };
+    let origin = Arc::new(Origin { node: "test".into(), config_version: "1".into() });
+    Live::new(CallKey(1), clock.wall, inbox::inbox(Arc::default()).0, ice, call, origin)
 }
 
 /// The calls of a configuration, with nothing behind them.

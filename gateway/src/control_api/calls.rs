@@ -73,7 +73,7 @@ pub(super) async fn list(
 ) -> Result<Json<Value>, Problem> {
     auth::require(&api, &headers, Scope::Read)?;
     let Query(wanted) = query.map_err(|_| Problem::invalid_request("the query cannot be read"))?;
-    let page = api.calls.list(&wanted.filter()?);
+    let page = api.calls.list(&wanted.filter()?).await?;
     Ok(Json(json!({"calls": page.calls, "next_cursor": page.next_cursor})))
 }
 
@@ -84,7 +84,7 @@ pub(super) async fn record(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     auth::require(&api, &headers, Scope::Read)?;
-    api.calls.record(&CallId::from_client(&call)).map(Json).ok_or_else(unknown_call)
+    api.calls.find(&CallId::from_client(&call)).await?.map(Json).ok_or_else(unknown_call)
 }
 
 #[derive(Deserialize)]

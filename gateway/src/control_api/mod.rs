@@ -17,6 +17,7 @@ use crate::session::Desk;
 mod auth;
 mod calls;
 mod node;
+mod papers;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -63,6 +64,9 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/sessions", post(sessions::create))
         .route("/v1/calls", get(calls::list))
         .route("/v1/calls/{call}", get(calls::record))
+        .route("/v1/calls/{call}/quality", get(papers::quality))
+        .route("/v1/calls/{call}/diagnosis", get(papers::diagnosis))
+        .route("/v1/calls/{call}/bundle", get(papers::bundle))
         .route("/v1/calls/{call}/hangup", post(calls::hang_up))
         .route("/v1/calls/{call}/mute", post(calls::mute))
         .route("/v1/calls/{call}/unmute", post(calls::unmute))

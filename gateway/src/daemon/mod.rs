@@ -19,6 +19,7 @@ use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::metrics::{Listener, Metrics};
 use crate::session::Desk;
+use crate::store::{self, OpenError, Orphan, Store};
 use crate::{control_api, public_api};
 
 mod listen;
@@ -63,6 +64,12 @@ pub enum StartError {
     /// The configuration asks for something that is not there yet.
     #[error("{0} is not active yet")]
     NotActive(&'static str),
+    /// What must outlive the process cannot be kept.
+    #[error("node.data_dir cannot be used: {0}")]
+    DataDir(#[from] OpenError),
+    /// A part of the gateway broke while it started.
+    #[error("the store broke while it was opened")]
+    Broken,
     /// Signals could not be caught.
     #[error("signals: {0}")]
     Signals(std::io::Error),
@@ -126,6 +133,8 @@ impl Daemon {
         if config.public.tls.is_some() {
             return Err(StartError::NotActive("public.tls"));
         }
+        let clock = Clock::system();
+        let (store, orphans) = open_store(&config, &clock).await?;
         let public = bind("public.listen", config.public.listen).await?;
         let control = bind("control.listen", config.control.listen).await?;
         let (public_addr, control_addr) = (public.1, control.1);
@@ -134,9 +143,10 @@ impl Daemon {
         }
         let (sip, events, sip_addr) = SipSide::start(&config).map_err(StartError::Sip)?;
         config.sip.udp_listen = sip_addr;
-        let (config, clock) = (Arc::new(config), Clock::system());
-        let planes = Planes::start(&config, (sip, events), &clock)?;
+        let config = Arc::new(config);
+        let planes = Planes::start(&config, (sip, events), &clock, store)?;
         let calls = planes.calls();
+        calls.adopt(orphans);
         let (desk, metrics) = (Arc::new(Desk::new(config.clone())), Arc::new(Metrics::new()));
         let (stop, stopped) = watch::channel(false);
 
@@ -216,7 +226,18 @@ impl Daemon {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
         self.planes.stop().await;
+        let store = self.calls.store().clone();
+        let _ = tokio::task::spawn_blocking(move || store.close()).await;
     }
+}
+
+/// Also the calls an earlier process left behind.
+async fn open_store(config: &Config, clock: &Clock) -> Result<(Store, Vec<Orphan>), StartError> {
+    let (records, clock) = (&config.records, clock.clone());
+    let options =
+        store::Options { dir: config.node.data_dir.clone(), keep: records.keep, keep_bytes: records.keep_bytes };
+    let opened = tokio::task::spawn_blocking(move || Store::open(&options, &clock)).await;
+    Ok(opened.map_err(|_| StartError::Broken)??)
 }
 
 async fn bind(listener: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

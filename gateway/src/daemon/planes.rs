@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::control_api::Gauges;
 use crate::metrics::Snapshot;
 use crate::prompts::Prompts;
+use crate::store::Store;
 
 /// Calls a worker takes at once.
 const CALLS_PER_WORKER: usize = 4_000;
@@ -32,10 +33,12 @@ impl Planes {
         config: &Arc<Config>,
         (sip, events): (Arc<SipSide>, mpsc::Receiver<Event>),
         clock: &Clock,
+        store: Store,
     ) -> Result<Self, StartError> {
         let (plane, reports) = Plane::start(plane_config(config))?;
         let prompts = Prompts::load(config.media.prompts_dir.as_deref());
-        let calls = Calls::new(config.clone(), Arc::new(plane.clone()), sip.clone(), prompts, clock.clone());
+        let calls =
+            Calls::with_store(config.clone(), Arc::new(plane.clone()), sip.clone(), prompts, clock.clone(), store);
         calls.listen(reports, events);
         Ok(Self { plane, sip, calls })
     }

@@ -20,7 +20,9 @@ async fn session(client: &Client, daemon: &Daemon) -> String {
 async fn a_gateway_takes_a_call_drains_and_says_goodbye() {
     // A trunk that hears and says nothing.
     let trunk = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let data = tempfile::tempdir().unwrap();
     let mut config = testing::config();
+    config.node.data_dir = data.path().join("data");
     for configured in &mut config.trunks {
         configured.target.host = "127.0.0.1".into();
         configured.target.port = trunk.local_addr().ok().map(|address| address.port());
@@ -76,8 +78,15 @@ async fn a_gateway_takes_a_call_drains_and_says_goodbye() {
 
 #[tokio::test]
 async fn what_cannot_be_had_is_named() {
+    let mut config = testing::config();
+    config.node.data_dir = "/dev/null/data".into();
+    let error = Daemon::start(config).await.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(error.starts_with("node.data_dir cannot be used: /dev/null/data: "), "{error}");
+
+    let data = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut config = testing::config();
+    config.node.data_dir = data.path().into();
     config.control.listen = taken.local_addr().unwrap();
     let error = Daemon::start(config).await.err().map(|error| error.to_string()).unwrap_or_default();
     assert!(error.starts_with("control.listen cannot listen on 127.0.0.1:"), "{error}");

@@ -1,7 +1,7 @@
 //! The demo: a gateway, an agent that answers, and a page with a call button, all on this machine.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -38,6 +38,17 @@ pub struct Demo {
     pub agent: Agent,
     /// Key of the control listener, made for this run.
     pub control_key: String,
+    _data: Folder,
+}
+
+/// A folder that goes with the demo.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What stays behind is in the system's folder for temporary files.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Demo {
@@ -54,7 +65,10 @@ impl Demo {
             0 => String::new(),
             port => format!("\"http://localhost:{port}\""),
         };
+        let bits = u64::from_be_bytes(random_bits());
+        let data = Folder(std::env::temp_dir().join(format!("trunkline-demo-{bits:016x}")));
         let template = include_str!("demo.toml").replace("{key}", &control_key).replace("{localhost}", &localhost);
+        let template = template.replace("{data}", &data.0.display().to_string());
         let filled = [
             ("{public}", at(options.port)),
             ("{control}", at(options.port.saturating_add(1))),
@@ -66,7 +80,7 @@ impl Demo {
         .fold(template, |text, (name, address)| text.replace(name, &address.to_string()));
         let loaded = trunkline_config::load_str(&filled, Path::new("."), std::iter::empty())?.for_run()?;
         let daemon = Daemon::start_with(loaded.config, pages::router()).await?;
-        Ok(Self { daemon, agent, control_key })
+        Ok(Self { daemon, agent, control_key, _data: data })
     }
 }
 

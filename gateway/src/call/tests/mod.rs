@@ -39,7 +39,7 @@ pub(super) fn route(destination: &str) -> Planned {
     }))
 }
 
-pub(super) fn about(now: Instant) -> About {
+pub(crate) fn about(now: Instant) -> About {
     About {
         call: CallId::from_client("call_1"),
         session: SessionId::from_client("ses_1"),

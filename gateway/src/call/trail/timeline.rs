@@ -1,0 +1,228 @@
+//! The timeline: every change of state, event of the media, message of the SIP side and request of the API, in order.
+//! Digits are not in it: visitors type card numbers.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use trunkline_media::api::{Command, MediaEvent};
+use trunkline_signaling::endpoint::{Failure, Reason as ReasonHeader};
+
+use super::super::browser::{back_word, leg_word, loss_word};
+use super::super::record::path_word;
+use super::super::{Api, CallEvent, Effect, Input, SipEvent};
+use super::{TIMELINE, Trail, object, short};
+
+/// Who said it.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Call,
+    Media,
+    Sip,
+    Browser,
+}
+
+/// Something happened.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) at_ms: u32,
+    source: Source,
+    what: &'static str,
+    detail: Detail,
+}
+
+/// More about it, in as little memory as it takes.
+#[derive(Debug)]
+enum Detail {
+    Nothing,
+    Word(&'static str, &'static str),
+    Number(&'static str, u64),
+    Text(&'static str, Box<str>),
+    /// A JSON object.
+    Many(Box<str>),
+}
+
+impl Entry {
+    pub(super) fn to_json(&self, at: String) -> Value {
+        let source = match self.source {
+            Source::Call => "call",
+            Source::Media => "media",
+            Source::Sip => "sip",
+            Source::Browser => "browser",
+        };
+        let detail = match &self.detail {
+            Detail::Nothing => json!({}),
+            Detail::Word(name, word) => json!({ *name: word }),
+            Detail::Number(name, number) => json!({ *name: number }),
+            Detail::Text(name, text) => json!({ *name: text }),
+            Detail::Many(text) => object(text),
+        };
+        json!({ "at": at, "source": source, "what": self.what, "detail": detail })
+    }
+}
+
+impl Trail {
+    /// An input of the call's, before it is handled. After the end only the ladder grows.
+    pub(in super::super) fn handle(&mut self, now: Instant, input: &Input) {
+        self.at(now);
+        match input {
+            Input::Sip { event: SipEvent::Traced(traced), .. } => self.traced(traced),
+            _ if self.over => {}
+            Input::Media(event) => self.media(event),
+            Input::Sip { event, .. } => self.sip(event),
+            Input::Api(api) => self.api(api),
+            Input::TrunkLeased { result: Err(error), .. } => {
+                self.text(Source::Media, "no_ports", "why", &error.to_string())
+            }
+            Input::Resolved { result: Err(error), .. } => {
+                self.text(Source::Call, "no_address", "why", &error.to_string())
+            }
+            Input::Broken(error) => self.text(Source::Call, "broken", "error", error),
+            Input::SipGone => self.add(Source::Sip, "sip_gone", Detail::Nothing),
+            Input::Shutdown => self.add(Source::Call, "shutdown", Detail::Nothing),
+            Input::Start | Input::TrunkLeased { .. } | Input::Resolved { .. } => {}
+            #[cfg(test)]
+            Input::Panic => {}
+        }
+    }
+
+    /// A timer of the call's fired.
+    pub(in super::super) fn timer(&mut self, now: Instant, name: &'static str) {
+        self.at(now);
+        self.add(Source::Call, "timer", Detail::Word("timer", name));
+    }
+
+    /// What the call does.
+    pub(in super::super) fn effect(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Emit(event) => self.told(event),
+            Effect::Invite(order) => {
+                let detail = json!({ "destination": order.route.destination, "target": order.target.to_string() });
+                self.add(Source::Sip, "inviting", many(&detail));
+            }
+            Effect::Hangup { reason, .. } => self.text(Source::Sip, "hanging_up", "reason", &reason_text(reason)),
+            Effect::AnswerOffer { answer: Err(status), .. } => {
+                self.add(Source::Sip, "offer_refused", Detail::Number("status", (*status).into()));
+            }
+            Effect::Media(Command::Play { leg, .. }) => {
+                self.add(Source::Media, "playing", Detail::Word("leg", leg_word(*leg)));
+            }
+            Effect::Finished(_) => self.over = true,
+            Effect::Media(_) | Effect::LeaseTrunk { .. } | Effect::Resolve { .. } | Effect::AnswerOffer { .. } => {}
+        }
+    }
+
+    /// An event of the call's stream, but for what is the same in all of them.
+    fn told(&mut self, event: &CallEvent) {
+        if event.name == "dtmf_received" {
+            return;
+        }
+        let own = event.data.iter().filter(|(key, _)| !matches!(key.as_str(), "call" | "session" | "context"));
+        let own: serde_json::Map<String, Value> = own.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let detail = if own.is_empty() { Detail::Nothing } else { many(&own.into()) };
+        self.add(Source::Call, event.name, detail);
+    }
+
+    fn media(&mut self, event: &MediaEvent) {
+        let (what, detail) = match event {
+            MediaEvent::IceConnected { remote, path } => {
+                ("ice_connected", many(&json!({ "remote": remote.to_string(), "path": path_word(*path) })))
+            }
+            MediaEvent::DtlsConnected { profile } => ("dtls_connected", Detail::Word("profile", profile)),
+            MediaEvent::SetupFailed(failure) => ("setup_failed", Detail::Text("how", format!("{failure:?}").into())),
+            MediaEvent::FirstAudio { from } => ("first_audio", Detail::Word("from", leg_word(*from))),
+            MediaEvent::Dtmf { from, duration_ms, .. } => {
+                ("digit", many(&json!({ "from": leg_word(*from), "duration_ms": duration_ms })))
+            }
+            MediaEvent::DtmfSent { leg } => ("digits_sent", Detail::Word("leg", leg_word(*leg))),
+            MediaEvent::DtmfNotSent { leg } => ("digits_not_sent", Detail::Word("leg", leg_word(*leg))),
+            MediaEvent::BrowserMoved { remote } => ("browser_moved", Detail::Text("remote", remote.to_string().into())),
+            MediaEvent::BrowserLost { how } => ("browser_lost", Detail::Word("how", loss_word(*how))),
+            MediaEvent::BrowserBack { gap_ms, cause, gap } => {
+                let detail = json!({ "gap_ms": gap_ms, "cause": back_word(*cause), "gap": gap.word() });
+                ("browser_back", many(&detail))
+            }
+            MediaEvent::GraceExpired { how } => ("grace_expired", Detail::Word("how", loss_word(*how))),
+            MediaEvent::MediaTimeout { leg } => ("media_timeout", Detail::Word("leg", leg_word(*leg))),
+            MediaEvent::PromptFinished { leg } => ("prompt_finished", Detail::Word("leg", leg_word(*leg))),
+            MediaEvent::Crashed => ("crashed", Detail::Nothing),
+            // The call tells what it makes of these: its series, `issue_detected`, `network_quality_changed`.
+            MediaEvent::Issue(_) | MediaEvent::Sample(_) => return,
+        };
+        self.add(Source::Media, what, detail);
+    }
+
+    fn sip(&mut self, event: &SipEvent) {
+        let (what, detail) = match event {
+            SipEvent::NotSent(error) => ("not_sent", Detail::Text("why", error.to_string().into())),
+            SipEvent::Provisional { status, .. } => ("provisional", Detail::Number("status", (*status).into())),
+            SipEvent::Answered { .. } => ("answered", Detail::Nothing),
+            SipEvent::Failed(failure) => ("failed", failed(failure)),
+            SipEvent::Offer { .. } => ("offer", Detail::Nothing),
+            SipEvent::OfferAnswered(Ok(_)) => ("offer_answered", Detail::Nothing),
+            SipEvent::OfferAnswered(Err(status)) => ("offer_rejected", Detail::Number("status", (*status).into())),
+            SipEvent::Ended { reason: Some(reason) } => ("ended", Detail::Text("reason", reason_text(reason).into())),
+            SipEvent::Ended { reason: None } => ("ended", Detail::Nothing),
+            SipEvent::Lost { status: Some(status) } => ("lost", Detail::Number("status", (*status).into())),
+            SipEvent::SessionExpired { interval, refresher_is_us, since } => {
+                let (interval, since) = (interval.as_secs(), since.as_secs());
+                let detail = json!({
+                    "interval_seconds": interval, "refresher": if *refresher_is_us { "us" } else { "trunk" },
+                    "since_seconds": since,
+                });
+                ("session_expired", many(&detail))
+            }
+            SipEvent::Lost { status: None } => ("lost", Detail::Nothing),
+            SipEvent::Sent(_) | SipEvent::Traced(_) => return,
+        };
+        self.add(Source::Sip, what, detail);
+    }
+
+    fn api(&mut self, api: &Api) {
+        let (source, what, detail) = match api {
+            Api::VisitorHangup => (Source::Browser, "hangup", Detail::Nothing),
+            Api::OperatorHangup(reason) => {
+                (Source::Call, "operator_hangup", Detail::Text("reason", short(reason).into()))
+            }
+            Api::Dtmf { towards, digits, .. } => {
+                (Source::Call, "send_digits", many(&json!({ "leg": leg_word(*towards), "digits": digits.len() })))
+            }
+            Api::Mute { leg, muted } => {
+                (Source::Call, if *muted { "mute" } else { "unmute" }, Detail::Word("leg", leg_word(*leg)))
+            }
+            Api::Restarted => (Source::Browser, "ice_restart", Detail::Nothing),
+            Api::Reattached { codec } => (Source::Browser, "reattach", Detail::Word("codec", codec.name())),
+            Api::ClientReport { code, .. } => {
+                (Source::Browser, "client_report", Detail::Text("code", short(code).into()))
+            }
+        };
+        self.add(source, what, detail);
+    }
+
+    fn text(&mut self, source: Source, what: &'static str, name: &'static str, text: &str) {
+        self.add(source, what, Detail::Text(name, short(text).into()));
+    }
+
+    fn add(&mut self, source: Source, what: &'static str, detail: Detail) {
+        self.timeline.push(Entry { at_ms: self.now_ms, source, what, detail }, TIMELINE);
+    }
+}
+
+fn many(value: &Value) -> Detail {
+    Detail::Many(value.to_string().into())
+}
+
+fn failed(failure: &Failure) -> Detail {
+    match failure {
+        Failure::Rejected { status, .. } => Detail::Number("status", (*status).into()),
+        Failure::AuthenticationFailed { status } => many(&json!({ "how": "authentication_failed", "status": status })),
+        Failure::NoProvisional => Detail::Word("how", "no_provisional"),
+        Failure::NoFinal => Detail::Word("how", "no_final"),
+        Failure::Transport => Detail::Word("how", "transport"),
+        Failure::Cancelled => Detail::Word("how", "cancelled"),
+    }
+}
+
+fn reason_text(reason: &ReasonHeader) -> String {
+    let text = reason.text.as_deref().map(|text| format!(";text={}", short(text))).unwrap_or_default();
+    format!("{};cause={}{text}", short(&reason.protocol), reason.cause)
+}
