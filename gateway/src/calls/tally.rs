@@ -83,3 +83,87 @@ fn attempt_result(event: &SipEvent) -> Option<&'static str> {
         | SipEvent::Traced(_) => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Map, Value};
+    use trunkline_media::api::{CallStats, RtpSource};
+    use trunkline_media::audio::Codec;
+    use trunkline_media::quality::Level;
+
+    use super::*;
+    use crate::metrics::{Metrics, Snapshot};
+
+    fn route(trunk: &str) -> Arc<Route> {
+        Arc::new(Route {
+            destination: format!("sip:agent@{trunk}"),
+            trunk: trunk.into(),
+            request_uri: "sip:agent@192.0.2.1".into(),
+            host: "192.0.2.1".into(),
+            port: None,
+            credentials: None,
+            codecs: vec![Codec::Pcmu],
+            ring_timeout: Duration::from_secs(60),
+            max_duration: Duration::from_secs(60),
+            rtp_source: RtpSource::Signalled,
+            relay: false,
+            session_expires: 1800,
+        })
+    }
+
+    /// Lines of the published text that begin so and are not nought.
+    fn published(counters: &Counters, name: &str) -> Vec<String> {
+        let text = Metrics::new().render(&Snapshot { calls: counters.snapshot(), ..Snapshot::default() });
+        let counted = text.lines().filter(|line| line.starts_with(name) && !line.ends_with(" 0"));
+        counted.map(|line| line.replace(name, "")).collect()
+    }
+
+    #[test]
+    fn each_invite_is_counted_once_for_its_trunk() {
+        let (mut tally, counters) = (CallTally::default(), Counters::default());
+        let sip = |attempt, event| Input::Sip { attempt: AttemptId(attempt), event };
+        tally.invited(AttemptId(1), &route("first"));
+        tally.input(&sip(1, SipEvent::Provisional { status: 180, sdp: None }), &counters);
+        tally.input(&sip(1, SipEvent::Failed(Failure::NoProvisional)), &counters);
+        tally.hung_up(AttemptId(1), &counters);
+        tally.invited(AttemptId(2), &route("second"));
+        tally.hung_up(AttemptId(2), &counters);
+        tally.input(&sip(2, SipEvent::Failed(Failure::Cancelled)), &counters);
+        tally.invited(AttemptId(3), &route("second"));
+        tally.input(&sip(2, SipEvent::Answered { sdp: None }), &counters);
+        tally.input(&sip(3, SipEvent::Answered { sdp: None }), &counters);
+        tally.input(&sip(3, SipEvent::Ended { reason: None }), &counters);
+        tally.hung_up(AttemptId(3), &counters);
+        assert_eq!(
+            published(&counters, "trunkline_trunk_attempts_total"),
+            [
+                r#"{trunk="first",result="dest_timeout"} 1"#,
+                r#"{trunk="second",result="answered"} 1"#,
+                r#"{trunk="second",result="cancelled"} 1"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn samples_and_findings_are_counted_as_they_pass() {
+        let (mut tally, counters) = (CallTally::default(), Counters::default());
+        let mut stats = CallStats::default();
+        stats.drops.bad_rtcp = 2;
+        stats.quality[0].level = Level::Amber;
+        for _ in 0..3 {
+            tally.input(&Input::Media(MediaEvent::Sample(Box::new(stats.clone()))), &counters);
+        }
+        let told = |name, finding: &str| {
+            let data = Map::from_iter([("finding".to_owned(), Value::from(finding))]);
+            event(&CallEvent { seq: 1, name, data }, &counters);
+        };
+        told("issue_detected", "silence");
+        told("issue_cleared", "silence");
+        let seconds = published(&counters, "trunkline_quality_seconds_total");
+        assert!(seconds.contains(&r#"{half_leg="browser_up",level="amber"} 3"#.to_owned()), "{seconds:?}");
+        assert_eq!(published(&counters, "trunkline_media_drops_total"), [r#"{leg="browser",reason="bad_rtcp"} 2"#]);
+        assert_eq!(published(&counters, "trunkline_findings_total"), [r#"{finding="silence"} 1"#]);
+    }
+}

@@ -103,10 +103,15 @@ catalogue! {
     HTTP_CONNECTIONS_REFUSED: Trouble, "trunkline_http_connections_refused_total", "connections", [LIMIT, LISTENER], "TCP connections closed at once because of a limit";
 }
 "Store" {
-    STORE_QUEUE: Gauge, "trunkline_store_queue", "records", [], "Records of ended calls that wait to be written";
-    STORE_DROPPED: Trouble, "trunkline_store_dropped_total", "records", [], "Records a full queue did not take";
-    STORE_FAILURES: Trouble, "trunkline_store_failures_total", "operations", [], "Reads and writes of the store that failed";
-    STORE_BYTES: Gauge, "trunkline_store_bytes", "bytes", [], "Size of the store on disk";
+    STORE_QUEUE: Gauge, "trunkline_store_queue", "entries", [], "Entries that wait to be written";
+    STORE_WRITTEN: Counter, "trunkline_store_written_total", "entries", [], "Entries written";
+    STORE_DROPPED: Trouble, "trunkline_store_dropped_total", "calls", [], "Ended calls that were never written";
+    STORE_SHED: Trouble, "trunkline_store_shed_total", "calls", [], "Ended calls of which only the record is kept, because the queue was long";
+    STORE_UNJOURNALLED: Trouble, "trunkline_store_unjournalled_total", "entries", [], "Journal entries of live calls left out, because the queue was long";
+    STORE_EXPIRED: Counter, "trunkline_store_expired_total", "calls", [], "Ended calls forgotten because of their age or the store's size";
+    STORE_FAILURES: Trouble, "trunkline_store_failures_total", "writes", [], "Writes that failed";
+    STORE_FAILING: Gauge, "trunkline_store_failing", "boolean", [], "1 while writes fail";
+    STORE_BYTES: Gauge, "trunkline_store_bytes", "bytes", [], "What the store holds";
 }
 "Node" {
     CALL_TASKS: Gauge, "trunkline_call_tasks", "tasks", [], "Tasks that drive calls, those that wind down among them";

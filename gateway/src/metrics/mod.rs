@@ -90,13 +90,23 @@ pub struct Snapshot {
 /// What the store of ended calls counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StoreStats {
-    /// Records that wait to be written.
+    /// Entries that wait to be written.
     pub queued: u64,
-    /// Records a full queue did not take.
+    /// Entries written.
+    pub written: u64,
+    /// Ended calls that were never written.
     pub dropped: u64,
-    /// Reads and writes that failed.
+    /// Ended calls of which only the record is kept, because the queue was long.
+    pub shed: u64,
+    /// Journal entries of live calls that were left out, because the queue was long.
+    pub unjournalled: u64,
+    /// Ended calls forgotten because of their age or the store's size.
+    pub expired: u64,
+    /// Writes that failed.
     pub failures: u64,
-    /// Size on disk.
+    /// Writing fails now.
+    pub failing: bool,
+    /// What is held, bytes.
     pub bytes: u64,
 }
 

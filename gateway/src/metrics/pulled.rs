@@ -113,10 +113,15 @@ fn sip(stats: &EndpointStats) -> Vec<Family> {
 }
 
 fn store(stats: &StoreStats) -> Vec<Family> {
-    const COLUMNS: [Column<StoreStats>; 4] = [
+    const COLUMNS: [Column<StoreStats>; 9] = [
         (&m::STORE_QUEUE, |s| s.queued),
+        (&m::STORE_WRITTEN, |s| s.written),
         (&m::STORE_DROPPED, |s| s.dropped),
+        (&m::STORE_SHED, |s| s.shed),
+        (&m::STORE_UNJOURNALLED, |s| s.unjournalled),
+        (&m::STORE_EXPIRED, |s| s.expired),
         (&m::STORE_FAILURES, |s| s.failures),
+        (&m::STORE_FAILING, |s| u64::from(s.failing)),
         (&m::STORE_BYTES, |s| s.bytes),
     ];
     singles(&COLUMNS, stats).collect()
