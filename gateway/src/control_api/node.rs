@@ -83,6 +83,7 @@ async fn snapshot(api: &Api) -> Snapshot {
         sessions: api.desk.reap(now),
         draining: api.calls.is_draining(),
         capacity: Capacity::of(&api.config),
+        store: Some(api.calls.store().stats()),
         uptime: now.instant.saturating_duration_since(api.started.instant),
         ..planes
     }

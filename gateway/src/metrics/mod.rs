@@ -31,6 +31,7 @@ pub use measures::{CallMeasures, DropsSeen};
 
 use crate::calls::CallCounters;
 use crate::session::context::{Drop, Report};
+use crate::store::StoreStats;
 use handles::{Ledger, Tally};
 
 /// The media type of the text format.
@@ -85,29 +86,6 @@ pub struct Snapshot {
     pub store: Option<StoreStats>,
     /// What the configuration has room for.
     pub capacity: Capacity,
-}
-
-/// What the store of ended calls counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct StoreStats {
-    /// Entries that wait to be written.
-    pub queued: u64,
-    /// Entries written.
-    pub written: u64,
-    /// Ended calls that were never written.
-    pub dropped: u64,
-    /// Ended calls of which only the record is kept, because the queue was long.
-    pub shed: u64,
-    /// Journal entries of live calls that were left out, because the queue was long.
-    pub unjournalled: u64,
-    /// Ended calls forgotten because of their age or the store's size.
-    pub expired: u64,
-    /// Writes that failed.
-    pub failures: u64,
-    /// Writing fails now.
-    pub failing: bool,
-    /// What is held, bytes.
-    pub bytes: u64,
 }
 
 /// What the configuration has room for.

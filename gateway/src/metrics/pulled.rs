@@ -10,9 +10,10 @@ use super::catalogue as m;
 use super::definition::Definition;
 use super::family::{Family, Row, Value};
 use super::labels::{ADMISSION, ENDED, ERRORS, PHASES, REFUSALS, REFUSED};
-use super::{Snapshot, StoreStats, process};
+use super::{Snapshot, process};
 use crate::calls::CallCounters;
 use crate::outcome::{Class, Phase, Refusal};
+use crate::store::StoreStats;
 
 /// A metric, and where its number is.
 type Column<T> = (&'static Definition, fn(&T) -> u64);
@@ -114,7 +115,7 @@ fn sip(stats: &EndpointStats) -> Vec<Family> {
 
 fn store(stats: &StoreStats) -> Vec<Family> {
     const COLUMNS: [Column<StoreStats>; 9] = [
-        (&m::STORE_QUEUE, |s| s.queued),
+        (&m::STORE_QUEUE, |s| s.waiting as u64),
         (&m::STORE_WRITTEN, |s| s.written),
         (&m::STORE_DROPPED, |s| s.dropped),
         (&m::STORE_SHED, |s| s.shed),

@@ -45,7 +45,7 @@ fn busy() -> (Metrics, Snapshot) {
         calls,
         workers: vec![worker, WorkerStats { calls: 1, leased_pairs: 1, ..WorkerStats::default() }],
         sip: EndpointStats { legs: 2, ..EndpointStats::default() },
-        store: Some(StoreStats { queued: 4, ..StoreStats::default() }),
+        store: Some(StoreStats { waiting: 4, ..StoreStats::default() }),
         capacity: Capacity { rtp_pairs: 10, apps: vec![("shop".into(), 50)], trunks: vec![("acme".into(), 20)] },
         ..Snapshot::default()
     };
