@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::audio::Codec;
 use crate::audio::prompt::Prompt;
 use crate::detect::{IssueChange, Verdict};
-use crate::quality::HalfLegSample;
+use crate::quality::{Bursts, HalfLegSample, RttSource};
 use crate::sdp::browser::{Candidate, IceCredentials, Offer};
 use crate::sdp::trunk::TrunkMedia;
 
@@ -383,14 +383,18 @@ pub struct StreamStats {
     pub lost: i64,
     /// Interarrival jitter (RFC 3550 A.8), milliseconds.
     pub jitter_ms: f64,
-    /// Came too late to be played, or twice.
+    /// How the loss was distributed (RFC 3611 section 4.7.2).
+    pub bursts: Bursts,
+    /// Came too late to be played, or twice, or overflowed the buffer; not what was left out on purpose.
     pub discarded: u64,
     /// Samples made up by concealment, milliseconds.
     pub concealed_ms: u64,
     /// Milliseconds since the last RTP packet, if any.
     pub last_rtp_age_ms: Option<u64>,
-    /// Round trip from the peer's receiver reports, milliseconds.
+    /// Round trip of the leg, milliseconds, measured in the last seconds.
     pub rtt_ms: Option<f64>,
+    /// Where that was measured.
+    pub rtt_source: Option<RttSource>,
     /// Jitter buffer's delay now, milliseconds (0 in relay).
     pub buffer_ms: u32,
     /// What it aims at, milliseconds (0 in relay).
@@ -429,6 +433,6 @@ pub struct DropStats {
     pub unknown_payload: u64,
     /// DTLS records that could not be used.
     pub bad_dtls: u64,
-    /// RTCP that does not parse.
+    /// RTCP that does not parse, or says of our stream what cannot be true.
     pub bad_rtcp: u64,
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::api::{Digit, DropStats, SentStats, StreamStats};
 use crate::audio::Codec;
 use crate::audio::dtmf::{DtmfReceiver, DtmfSender};
+use crate::quality::{Arrival, Arrivals, BurstMeter, DownReading, Kind, OwnStream, RemoteView, RttSource, UpReading};
 use crate::rtp::receiver::{Accepted, Receiver};
 use crate::rtp::rtcp::RtcpSession;
 use crate::rtp::sender::Sender;
@@ -32,6 +33,12 @@ pub(crate) struct Stream {
     /// A source began with something that is no audio; the first audio packet still begins the buffer.
     restart_pending: bool,
     peer: PeerView,
+    measured: bool,
+    /// The codec heard last.
+    heard: Option<Codec>,
+    arrivals: Arrivals,
+    bursts: BurstMeter,
+    remote: RemoteView,
     /// Packets and octets of sending streams this one follows.
     carried: (u64, u64),
     /// Packets, octets and loss of receiving streams this one follows on another clock.
@@ -53,8 +60,15 @@ struct PeerView {
     fraction_lost: Option<f64>,
     lost: Option<i64>,
     jitter_ms: Option<f64>,
-    rtt_ms: Option<f64>,
+    rtt: Option<(f64, Instant)>,
+    xr_rtt: Option<(f64, Instant)>,
 }
+
+/// A round trip measured longer ago than this is not known any more.
+const RTT_STALE: Duration = Duration::from_secs(16);
+
+/// Comfort noise (RFC 3551 section 6, RFC 3389).
+const COMFORT_NOISE: PayloadType = PayloadType(13);
 
 /// What an RTP packet turned out to be.
 pub(crate) enum Heard<'a> {
@@ -87,10 +101,20 @@ impl Stream {
             source: None,
             restart_pending: false,
             peer: PeerView::default(),
+            measured: true,
+            heard: None,
+            arrivals: Arrivals::default(),
+            bursts: BurstMeter::default(),
+            remote: RemoteView::default(),
             carried: (0, 0),
             carried_in: (0, 0, 0),
             scratch: Vec::new(),
         }
+    }
+
+    /// Whether quality is measured; it is unless told otherwise.
+    pub(crate) fn set_measured(&mut self, measured: bool) {
+        self.measured = measured;
     }
 
     /// The same leg on a new stream (new peer connection, new clock) after `old`: what was sent and received so far
@@ -98,6 +122,7 @@ impl Stream {
     pub(crate) fn after(mut self, old: &mut Self) -> Self {
         self.carried = (old.carried.0 + old.sender.packets(), old.carried.1 + old.sender.octets());
         self.carried_in = old.carried_in;
+        self.measured = old.measured;
         if self.clock_rate == old.clock_rate {
             std::mem::swap(&mut self.receiver, &mut old.receiver);
         } else {
@@ -149,6 +174,9 @@ impl Stream {
         // the peer is there (comfort noise of RFC 3389 that nobody asked for).
         let Ok(mut accepted) = self.receiver.accept(now, &packet, on_clock) else { return Heard::Nothing };
         self.source = Some(packet.ssrc);
+        if self.measured {
+            self.measure(now, &accepted, &packet, codec);
+        }
         if let Some(codec) = codec {
             accepted.restarted |= std::mem::take(&mut self.restart_pending);
             return Heard::Audio { codec, accepted, packet };
@@ -172,15 +200,85 @@ impl Stream {
             drops.bad_rtcp += 1;
             return None;
         };
-        if let Some(about) = received.about_us {
+        let believed = received.about_us.filter(|about| {
+            let own = OwnStream {
+                sent: self.sender.packets(),
+                withheld: self.sender.withheld(about.highest_sequence as u16),
+                first: self.sender.first_sequence(),
+                source: self.source,
+            };
+            self.remote.take(now, about, &own)
+        });
+        if let Some(about) = believed {
             self.peer = PeerView {
                 fraction_lost: Some(about.fraction_lost),
                 lost: Some(i64::from(about.cumulative_lost)),
                 jitter_ms: Some(about.jitter_ms),
-                rtt_ms: about.rtt_ms.or(self.peer.rtt_ms),
+                rtt: about.rtt_ms.map(|ms| (ms, now)).or(self.peer.rtt),
+                ..self.peer
             };
+        } else if received.about_us.is_some() {
+            drops.bad_rtcp += 1;
         }
-        Some(Told { fraction_lost: received.about_us.map(|about| about.fraction_lost), bye: received.bye })
+        Some(Told { fraction_lost: believed.map(|about| about.fraction_lost), bye: received.bye })
+    }
+
+    /// A packet that was accepted turned out to be too late to be played.
+    pub(crate) fn discarded(&mut self, sequence: u64) {
+        self.bursts.discarded(sequence);
+    }
+
+    /// What was received, for the quality of the leg's up half. `since`: from when on audio is expected.
+    pub(crate) fn up(&mut self, now: Instant, since: Option<Instant>) -> UpReading {
+        UpReading {
+            packets: self.carried_in.0 + self.receiver.packets(),
+            lost: self.carried_in.2 + self.receiver.surely_lost(),
+            jitter_ms: self.receiver.jitter_ms() as f32,
+            gap: since.map_or(Duration::ZERO, |since| self.arrivals.gap(now, since)),
+            codec: self.heard,
+            runs: self.bursts.runs(),
+        }
+    }
+
+    /// What was sent and what the peer reports of it, for the quality of the leg's down half.
+    pub(crate) fn down(&self, now: Instant, codec: Option<Codec>, packet_ms: u32) -> DownReading {
+        DownReading {
+            packets: self.carried.0 + self.sender.packets(),
+            reported: self.remote.totals(now),
+            jitter_ms: self.remote.jitter_ms(),
+            report: self.remote.reports(),
+            gap: self.remote.gap(now),
+            codec,
+            relays: self.sender.relays(),
+            packet_ms,
+        }
+    }
+
+    /// The round trip by the peer's reports, milliseconds, while it is fresh.
+    pub(crate) fn rtt(&self, now: Instant) -> Option<(f64, RttSource)> {
+        let fresh = |measured: Option<(f64, Instant)>| {
+            measured.filter(|(_, at)| now.saturating_duration_since(*at) <= RTT_STALE).map(|(ms, _)| ms)
+        };
+        let by_rtcp = fresh(self.peer.rtt).map(|ms| (ms, RttSource::Rtcp));
+        by_rtcp.or_else(|| fresh(self.peer.xr_rtt).map(|ms| (ms, RttSource::RtcpXr)))
+    }
+
+    fn measure(&mut self, now: Instant, accepted: &Accepted, packet: &RtpPacket<'_>, codec: Option<Codec>) {
+        let kind = match codec {
+            Some(Codec::Opus) => Kind::Opus(packet.payload.len()),
+            None if packet.payload_type == COMFORT_NOISE => Kind::Noise,
+            Some(Codec::Pcmu | Codec::Pcma) | None => Kind::Other,
+        };
+        self.heard = codec.or(self.heard);
+        let arrival = Arrival {
+            sequence: accepted.sequence,
+            timestamp: packet.timestamp,
+            clock_rate: codec.map_or(self.clock_rate, Codec::clock_rate),
+            restarted: accepted.restarted,
+            kind,
+        };
+        self.arrivals.came(now, &arrival);
+        self.bursts.came(accepted.sequence, accepted.restarted);
     }
 
     /// Whether a digit is being sent, so that audio gives way.
@@ -246,8 +344,10 @@ impl Stream {
             octets: self.carried_in.1 + self.receiver.octets(),
             lost: self.carried_in.2 + self.receiver.lost(),
             jitter_ms: self.receiver.jitter_ms(),
+            bursts: self.bursts.metrics(),
             last_rtp_age_ms: self.receiver.last_arrival().map(|at| age_ms(now, at)),
-            rtt_ms: self.peer.rtt_ms,
+            rtt_ms: self.rtt(now).map(|(ms, _)| ms),
+            rtt_source: self.rtt(now).map(|(_, source)| source),
             ..StreamStats::default()
         }
     }

@@ -223,6 +223,11 @@ impl Flow {
         (self.speech.stats(), self.speech.concealed_ms())
     }
 
+    /// Packets that came and were of no use; starts anew with another codec.
+    pub(crate) fn discarded(&self) -> u64 {
+        self.speech.discarded()
+    }
+
     /// The speaker is not heard for now; our own clock takes over.
     fn withhold(&mut self, now: Instant) {
         self.speech.reset();

@@ -162,6 +162,7 @@ impl Speech {
             late: now.late + earlier.late,
             duplicate: now.duplicate + earlier.duplicate,
             overflow: now.overflow + earlier.overflow,
+            forgotten: now.forgotten + earlier.forgotten,
             lost: now.lost + earlier.lost,
             buffered: now.buffered,
             stretched: now.stretched + earlier.stretched,
@@ -169,6 +170,11 @@ impl Speech {
             target_ms: now.target_ms,
             actual_ms: now.actual_ms,
         }
+    }
+
+    /// Packets of this buffer that came and were of no use.
+    pub(crate) fn discarded(&self) -> u64 {
+        self.buffer.as_ref().map_or(0, |(_, buffer)| buffer.discarded())
     }
 
     /// Another buffer follows; what this one counted stays counted.

@@ -57,6 +57,7 @@ impl BrowserLeg {
         let transport = BrowserTransport::new(now, identity, &open.offer, local, open.limits.setup, chance.number());
         let mut stream = Stream::new(now, surroundings.wall(now), seed, media.codec.clock_rate());
         stream.set_telephone_event(media.telephone_event);
+        stream.set_measured(surroundings.policy.measure);
         let leg = Self {
             transport,
             media,

@@ -10,6 +10,7 @@ use crate::bridge::Packet;
 use crate::browser::Inbound;
 use crate::outbox::Outbox;
 use crate::stream::Heard;
+use crate::trunk::TrunkLeg;
 
 impl Call {
     /// A datagram on the public port that belongs to this call by 5-tuple or ufrag. `true` if `from` is now proven, so
@@ -32,7 +33,11 @@ impl Call {
                     Heard::Audio { codec, accepted, packet } => {
                         if let Some(trunk) = &mut self.trunk {
                             let (sequence, restarted) = (accepted.sequence, accepted.restarted);
+                            let before = self.to_trunk.discarded();
                             self.to_trunk.push(now, &Packet { codec, sequence, restarted, rtp: packet }, trunk, out);
+                            if self.to_trunk.discarded() > before {
+                                stream.discarded(sequence);
+                            }
                         }
                         let (sequence, timestamp) = (packet.sequence, packet.timestamp);
                         self.presence.numbered(now, sequence, timestamp, codec.clock_rate());
@@ -82,7 +87,13 @@ impl Call {
             Heard::Audio { codec, accepted, packet } => {
                 let (sequence, restarted) = (accepted.sequence, accepted.restarted);
                 let packet = Packet { codec, sequence, restarted, rtp: packet };
+                let before = self.to_browser.discarded();
                 self.to_browser.push(now, &packet, &mut self.browser, out);
+                if self.to_browser.discarded() > before
+                    && let Some(stream) = self.trunk.as_mut().and_then(TrunkLeg::stream)
+                {
+                    stream.discarded(sequence);
+                }
                 self.heard_audio(now, Leg::Trunk);
             }
             Heard::Event { sequence, digit } => {

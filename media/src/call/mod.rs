@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 use self::browser_leg::BrowserLeg;
 use self::presence::Presence;
 use self::random::Chance;
-use crate::api::{BackCause, BrowserLoss, Command, Digit, Leg, MediaEvent, OpenCall, OpenError, Opened, Restarted};
+use crate::api::{BackCause, BrowserLoss, Command, Digit, Leg, MediaEvent, OpenCall, OpenError, Opened, Path, Restarted};
 use crate::audio::Codec;
 use crate::bridge::{Comfort, Flow};
 use crate::browser::transport::{DtlsIdentity, TransportEvent};
 use crate::outbox::Outbox;
-use crate::quality::Policy;
+use crate::quality::{Monitor, Policy};
 use crate::sdp::browser::IceCredentials;
 use crate::sdp::trunk::TrunkMedia;
 use crate::trunk::TrunkLeg;
@@ -52,6 +52,9 @@ pub struct Call {
     last_check: Option<Instant>,
     last_run: Instant,
     next_sample: Option<Instant>,
+    quality: Monitor,
+    /// The trunk has answered.
+    answered: bool,
 }
 
 /// What a call needs from the place it lives in.
@@ -95,6 +98,8 @@ impl Call {
             last_check: None,
             last_run: now,
             next_sample: None,
+            quality: Monitor::default(),
+            answered: false,
         };
         Ok((call, opened))
     }
@@ -129,7 +134,9 @@ impl Call {
 
     /// A port pair was leased: the trunk leg exists (silent until [`Command::ConnectTrunk`]). Replaces an older leg.
     pub fn attach_trunk(&mut self, now: Instant, local: SocketAddr) {
-        self.trunk = Some(TrunkLeg::new(local));
+        self.trunk = Some(TrunkLeg::new(local, self.surroundings.policy.measure));
+        self.quality.forget(Leg::Trunk);
+        self.answered = false;
         self.to_browser.forget_speaker();
         self.rewire(now);
     }
@@ -145,10 +152,16 @@ impl Call {
         match command {
             Command::ConnectTrunk(media) => self.connect_trunk(now, media),
             Command::ReleaseTrunk => self.release_trunk(now, out),
-            Command::Answered | Command::AddCandidates(_) => {}
-            // Muting a leg stops the flow that carries its speech.
-            Command::SetMuted { leg: Leg::Browser, muted } => self.to_trunk.set_muted(now, muted),
-            Command::SetMuted { leg: Leg::Trunk, muted } => self.to_browser.set_muted(now, muted),
+            Command::Answered => self.answered = true,
+            Command::AddCandidates(_) => {}
+            Command::SetMuted { leg, muted } => {
+                self.quality.set_muted(leg, muted);
+                // Muting a leg stops the flow that carries its speech.
+                match leg {
+                    Leg::Browser => self.to_trunk.set_muted(now, muted),
+                    Leg::Trunk => self.to_browser.set_muted(now, muted),
+                }
+            }
             Command::SendDtmf { leg, digits, duration_ms } => {
                 let duration = Duration::from_millis(u64::from(duration_ms.clamp(40, 6000)));
                 self.send_digits(now, leg, &digits, duration, true);
@@ -194,6 +207,7 @@ impl Call {
         }
         if self.next_sample.is_some_and(|at| at <= now) {
             self.next_sample = Some(now + SAMPLE_EVERY);
+            self.measure(now);
             let stats = Box::new(self.stats(now));
             self.report(Some(MediaEvent::Sample(stats)));
         }
@@ -239,6 +253,8 @@ impl Call {
     fn release_trunk(&mut self, now: Instant, out: &mut Outbox) {
         let Some(mut trunk) = self.trunk.take() else { return };
         trunk.bye(now, out);
+        self.quality.forget(Leg::Trunk);
+        self.answered = false;
         self.presence.set_owed(now, Leg::Trunk, false, true);
         self.to_browser.forget_speaker();
         self.to_trunk.stop_playing(now);
@@ -284,6 +300,7 @@ impl Call {
         while let Some(event) = self.browser.transport.poll_event() {
             match event {
                 TransportEvent::IceConnected { remote, path } => {
+                    self.quality.set_tcp(path == Path::Tcp);
                     self.report(Some(MediaEvent::IceConnected { remote, path }));
                 }
                 TransportEvent::Moved { remote } => {
@@ -292,6 +309,7 @@ impl Call {
                 }
                 TransportEvent::DtlsConnected { profile } => {
                     self.report(Some(MediaEvent::DtlsConnected { profile }));
+                    self.quality.forget(Leg::Browser);
                     let back = self.presence.connected(now);
                     self.report(back);
                     let owed = self.browser.media.receives;
@@ -319,6 +337,7 @@ impl Call {
         let since = now.saturating_duration_since(self.last_run);
         if self.next_sample.is_some() && since > STALL {
             self.presence.forgive(since);
+            self.quality.disturb();
         }
         self.last_run = now;
     }

@@ -74,6 +74,16 @@ impl Presence {
         !matches!(self.browser, Browser::Expected)
     }
 
+    /// Whether the browser was lost and is not back.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self.browser, Browser::Away { .. })
+    }
+
+    /// When the browser was heard last.
+    pub(crate) fn last_heard(&self) -> Option<Instant> {
+        self.heard
+    }
+
     /// Keys are in place: from now on the browser is expected to be heard.
     pub(crate) fn connected(&mut self, now: Instant) -> Option<MediaEvent> {
         if !self.was_connected() {

@@ -3,8 +3,23 @@
 //! A bridged call has four half-legs. Each is measured, scored and coloured alone, so that nobody is blamed for
 //! another's network.
 
+mod arrivals;
+mod burst;
+pub mod emodel;
+mod half_leg;
+mod level;
+mod loss;
+mod monitor;
+mod remote;
+
 use std::time::Duration;
 
+pub(crate) use self::arrivals::{Arrival, Arrivals, Kind};
+pub use self::burst::Bursts;
+pub(crate) use self::burst::BurstMeter;
+pub use self::emodel::MOS_MODEL;
+pub(crate) use self::monitor::{Audio, DownReading, LegReading, Monitor, UpReading};
+pub(crate) use self::remote::{OwnStream, RemoteView};
 use crate::api::Leg;
 
 /// One direction of one leg.
@@ -125,6 +140,21 @@ impl Reasons {
         self.0 |= reason as u8;
     }
 
+    /// Has it among them or not.
+    pub fn set(&mut self, reason: LevelReason, among: bool) {
+        if among {
+            self.insert(reason);
+        } else {
+            self.0 &= !(reason as u8);
+        }
+    }
+
+    /// These and those.
+    #[must_use]
+    pub fn with(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
     /// Whether it is among them.
     #[must_use]
     pub fn contains(self, reason: LevelReason) -> bool {
@@ -187,7 +217,8 @@ pub struct HalfLegSample {
     pub mos_lq: Option<f32>,
     /// Conversational quality; unknown without a round trip.
     pub mos_cq: Option<f32>,
-    /// Time since the last packet of audio that was expected, milliseconds; 0 while none is.
+    /// Time since the last packet of audio that was expected, or the longest such time that ended in this second,
+    /// milliseconds; 0 while none is expected. Down: time since the peer last reported that anything arrived.
     pub gap_ms: u32,
     /// Audio is expected: connected, not held, not muted, not silent by DTX or comfort noise.
     pub expected: bool,

@@ -6,6 +6,7 @@ mod packet;
 pub mod receiver;
 pub mod rtcp;
 pub mod sender;
+mod sent;
 
 pub use packet::RtpPacket;
 

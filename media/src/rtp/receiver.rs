@@ -158,6 +158,12 @@ impl Receiver {
         self.lost_before.saturating_add(self.source.as_ref().map_or(0, Source::lost))
     }
 
+    /// The same without the newest few that are missing: they may only be out of order.
+    #[must_use]
+    pub fn surely_lost(&self) -> i64 {
+        self.lost().saturating_sub(self.source.as_ref().map_or(0, Source::unsure))
+    }
+
     /// Interarrival jitter in milliseconds.
     #[must_use]
     pub fn jitter_ms(&self) -> f64 {
@@ -248,6 +254,12 @@ impl Source {
 
     fn lost(&self) -> i64 {
         self.expected().cast_signed().saturating_sub(self.received.cast_signed())
+    }
+
+    /// Missing among the three before the newest.
+    fn unsure(&self) -> i64 {
+        let newest = (self.highest - self.base).min(3);
+        (1..=newest).map(|n| i64::from(self.seen >> n & 1 == 0)).sum()
     }
 
     fn report(&mut self, jitter: u32) -> Reception {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::sent::SentMap;
 use super::{MAX_DROPOUT, PayloadType, RtpPacket, Ssrc, clock_span, clock_units};
 
 /// A self-paced stream that is later than this was silent; less is the wobble of a busy thread.
@@ -29,6 +30,10 @@ pub struct Sender {
     event_is_last: bool,
     packets: u64,
     octets: u64,
+    first_sequence: u16,
+    sent: SentMap,
+    /// The last audio was another stream's, sent on as it came.
+    relays: bool,
 }
 
 /// How a relayed stream's numbers map to ours.
@@ -60,6 +65,9 @@ impl Sender {
             event_is_last: false,
             packets: 0,
             octets: 0,
+            first_sequence,
+            sent: SentMap::default(),
+            relays: false,
         }
     }
 
@@ -87,6 +95,7 @@ impl Sender {
             None => (self.fresh_timestamp(now), now),
         };
         self.event_is_last = false;
+        self.relays = false;
         self.anchor = Some((at, timestamp));
         self.next_timestamp = timestamp.wrapping_add(samples);
         self.due = Some(at + clock_span(u64::from(samples), self.clock_rate));
@@ -115,6 +124,7 @@ impl Sender {
             None => (self.fresh_relay(now, source_sequence, source_timestamp), true),
         };
         self.due = None;
+        self.relays = true;
         let timestamp = source_timestamp.wrapping_add(map.timestamp_offset);
         if source_sequence < map.from {
             // A latecomer from before our own insertion: its number may be taken, so it gets the next one.
@@ -200,6 +210,21 @@ impl Sender {
         self.octets
     }
 
+    /// The stream's first sequence number.
+    pub(crate) fn first_sequence(&self) -> u16 {
+        self.first_sequence
+    }
+
+    /// Whether the last audio was another stream's, sent on as it came.
+    pub(crate) fn relays(&self) -> bool {
+        self.relays
+    }
+
+    /// Sequence numbers up to this one that were never sent: what a relayed stream had lost before it came here.
+    pub(crate) fn withheld(&self, sequence: u16) -> u64 {
+        self.sent.missing_up_to(sequence)
+    }
+
     /// The timestamp of `now`, but never before what was already sent.
     fn fresh_timestamp(&self, now: Instant) -> u32 {
         let by_time = self.timestamp_at(now);
@@ -256,6 +281,7 @@ impl Sender {
     ) -> RtpPacket<'a> {
         self.packets += 1;
         self.octets += payload.len() as u64;
+        self.sent.mark(sequence);
         RtpPacket { marker, payload_type, sequence, timestamp, ssrc: self.ssrc, payload }
     }
 }

@@ -10,6 +10,7 @@ use crate::api::{DropStats, SentStats, StreamStats};
 use crate::audio::Codec;
 use crate::bridge::{Listener, Output};
 use crate::outbox::{Outbox, Port};
+use crate::quality::LegReading;
 use crate::rtp::RtpPacket;
 use crate::sdp::browser::Direction;
 use crate::sdp::trunk::TrunkMedia;
@@ -20,6 +21,8 @@ pub(crate) struct TrunkLeg {
     local: SocketAddr,
     peer: Option<Peer>,
     drops: DropStats,
+    /// Quality is measured.
+    measured: bool,
 }
 
 struct Peer {
@@ -30,8 +33,8 @@ struct Peer {
 
 impl TrunkLeg {
     /// A leg on this port, silent and deaf until it is connected.
-    pub(crate) fn new(local: SocketAddr) -> Self {
-        Self { local, peer: None, drops: DropStats::default() }
+    pub(crate) fn new(local: SocketAddr, measured: bool) -> Self {
+        Self { local, peer: None, drops: DropStats::default(), measured }
     }
 
     pub(crate) fn local(&self) -> SocketAddr {
@@ -68,6 +71,7 @@ impl TrunkLeg {
         }
         if let Some(peer) = &mut self.peer {
             peer.stream.set_telephone_event(peer.media.telephone_event);
+            peer.stream.set_measured(self.measured);
         }
     }
 
@@ -150,6 +154,17 @@ impl TrunkLeg {
 
     pub(crate) fn drops(&self) -> DropStats {
         self.drops
+    }
+
+    /// What this second's sample is made of; the leg's audio is expected since `since`.
+    pub(crate) fn quality(&mut self, now: Instant, since: Option<Instant>) -> Option<LegReading> {
+        let peer = self.peer.as_mut()?;
+        let expects_down = peer.listens();
+        let output = Output::new(peer.media.codec, peer.media.ptime_ms);
+        let packet_ms = u32::try_from(output.frame().as_millis()).unwrap_or(20);
+        let down = peer.stream.down(now, Some(output.codec), packet_ms);
+        let rtt = peer.stream.rtt(now);
+        Some(LegReading { up: peer.stream.up(now, since), down, rtt, expects_down, ..LegReading::default() })
     }
 
     pub(crate) fn received(&self, now: Instant) -> StreamStats {

@@ -17,7 +17,8 @@ mod store;
 /// The listener calls [`Self::pull`] whenever it needs more PCM. [`Self::covers`] says for how much time the answer
 /// stands: a packet may hold 10 to 120 ms, then the listener plays all of it before it pulls again.
 ///
-/// Every packet pushed ends in exactly one counter: received = played + late + duplicate + overflow + buffered.
+/// Every packet pushed ends in exactly one counter: received = played + late + duplicate + overflow +
+/// forgotten + buffered.
 #[derive(Debug)]
 pub struct JitterBuffer {
     clock_rate: u32,
@@ -95,6 +96,8 @@ pub struct JitterBufferStats {
     pub duplicate: u64,
     /// Packets thrown away because the buffer was full or jumped, or to get less delay (see `shrunk`).
     pub overflow: u64,
+    /// Packets thrown away because the stream was not to be heard any more: mute, a prompt, a new source.
+    pub forgotten: u64,
     /// Packet times that had to be made up because packets were missing or late.
     pub lost: u64,
     /// Packets now waiting.
@@ -107,6 +110,14 @@ pub struct JitterBufferStats {
     pub target_ms: u32,
     /// Delay it has now.
     pub actual_ms: u32,
+}
+
+impl JitterBufferStats {
+    /// Packets that came and were of no use to the listener: late, or too many at once; not those left out on purpose.
+    #[must_use]
+    pub fn discarded(&self) -> u64 {
+        self.late + self.overflow.saturating_sub(self.shrunk)
+    }
 }
 
 /// Longer payloads are no voice.
@@ -240,10 +251,16 @@ impl JitterBuffer {
         JitterBufferStats { buffered: self.store.audio() as u64, target_ms: target, ..self.stats }
     }
 
+    /// Packets that came and were of no use to the listener: late, or too many at once.
+    #[must_use]
+    pub fn discarded(&self) -> u64 {
+        self.stats.discarded()
+    }
+
     /// Forgets everything buffered: the stream's source changed. What was learnt of the path stays.
     pub fn reset(&mut self) {
         while self.store.front().is_some() {
-            self.stats.overflow += u64::from(self.store.drop_front());
+            self.stats.forgotten += u64::from(self.store.drop_front());
         }
         self.settle_dry(false);
         self.delay.forget_base();

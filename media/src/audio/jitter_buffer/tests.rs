@@ -81,7 +81,7 @@ impl World {
 
     fn check_sums(&self) {
         let s = self.buffer.stats();
-        assert_eq!(s.received, s.played + s.late + s.duplicate + s.overflow + s.buffered, "{s:?}");
+        assert_eq!(s.received, s.played + s.late + s.duplicate + s.overflow + s.forgotten + s.buffered, "{s:?}");
         assert!(s.buffered <= store::CAPACITY as u64 && s.shrunk <= s.overflow, "{s:?}");
     }
 

@@ -23,6 +23,10 @@ pub struct Received {
 /// The peer's view of our stream.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AboutUs {
+    /// Who says so.
+    pub reporter: Ssrc,
+    /// Extended highest sequence number it received.
+    pub highest_sequence: u32,
     /// Fraction lost since its previous report, 0..1.
     pub fraction_lost: f64,
     /// Lost in all.
@@ -67,7 +71,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const NTP_OFFSET_SECONDS: u64 = 2_208_988_800;
 
 /// A longer round trip is a wrong echo, not a network.
-const RTT_LIMIT_MS: f64 = 60_000.0;
+const RTT_LIMIT_MS: f64 = 20_000.0;
 
 impl RtcpSession {
     /// A session whose reports carry this name (at most 255 octets are sent). `wall` is the wall time that belongs to
@@ -105,6 +109,8 @@ impl RtcpSession {
                 }
                 read::Item::Block(block) if block.ssrc == ours => {
                     received.about_us = Some(AboutUs {
+                        reporter: block.reporter,
+                        highest_sequence: block.highest_sequence,
                         fraction_lost: f64::from(block.fraction_lost) / 256.0,
                         cumulative_lost: block.cumulative_lost,
                         jitter_ms: f64::from(block.jitter) * 1000.0 / f64::from(clock_rate.max(1)),

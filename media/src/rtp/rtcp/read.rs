@@ -25,9 +25,13 @@ pub(super) enum Item {
 /// A report block (RFC 3550 section 6.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Block {
+    /// Who reports.
+    pub(super) reporter: Ssrc,
+    /// About whom.
     pub(super) ssrc: Ssrc,
     pub(super) fraction_lost: u8,
     pub(super) cumulative_lost: i32,
+    pub(super) highest_sequence: u32,
     pub(super) jitter: u32,
     pub(super) last_sr: u32,
     pub(super) delay_since_last_sr: u32,
@@ -102,11 +106,12 @@ impl<'a> Packet<'a> {
             BYE => (None, None, Some(self.body)),
             _ => (None, None, None),
         };
+        let reporter = Ssrc(self.body.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes)));
         let blocks = blocks.unwrap_or_default().as_chunks::<24>().0.iter().take(self.count);
         let byes = byes.unwrap_or_default().as_chunks::<4>().0.iter().take(self.count);
         sender_info
             .into_iter()
-            .chain(blocks.map(|bytes| Item::Block(block(bytes))))
+            .chain(blocks.map(move |bytes| Item::Block(block(reporter, bytes))))
             .chain(byes.map(|bytes| Item::Bye { ssrc: Ssrc(u32::from_be_bytes(*bytes)) }))
     }
 }
@@ -117,14 +122,16 @@ fn sender_info(body: &[u8]) -> Option<Item> {
     Some(Item::SenderInfo { ssrc: Ssrc(u32::from_be_bytes(*ssrc)), ntp: u64::from_be_bytes(*ntp) })
 }
 
-fn block(bytes: &[u8; 24]) -> Block {
-    let &[s0, s1, s2, s3, fraction_lost, l0, l1, l2, _, _, _, _, j0, j1, j2, j3, r0, r1, r2, r3, d0, d1, d2, d3] =
+fn block(reporter: Ssrc, bytes: &[u8; 24]) -> Block {
+    let &[s0, s1, s2, s3, fraction_lost, l0, l1, l2, h0, h1, h2, h3, j0, j1, j2, j3, r0, r1, r2, r3, d0, d1, d2, d3] =
         bytes;
     Block {
+        reporter,
         ssrc: Ssrc(u32::from_be_bytes([s0, s1, s2, s3])),
         fraction_lost,
         // 24 bits, signed: the shift brings the sign along.
         cumulative_lost: i32::from_be_bytes([l0, l1, l2, 0]) >> 8,
+        highest_sequence: u32::from_be_bytes([h0, h1, h2, h3]),
         jitter: u32::from_be_bytes([j0, j1, j2, j3]),
         last_sr: u32::from_be_bytes([r0, r1, r2, r3]),
         delay_since_last_sr: u32::from_be_bytes([d0, d1, d2, d3]),

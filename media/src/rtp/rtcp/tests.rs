@@ -54,7 +54,14 @@ fn finds_the_block_about_us() {
     let others = block(Ssrc(9), [255, 0, 0, 9], 1, 0, 0);
     let about_us = block(OURS, [64, 0xff, 0xff, 0xfe], 80, 0, 0);
     let received = handle(&receiver_report(&[others.clone(), about_us])).unwrap();
-    let expected = AboutUs { fraction_lost: 0.25, cumulative_lost: -2, jitter_ms: 10.0, rtt_ms: None };
+    let expected = AboutUs {
+        reporter: THEIRS,
+        highest_sequence: 77,
+        fraction_lost: 0.25,
+        cumulative_lost: -2,
+        jitter_ms: 10.0,
+        rtt_ms: None,
+    };
     assert_eq!(received, Received { about_us: Some(expected), ..Received::default() });
     assert_eq!(handle(&receiver_report(&[others])), Ok(Received::default()));
 }
