@@ -7,7 +7,7 @@ use crate::audio::Codec;
 use crate::audio::dtmf::{DtmfReceiver, DtmfSender};
 use crate::quality::{Arrival, Arrivals, BurstMeter, DownReading, Kind, OwnStream, RemoteView, RttSource, UpReading};
 use crate::rtp::receiver::{Accepted, Receiver};
-use crate::rtp::rtcp::RtcpSession;
+use crate::rtp::rtcp::{RtcpSession, VoipMetrics};
 use crate::rtp::sender::Sender;
 use crate::rtp::{PayloadType, RtpPacket, Ssrc};
 
@@ -62,6 +62,7 @@ struct PeerView {
     jitter_ms: Option<f64>,
     rtt: Option<(f64, Instant)>,
     xr_rtt: Option<(f64, Instant)>,
+    voip: Option<(VoipMetrics, Instant)>,
 }
 
 /// A round trip measured longer ago than this is not known any more.
@@ -200,6 +201,12 @@ impl Stream {
             drops.bad_rtcp += 1;
             return None;
         };
+        if let Some(ms) = received.xr_rtt_ms {
+            self.peer.xr_rtt = Some((ms, now));
+        }
+        if let Some(metrics) = received.voip {
+            self.peer.voip = Some((metrics, now));
+        }
         let believed = received.about_us.filter(|about| {
             let own = OwnStream {
                 sent: self.sender.packets(),
@@ -248,6 +255,11 @@ impl Stream {
             jitter_ms: self.remote.jitter_ms(),
             report: self.remote.reports(),
             gap: self.remote.gap(now),
+            voip: self
+                .peer
+                .voip
+                .filter(|(_, at)| now.saturating_duration_since(*at) <= RTT_STALE)
+                .map(|(voip, _)| voip),
             codec,
             relays: self.sender.relays(),
             packet_ms,
@@ -261,6 +273,12 @@ impl Stream {
         };
         let by_rtcp = fresh(self.peer.rtt).map(|ms| (ms, RttSource::Rtcp));
         by_rtcp.or_else(|| fresh(self.peer.xr_rtt).map(|ms| (ms, RttSource::RtcpXr)))
+    }
+
+    /// Whether a round trip was measured by reports in this last while.
+    pub(crate) fn has_rtt(&self, now: Instant, last: Duration) -> bool {
+        let measured = [self.peer.rtt, self.peer.xr_rtt];
+        measured.iter().flatten().any(|(_, at)| now.saturating_duration_since(*at) <= last)
     }
 
     fn measure(&mut self, now: Instant, accepted: &Accepted, packet: &RtpPacket<'_>, codec: Option<Codec>) {

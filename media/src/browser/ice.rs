@@ -50,7 +50,7 @@ pub(super) struct IceLite {
 
 struct Session {
     local: IceCredentials,
-    remote_ufrag: String,
+    remote: IceCredentials,
     key: Option<Box<dyn Mac>>,
 }
 
@@ -63,11 +63,11 @@ struct Remote {
 impl Session {
     fn new(local: IceCredentials, remote: &IceCredentials, provider: &dyn RTCCryptoProvider) -> Self {
         let key = provider.crypto().new_hmac(HmacAlgorithm::Sha1, local.password.as_bytes()).ok();
-        Self { local, remote_ufrag: remote.ufrag.clone(), key }
+        Self { local, remote: remote.clone(), key }
     }
 
     fn is_addressed(&self, username: &str) -> bool {
-        username.split_once(':') == Some((&self.local.ufrag, &self.remote_ufrag))
+        username.split_once(':') == Some((&self.local.ufrag, &self.remote.ufrag))
     }
 }
 
@@ -88,6 +88,11 @@ impl IceLite {
 
     pub(super) fn local(&self) -> &IceCredentials {
         &self.current.local
+    }
+
+    /// The browser's current credentials.
+    pub(super) fn remote(&self) -> &IceCredentials {
+        &self.current.remote
     }
 
     /// Where to send.

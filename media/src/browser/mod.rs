@@ -3,6 +3,7 @@
 pub mod demux;
 mod dtls;
 mod ice;
+mod probe;
 mod srtp;
 mod stun;
 pub mod transport;

@@ -21,6 +21,9 @@ const USE_CANDIDATE: u16 = 0x0025;
 const FINGERPRINT: u16 = 0x8028;
 const ICE_CONTROLLED: u16 = 0x8029;
 
+/// Of a peer-reflexive candidate (RFC 8445 section 5.1.2.1), which a check must name.
+const CHECK_PRIORITY: u32 = 110 << 24 | 0xffff << 8 | 0xff;
+
 const MAGIC_COOKIE: u32 = 0x2112_A442;
 const HEADER: usize = 20;
 const INTEGRITY: usize = 20;
@@ -129,17 +132,54 @@ impl<'a> Request<'a> {
 
     /// Whether MESSAGE-INTEGRITY is there and made with this key. The comparison takes constant time.
     pub(super) fn is_authentic(&self, key: &mut dyn Mac) -> bool {
-        let Some((at, value)) = self.integrity else { return false };
-        let Some((head, rest)) = self.bytes.split_at_checked(4) else { return false };
-        let (Some(body), Some(kind)) = (rest.get(..at - 4), head.get(..2)) else { return false };
-        // The length counts up to and with MESSAGE-INTEGRITY, whatever follows.
-        let length = u16::try_from(at + 4 + INTEGRITY - HEADER).unwrap_or(u16::MAX).to_be_bytes();
-        key.verify(&[kind, &length, body], value).is_ok()
+        self.integrity.is_some_and(|(at, value)| integrity_holds(self.bytes, at, value, key))
     }
 
     /// Comprehension-required attributes we do not know.
     pub(super) fn unknown(&self) -> &[u16] {
         self.unknown.get(..self.unknown_count).unwrap_or_default()
+    }
+}
+
+/// Whether this is a sound answer made with this key.
+pub(super) fn is_authentic_answer(bytes: &[u8], key: &mut dyn Mac) -> bool {
+    let is_answer = matches!(message_type(bytes), Some(BINDING_SUCCESS | BINDING_ERROR));
+    let integrity = attributes(bytes).find(|attribute| attribute.kind == MESSAGE_INTEGRITY);
+    let whole = attributes(bytes).filter(|a| a.kind == FINGERPRINT).all(|a| fingerprint_holds(bytes, a));
+    is_answer && whole && integrity.is_some_and(|a| integrity_holds(bytes, a.at, a.value, key))
+}
+
+/// Whether MESSAGE-INTEGRITY at this offset is made with this key.
+fn integrity_holds(bytes: &[u8], at: usize, value: &[u8], key: &mut dyn Mac) -> bool {
+    let Some((head, rest)) = bytes.split_at_checked(4) else { return false };
+    let (Some(body), Some(kind)) = (rest.get(..at.saturating_sub(4)), head.get(..2)) else { return false };
+    // The length counts up to and with MESSAGE-INTEGRITY, whatever follows.
+    let length = u16::try_from(at + 4 + INTEGRITY - HEADER).unwrap_or(u16::MAX).to_be_bytes();
+    key.verify(&[kind, &length, body], value).is_ok()
+}
+
+/// A check of ours, as the controlled agent that a lite one is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OwnCheck<'a> {
+    pub(super) transaction: [u8; 12],
+    /// Their fragment, then ours.
+    pub(super) username: (&'a str, &'a str),
+    pub(super) tie_breaker: u64,
+}
+
+impl OwnCheck<'_> {
+    /// Appends the request with MESSAGE-INTEGRITY and FINGERPRINT to `buffer`.
+    pub(super) fn write(&self, key: &mut dyn Mac, buffer: &mut Vec<u8>) {
+        let start = buffer.len();
+        buffer.extend_from_slice(&BINDING_REQUEST.to_be_bytes());
+        buffer.extend_from_slice(&[0, 0]);
+        buffer.extend_from_slice(&MAGIC_COOKIE.to_be_bytes());
+        buffer.extend_from_slice(&self.transaction);
+        let (theirs, ours) = self.username;
+        write_attribute(USERNAME, [theirs, ":", ours].concat().as_bytes(), buffer);
+        write_attribute(PRIORITY, &CHECK_PRIORITY.to_be_bytes(), buffer);
+        write_attribute(ICE_CONTROLLED, &self.tie_breaker.to_be_bytes(), buffer);
+        seal(start, key, buffer);
     }
 }
 

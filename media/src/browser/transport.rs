@@ -9,6 +9,8 @@ use super::demux::{Kind, classify};
 use super::dtls::{Dtls, DtlsEvent};
 pub use super::dtls::{DtlsIdentity, IdentityError};
 use super::ice::{Checked, IceLite};
+pub use super::probe::ProbeStats;
+use super::probe::Probes;
 use super::srtp::{Refusal, Srtp};
 use crate::api::{DropStats, Path, SetupFailure};
 use crate::outbox::{Outbox, Port};
@@ -23,6 +25,7 @@ pub struct BrowserTransport {
     ice: IceLite,
     dtls: Dtls,
     srtp: Option<Srtp>,
+    probes: Probes,
     candidates: usize,
     phase: Phase,
     reported: Option<SocketAddr>,
@@ -87,13 +90,12 @@ impl BrowserTransport {
         setup: Duration,
         seed: u64,
     ) -> Self {
-        // An ICE-lite agent has nothing to choose: no transaction ids, no tie-breaker, no pacing.
-        let _ = seed;
         Self {
             identity: Arc::clone(identity),
             dtls: Dtls::new(identity, &offer.fingerprints, &local.password),
             ice: IceLite::new(local, &offer.ice, &**identity.provider()),
             srtp: None,
+            probes: Probes::new(seed),
             candidates: offer.candidates,
             phase: Phase::Setup(now + setup),
             reported: None,
@@ -148,6 +150,28 @@ impl BrowserTransport {
     /// Encrypts and sends a compound RTCP packet; `false` while there are no keys.
     pub fn send_rtcp(&mut self, plain: &[u8], out: &mut Outbox) -> bool {
         self.send(out, |srtp| srtp.protect_rtcp(plain))
+    }
+
+    /// Measures the round trip by a transaction of our own, every few seconds, once nothing else has told it for a
+    /// while. Call about once a second; `wanted`: nothing else tells it now.
+    pub fn probe(&mut self, now: Instant, wanted: bool, out: &mut Outbox) {
+        let (Some(to), Phase::Connected) = (self.ice.selected(), self.phase) else { return };
+        if self.probes.is_due(now, wanted) {
+            let credentials = (self.ice.local(), self.ice.remote());
+            self.probes.send(now, to, credentials, &**self.identity.provider(), out);
+        }
+    }
+
+    /// The last round trip that [`Self::probe`] measured, while it is fresh.
+    #[must_use]
+    pub fn round_trip(&self, now: Instant) -> Option<Duration> {
+        self.probes.round_trip(now)
+    }
+
+    /// How the probes fared.
+    #[must_use]
+    pub fn probe_stats(&self) -> ProbeStats {
+        self.probes.stats()
     }
 
     /// New credentials on both sides (ICE restart). Keys, addresses and the selected pair stay until a check with the
@@ -222,6 +246,10 @@ impl BrowserTransport {
     }
 
     fn handle_stun(&mut self, now: Instant, path: Path, from: SocketAddr, datagram: &[u8], out: &mut Outbox) {
+        if self.probes.handle(now, from, datagram) {
+            self.ice.heard(now, from);
+            return;
+        }
         match self.ice.handle(now, from, datagram, out) {
             Checked::Authentic => self.report_remote(path),
             Checked::Refused | Checked::Ignored => {}

@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use self::browser_leg::BrowserLeg;
 use self::presence::Presence;
 use self::random::Chance;
-use crate::api::{BackCause, BrowserLoss, Command, Digit, Leg, MediaEvent, OpenCall, OpenError, Opened, Path, Restarted};
+use crate::api::{
+    BackCause, BrowserLoss, Command, Digit, Leg, MediaEvent, OpenCall, OpenError, Opened, Path, Restarted,
+};
 use crate::audio::Codec;
 use crate::bridge::{Comfort, Flow};
 use crate::browser::transport::{DtlsIdentity, TransportEvent};
@@ -207,7 +209,7 @@ impl Call {
         }
         if self.next_sample.is_some_and(|at| at <= now) {
             self.next_sample = Some(now + SAMPLE_EVERY);
-            self.measure(now);
+            self.measure(now, out);
             let stats = Box::new(self.stats(now));
             self.report(Some(MediaEvent::Sample(stats)));
         }

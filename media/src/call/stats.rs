@@ -1,11 +1,12 @@
 //! A call's counters, gathered.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Call;
 use super::browser_leg::sum;
 use crate::api::{CallStats, Leg, StreamStats};
 use crate::bridge::Flow;
+use crate::outbox::Outbox;
 use crate::quality::{Audio, LegReading, RttSource};
 use crate::stream::age_ms;
 use crate::trunk::TrunkLeg;
@@ -36,7 +37,7 @@ impl Call {
     }
 
     /// Takes the second's sample of every half-leg.
-    pub(super) fn measure(&mut self, now: Instant) {
+    pub(super) fn measure(&mut self, now: Instant, out: &mut Outbox) {
         if !self.surroundings.policy.measure {
             return;
         }
@@ -64,11 +65,15 @@ impl Call {
         let trunk = self.trunk.as_mut().and_then(|leg| leg.quality(now, since));
         let trunk = trunk.map(|reading| LegReading { audio: audio(&self.to_browser), ..reading }).unwrap_or_default();
         self.quality.sample(now, &self.surroundings.policy, &browser, &trunk);
+        let silent = !self.browser.stream.has_rtt(now, Duration::from_secs(2));
+        self.browser.transport.probe(now, silent, out);
     }
 
     /// The browser leg's round trip, and where it was measured.
     fn browser_rtt(&self, now: Instant) -> Option<(f64, RttSource)> {
-        self.browser.stream.rtt(now)
+        let by_stun =
+            || self.browser.transport.round_trip(now).map(|rtt| (rtt.as_secs_f64() * 1000.0, RttSource::Stun));
+        self.browser.stream.rtt(now).or_else(by_stun)
     }
 }
 

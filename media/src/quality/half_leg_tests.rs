@@ -82,7 +82,8 @@ impl Line {
 #[test]
 fn a_constant_loss_never_flaps() {
     let mut report = Vec::new();
-    for share in [0.001, 0.003, 0.005, 0.007, 0.009, 0.01, 0.011, 0.013, 0.02, 0.03, 0.04, 0.049, 0.051, 0.06, 0.1, 0.3] {
+    for share in [0.001, 0.003, 0.005, 0.007, 0.009, 0.01, 0.011, 0.013, 0.02, 0.03, 0.04, 0.049, 0.051, 0.06, 0.1, 0.3]
+    {
         for seed in 0..40 {
             let mut line = Line::new(seed);
             line.lose(600, share, 0);
@@ -93,7 +94,12 @@ fn a_constant_loss_never_flaps() {
         }
     }
     // Luck may do it once in fifty of these ten minutes, and then a change or two more at most.
-    assert!(report.iter().all(|(_, _, changes)| changes.len() <= 5) && report.len() <= 12, "{} of {}: {report:?}", report.len(), 16 * 40);
+    assert!(
+        report.iter().all(|(_, _, changes)| changes.len() <= 5) && report.len() <= 12,
+        "{} of {}: {report:?}",
+        report.len(),
+        16 * 40
+    );
 }
 
 #[test]
@@ -115,7 +121,14 @@ fn a_constant_loss_in_bursts_settles() {
 
 #[test]
 fn a_loss_has_its_colour() {
-    for (share, level) in [(0.0, Level::Green), (0.002, Level::Green), (0.02, Level::Amber), (0.03, Level::Amber), (0.08, Level::Red), (0.3, Level::Red)] {
+    for (share, level) in [
+        (0.0, Level::Green),
+        (0.002, Level::Green),
+        (0.02, Level::Amber),
+        (0.03, Level::Amber),
+        (0.08, Level::Red),
+        (0.3, Level::Red),
+    ] {
         let mut right = 0;
         for seed in 0..20 {
             let mut line = Line::new(seed);
@@ -176,7 +189,9 @@ fn jitter_and_round_trips_that_wobble_about_a_threshold_do_not_flap() {
 
 #[test]
 fn a_change_of_round_trip_or_jitter_is_seen_in_three_seconds() {
-    for (jitter, rtt, level) in [(60.0, 50.0, Level::Red), (40.0, 50.0, Level::Amber), (5.0, 300.0, Level::Amber), (5.0, 600.0, Level::Red)] {
+    for (jitter, rtt, level) in
+        [(60.0, 50.0, Level::Red), (40.0, 50.0, Level::Amber), (5.0, 300.0, Level::Amber), (5.0, 600.0, Level::Red)]
+    {
         let mut line = Line::new(1);
         line.lose(20, 0.0, 0);
         for _ in 0..3 {

@@ -115,7 +115,10 @@ impl LossWindow {
     }
 
     fn newest(&self, seconds: usize) -> Sum {
-        self.ring.iter().take(seconds.min(usize::from(self.used))).fold(Sum::default(), |sum, second| sum.plus(second.sum()))
+        self.ring
+            .iter()
+            .take(seconds.min(usize::from(self.used)))
+            .fold(Sum::default(), |sum, second| sum.plus(second.sum()))
     }
 
     fn before(&self, seconds: usize) -> Sum {

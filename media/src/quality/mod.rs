@@ -15,8 +15,8 @@ mod remote;
 use std::time::Duration;
 
 pub(crate) use self::arrivals::{Arrival, Arrivals, Kind};
-pub use self::burst::Bursts;
 pub(crate) use self::burst::BurstMeter;
+pub use self::burst::Bursts;
 pub use self::emodel::MOS_MODEL;
 pub(crate) use self::monitor::{Audio, DownReading, LegReading, Monitor, UpReading};
 pub(crate) use self::remote::{OwnStream, RemoteView};

@@ -7,6 +7,7 @@ use super::half_leg::{HalfLegMeter, Second};
 use super::{HalfLegSample, LevelReason, Policy, Reasons, RttSource};
 use crate::api::Leg;
 use crate::audio::Codec;
+use crate::rtp::rtcp::VoipMetrics;
 
 /// Up half-legs without packets for so many seconds, of which none are expected, are not known any more.
 const UP_SECONDS: usize = 6;
@@ -49,6 +50,8 @@ pub(crate) struct DownReading {
     pub(crate) codec: Option<Codec>,
     /// The other leg's packets are sent on as they come.
     pub(crate) relays: bool,
+    /// What the peer says of its jitter buffer and concealment.
+    pub(crate) voip: Option<VoipMetrics>,
     pub(crate) packet_ms: u32,
 }
 
@@ -245,13 +248,16 @@ impl LegMeter {
             late: None,
             jitter_ms: self.jitter_down,
             rtt,
-            buffer: None,
+            buffer: new.voip.filter(|voip| voip.buffer_ms > 0).map(|voip| (voip.buffer_ms, voip.buffer_ms)),
             concealed: None,
             gap_ms: u32::try_from(gap.as_millis()).unwrap_or(u32::MAX),
             is_expected: now.expects_down,
             is_known: new.reported.is_some(),
             runs: (0, 0),
-            codec: parameters(new.codec),
+            codec: match (new.codec, new.voip.and_then(|voip| voip.conceals)) {
+                (Some(codec @ (Codec::Pcmu | Codec::Pcma)), Some(conceals)) => CodecParameters::of(codec, conceals),
+                (codec, _) => parameters(codec),
+            },
             packet_ms: new.packet_ms as f32,
             loss_within: DOWN_SECONDS,
         }
@@ -280,7 +286,3 @@ fn change(now: i64, before: i64) -> i32 {
 fn millis(ms: u32) -> u16 {
     u16::try_from(ms).unwrap_or(u16::MAX)
 }
-
-#[cfg(test)]
-#[path = "monitor_tests.rs"]
-mod tests;

@@ -85,12 +85,8 @@ impl RemoteView {
                 self.base = Some(new);
             }
         }
-        let base = self.base.unwrap_or(Base {
-            highest: u32::from(own.first).wrapping_sub(1),
-            lost: 0,
-            sent: 0,
-            withheld: 0,
-        });
+        let base =
+            self.base.unwrap_or(Base { highest: u32::from(own.first).wrapping_sub(1), lost: 0, sent: 0, withheld: 0 });
         let advance = i64::from(new.highest.wrapping_sub(base.highest).cast_signed());
         let lost = i64::from(new.lost) - i64::from(base.lost);
         let sent = new.sent.saturating_sub(base.sent);

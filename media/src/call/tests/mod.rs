@@ -6,4 +6,5 @@ mod digits;
 mod hostile;
 mod lifecycle;
 pub(crate) mod phone;
+mod quality;
 mod world;

@@ -8,12 +8,19 @@ use super::{Ssrc, clock_units};
 
 mod read;
 mod write;
+mod xr;
+
+pub use self::xr::VoipMetrics;
 
 /// What a compound packet told us. Blocks about other sources and unknown packet types are skipped.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Received {
     /// The peer's view of our stream, from the block naming our SSRC.
     pub about_us: Option<AboutUs>,
+    /// Round trip by the echo of our reference time (RFC 3611 section 4.5), milliseconds.
+    pub xr_rtt_ms: Option<f64>,
+    /// What the peer says of how it hears us (RFC 3611 section 4.7).
+    pub voip: Option<VoipMetrics>,
     /// A sender report came.
     pub sender_report: bool,
     /// The peer said BYE for the source we listen to.
@@ -52,6 +59,8 @@ pub struct RtcpSession {
     random: u64,
     next: Instant,
     last_sender_report: Option<SenderReportSeen>,
+    /// A time the peer wants echoed.
+    reference: Option<SenderReportSeen>,
     sent_before: u64,
 }
 
@@ -84,6 +93,7 @@ impl RtcpSession {
             random: seed,
             next: now,
             last_sender_report: None,
+            reference: None,
             sent_before: 0,
         };
         session.schedule(now);
@@ -117,6 +127,16 @@ impl RtcpSession {
                         rtt_ms: self.round_trip_ms(now, block.last_sr, block.delay_since_last_sr),
                     });
                 }
+                read::Item::Extended { from, block } => match block {
+                    xr::Block::ReferenceTime { ntp } if theirs.is_none_or(|t| t == from) => {
+                        self.reference = Some(SenderReportSeen { ssrc: from, ntp: (ntp >> 16) as u32, at: now });
+                    }
+                    xr::Block::Echo { ssrc, last, delay } if ssrc == ours => {
+                        received.xr_rtt_ms = self.round_trip_ms(now, last, delay).or(received.xr_rtt_ms);
+                    }
+                    xr::Block::Voip { ssrc, metrics } if ssrc == ours => received.voip = Some(metrics),
+                    xr::Block::ReferenceTime { .. } | xr::Block::Echo { .. } | xr::Block::Voip { .. } => {}
+                },
                 read::Item::Bye { ssrc } => received.bye |= theirs == Some(ssrc),
                 read::Item::SenderInfo { .. } | read::Item::Block(_) => {}
             }
@@ -124,7 +144,8 @@ impl RtcpSession {
         Ok(received)
     }
 
-    /// Writes a report if one is due: SR when we sent since the last, RR otherwise, with SDES CNAME. `true` if written.
+    /// Writes a report if one is due: SR when we sent since the last, RR otherwise, with SDES CNAME, and XR where the
+    /// round trip needs it (RFC 3611 sections 4.4 and 4.5). `true` if written.
     pub fn poll(&mut self, now: Instant, sender: &Sender, receiver: &mut Receiver, buffer: &mut Vec<u8>) -> bool {
         if now < self.next {
             return false;
@@ -139,6 +160,15 @@ impl RtcpSession {
             write::receiver_report(buffer, sender.ssrc(), block.as_ref());
         }
         write::cname(buffer, sender.ssrc(), &self.cname);
+        // Without sender reports of ours the peer has nothing else to echo.
+        let time = (!sent).then(|| self.ntp_at(now));
+        let echo = self.reference.take().map(|seen| {
+            let delay = clock_units(now.saturating_duration_since(seen.at), 1 << 16);
+            (seen.ssrc, seen.ntp, u32::try_from(delay).unwrap_or(u32::MAX))
+        });
+        if time.is_some() || echo.is_some() {
+            xr::write(buffer, sender.ssrc(), time, echo);
+        }
         true
     }
 

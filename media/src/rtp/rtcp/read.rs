@@ -1,10 +1,10 @@
 //! Reading a compound packet (RFC 3550 section 6.1 and appendix A.2).
 
-use super::Malformed;
+use super::{Malformed, xr};
 use crate::rtp::Ssrc;
 
 /// Something in a compound packet that we care about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Item {
     /// The sender's part of an SR.
     SenderInfo {
@@ -15,6 +15,13 @@ pub(super) enum Item {
     },
     /// A report block of an SR or RR.
     Block(Block),
+    /// A block of an extended report (RFC 3611).
+    Extended {
+        /// Whose report.
+        from: Ssrc,
+        /// Which block.
+        block: xr::Block,
+    },
     /// A source that leaves.
     Bye {
         /// Which.
@@ -40,6 +47,7 @@ pub(super) struct Block {
 const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const BYE: u8 = 203;
+const EXTENDED_REPORT: u8 = 207;
 
 /// The items of a compound packet, once all of it has proven well-formed.
 pub(super) fn items(bytes: &[u8]) -> Result<impl Iterator<Item = Item>, Malformed> {
@@ -108,10 +116,13 @@ impl<'a> Packet<'a> {
         };
         let reporter = Ssrc(self.body.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes)));
         let blocks = blocks.unwrap_or_default().as_chunks::<24>().0.iter().take(self.count);
+        let extended = if self.kind == EXTENDED_REPORT { self.body } else { &[] };
+        let extended = xr::blocks(extended);
         let byes = byes.unwrap_or_default().as_chunks::<4>().0.iter().take(self.count);
         sender_info
             .into_iter()
             .chain(blocks.map(move |bytes| Item::Block(block(reporter, bytes))))
+            .chain(extended.map(move |block| Item::Extended { from: reporter, block }))
             .chain(byes.map(|bytes| Item::Bye { ssrc: Ssrc(u32::from_be_bytes(*bytes)) }))
     }
 }

@@ -150,6 +150,30 @@ fn two_sessions_understand_each_other() {
     let _ = idle.next(now, PayloadType(0), 160, b"");
 }
 
+/// The example of RFC 3550 with the roles of RFC 3611: who only listens learns the round trip as well.
+#[test]
+fn a_listener_learns_the_round_trip_by_extended_reports() {
+    let now = start();
+    let (mut listener, mut talker) = (session(now), RtcpSession::new("other".into(), now, WALL, 2));
+    let (silent, mut busy) = (Sender::new(OURS, 1, 0, 8000), Sender::new(THEIRS, 1, 0, 8000));
+    let (mut nothing, mut hears) = (Receiver::new(8000), Receiver::new(8000));
+    let _ = busy.next(now, PayloadType(0), 160, b"voice");
+    let at = listener.poll_timeout().unwrap();
+    let mut wire = Vec::new();
+    assert!(listener.poll(at, &silent, &mut hears, &mut wire));
+    talker.handle(at + ms(30), &wire, THEIRS, None, 8000).unwrap();
+    wire.clear();
+    let answer_at = (at + ms(400)).max(talker.poll_timeout().unwrap());
+    assert!(talker.poll(answer_at, &busy, &mut nothing, &mut wire));
+    let received = listener.handle(answer_at + ms(40), &wire, OURS, Some(THEIRS), 8000).unwrap();
+    assert!((received.xr_rtt_ms.unwrap() - 70.0).abs() < 0.1, "{received:?}");
+    // Echoed once; and an echo of another's time is none of ours.
+    let again = answer_at + ms(2000);
+    wire.clear();
+    assert!(talker.poll(again, &busy, &mut nothing, &mut wire));
+    assert_eq!(listener.handle(again, &wire, OURS, Some(THEIRS), 8000).unwrap().xr_rtt_ms, None);
+}
+
 #[test]
 fn reports_come_about_once_a_second_and_never_in_step() {
     let now = start();
