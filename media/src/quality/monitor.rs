@@ -81,6 +81,37 @@ pub(crate) struct LegReading {
     pub(crate) is_gone: bool,
 }
 
+/// What is kept of a reading until the next.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    received: u64,
+    lost: i64,
+    runs: (u32, u32),
+    buffered: u64,
+    late: u32,
+    concealed_ms: u32,
+    sent: u64,
+    reported: Option<(u64, i64)>,
+    report: u32,
+}
+
+impl Counted {
+    fn of(reading: &LegReading) -> Self {
+        let LegReading { up, down, audio, .. } = reading;
+        Self {
+            received: up.packets,
+            lost: up.lost,
+            runs: up.runs,
+            buffered: audio.buffered,
+            late: count(audio.late, 0),
+            concealed_ms: count(audio.concealed_ms, 0),
+            sent: down.packets,
+            reported: down.reported,
+            report: down.report,
+        }
+    }
+}
+
 /// Measures a call.
 #[derive(Debug, Default)]
 pub(crate) struct Monitor {
@@ -100,7 +131,7 @@ struct LegMeter {
     expected: Option<Instant>,
     /// Its speech is withheld, so nobody cares whether it comes.
     muted: bool,
-    before: Option<LegReading>,
+    before: Option<Counted>,
     /// The most jitter that came in lately.
     jitter_peak: f32,
     /// The jitter of the peer's last report that is not ours.
@@ -178,7 +209,8 @@ impl LegMeter {
     /// What the second brought, up and down.
     fn seconds(&mut self, now: &LegReading, relayed: f32, elapsed: Duration, disturbed: bool) -> [Second; 2] {
         // Without a beginning, or after a disturbance, nothing has changed.
-        let before = self.before.replace(*now).filter(|_| !disturbed).unwrap_or(*now);
+        let counted = Counted::of(now);
+        let before = self.before.replace(counted).filter(|_| !disturbed).unwrap_or(counted);
         let rtt = now.rtt.map(|(ms, source)| (ms as f32, source));
         let up = self.up_second(now, &before, rtt, elapsed, disturbed);
         self.jitter_peak = up.jitter_ms.unwrap_or_default().max(self.jitter_peak * RELAYED_FADE);
@@ -188,24 +220,24 @@ impl LegMeter {
     fn up_second(
         &self,
         now: &LegReading,
-        before: &LegReading,
+        before: &Counted,
         rtt: Option<(f32, RttSource)>,
         elapsed: Duration,
         disturbed: bool,
     ) -> Second {
-        let (new, old) = (&now.up, &before.up);
-        let packets = count(new.packets, old.packets);
-        let lost = change(new.lost, old.lost);
-        let played = count(now.audio.buffered, before.audio.buffered) > 0;
+        let new = &now.up;
+        let packets = count(new.packets, before.received);
+        let lost = change(new.lost, before.lost);
+        let played = count(now.audio.buffered, before.buffered) > 0;
         let is_expected = self.expected.is_some() || now.is_gone;
         let gap = if is_expected && !disturbed { new.gap } else { Duration::ZERO };
-        let concealed_ms = count(now.audio.concealed_ms, before.audio.concealed_ms) as f32;
+        let concealed_ms = count(now.audio.concealed_ms, before.concealed_ms.into()) as f32;
         let elapsed_ms = (elapsed.as_secs_f32() * 1000.0).max(1.0);
         Second {
             packets,
             expected: u32::try_from(i64::from(packets) + i64::from(lost)).unwrap_or_default(),
             lost,
-            late: played.then(|| count(now.audio.late, before.audio.late)),
+            late: played.then(|| count(now.audio.late, before.late.into())),
             jitter_ms: (new.packets > 0 && (packets > 0 || self.up.is_heard(UP_SECONDS))).then_some(new.jitter_ms),
             rtt,
             buffer: played.then(|| (millis(now.audio.target_ms), millis(now.audio.actual_ms))),
@@ -213,7 +245,7 @@ impl LegMeter {
             gap_ms: u32::try_from(gap.as_millis()).unwrap_or(u32::MAX),
             is_expected,
             is_known: is_expected || packets > 0 || self.up.is_heard(UP_SECONDS),
-            runs: (new.runs.0.saturating_sub(old.runs.0), new.runs.1.saturating_sub(old.runs.1)),
+            runs: (new.runs.0.saturating_sub(before.runs.0), new.runs.1.saturating_sub(before.runs.1)),
             codec: parameters(new.codec),
             packet_ms: 20.0,
             loss_within: UP_SECONDS,
@@ -223,26 +255,26 @@ impl LegMeter {
     fn down_second(
         &mut self,
         now: &LegReading,
-        before: &LegReading,
+        before: &Counted,
         rtt: Option<(f32, RttSource)>,
         relayed: f32,
         disturbed: bool,
     ) -> Second {
-        let (new, old) = (&now.down, &before.down);
-        let (expected, lost) = match (new.reported, old.reported) {
+        let new = &now.down;
+        let (expected, lost) = match (new.reported, before.reported) {
             (Some(new), Some(old)) => (count(new.0, old.0), change(new.1, old.1)),
             // The first report tells of everything so far.
             (Some(new), None) => (count(new.0, 0), change(new.1, 0)),
             (None, _) => (0, 0),
         };
-        if new.report != old.report || new.reported.is_none() {
+        if new.report != before.report || new.reported.is_none() {
             let own = if new.relays { relayed * RELAYED_SHARE } else { 0.0 };
             let net = |jitter: f32| (jitter * jitter - own * own).max(0.0).sqrt();
             self.jitter_down = new.jitter_ms.filter(|_| new.reported.is_some()).map(net);
         }
         let gap = if now.expects_down && new.reported.is_some() && !disturbed { new.gap } else { Duration::ZERO };
         Second {
-            packets: count(new.packets, old.packets),
+            packets: count(new.packets, before.sent),
             expected,
             lost,
             late: None,

@@ -46,7 +46,7 @@ pub(crate) struct RemoteView {
     reporter: Option<Ssrc>,
     base: Option<Base>,
     at: Option<Instant>,
-    interval: Duration,
+    interval_ms: u32,
     expected: u64,
     lost: i64,
     jitter_ms: Option<f32>,
@@ -105,7 +105,8 @@ impl RemoteView {
             self.progress = Some(now);
         }
         let interval = self.at.map_or(STALE / 2, |at| now.saturating_duration_since(at));
-        self.interval = interval.max(self.interval * 3 / 4);
+        let interval_ms = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX);
+        self.interval_ms = interval_ms.max(self.interval_ms / 4 * 3);
         self.at = Some(now);
         self.reports = self.reports.wrapping_add(1);
         true
@@ -135,7 +136,7 @@ impl RemoteView {
     }
 
     fn is_fresh(&self, now: Instant) -> bool {
-        let limit = (self.interval * 2).clamp(STALE, STALE_LIMIT);
+        let limit = Duration::from_millis(u64::from(self.interval_ms) * 2).clamp(STALE, STALE_LIMIT);
         self.at.is_some_and(|at| now.saturating_duration_since(at) <= limit)
     }
 

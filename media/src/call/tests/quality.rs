@@ -220,5 +220,5 @@ fn it_costs_little_memory() {
     use crate::quality::{Arrivals, BurstMeter, Monitor, RemoteView};
     let streams = 2 * (size_of::<Arrivals>() + size_of::<BurstMeter>() + size_of::<RemoteView>());
     let all = size_of::<Monitor>() + streams;
-    assert!(all <= 1792, "{all}: {} and {streams}", size_of::<Monitor>());
+    assert!(all <= 1536, "{all}: {} and {streams}", size_of::<Monitor>());
 }
