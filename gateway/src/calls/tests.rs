@@ -9,6 +9,8 @@ use trunkline_signaling::endpoint::{Failure, LegId};
 use super::testing::{FakeMedia, FakeSip, OFFER};
 use super::*;
 
+mod kept;
+
 struct Bench {
     calls: Calls,
     media: Arc<FakeMedia>,

@@ -94,6 +94,14 @@ async fn unknown_calls_and_strange_queries() {
     let leg = || Some(json!({"leg": "browser"}));
     for (method, path, key, body, expected) in [
         ("GET", "/v1/calls/call_x", READ, None, (404, "unknown-call")),
+        ("GET", "/v1/calls/call_x/quality", READ, None, (404, "unknown-call")),
+        ("GET", "/v1/calls/call_x/diagnosis", READ, None, (404, "unknown-call")),
+        ("GET", "/v1/calls/call_x/bundle", READ, None, (404, "unknown-call")),
+        ("GET", "/v1/calls/call_x/bundle?include=context", ADMIN, None, (404, "unknown-call")),
+        ("GET", "/v1/calls/call_x/bundle?include=context", READ, None, (403, "insufficient-scope")),
+        ("GET", "/v1/calls/call_x/bundle", CONTROL, None, (403, "insufficient-scope")),
+        ("GET", "/v1/calls/call_x/bundle", "", None, (401, "invalid-api-key")),
+        ("GET", "/v1/calls/call_x/bundle?include=secrets", READ, None, (400, "invalid-request")),
         ("POST", "/v1/calls/call_x/hangup", CONTROL, Some(json!({"reason": "operator"})), (404, "unknown-call")),
         ("POST", "/v1/calls/call_x/mute", CONTROL, leg(), (404, "unknown-call")),
         ("POST", "/v1/calls/call_x/unmute", CONTROL, leg(), (404, "unknown-call")),

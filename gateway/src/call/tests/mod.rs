@@ -210,3 +210,4 @@ mod browser;
 mod dialing;
 mod ending;
 mod talking;
+mod trail;
