@@ -1,17 +1,18 @@
 //! The browser's side: what the media plane reports of its path, its absence and its return.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use serde_json::{Map, Value};
 use trunkline_media::api::{BackCause, BrowserLoss, Leg, MediaEvent, Path, SetupFailure};
 use trunkline_media::audio::Codec;
+use trunkline_media::quality::HalfLeg;
 
 use super::timers::Timer;
+use super::vanishing::loss_word;
 use super::{BACKSTOP, Call, MAX_DTMF_EVENTS, Stage};
+use crate::diagnosis::Finding;
 use crate::outcome::{DtlsFailure, IceFailure, IceState, Phase, Reason};
-
-/// A new path this long before a silence explains it.
-const CHANGE_BEFORE_LOSS: Duration = Duration::from_secs(10);
 
 /// What is known of the browser.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(super) struct Browser {
     pub(super) srtp: Option<&'static str>,
     pub(super) codec: Codec,
     lost: Option<Lost>,
-    new_path_at: Option<Instant>,
+    new_path: Option<(Instant, &'static str)>,
     dtmf_events: u32,
 }
 
@@ -44,7 +45,7 @@ impl Browser {
             srtp: None,
             codec,
             lost: None,
-            new_path_at: None,
+            new_path: None,
             dtmf_events: 0,
         }
     }
@@ -58,23 +59,19 @@ impl Browser {
         self.lost.is_some()
     }
 
-    /// An authentic check from elsewhere, an ICE restart, a new peer connection.
-    pub(super) fn note_new_path(&mut self, now: Instant) {
-        self.new_path_at = Some(now);
+    /// Since when it is lost, and how.
+    pub(super) fn lost(&self) -> Option<(Instant, BrowserLoss)> {
+        self.lost.map(|lost| (lost.at, lost.how))
     }
 
-    /// Why a browser that did not come back is gone.
-    fn gone(&self, how: BrowserLoss) -> Reason {
-        let lost_at = self.lost.map(|l| l.at);
-        let changed = self.new_path_at.is_some_and(|changed| {
-            lost_at.is_none_or(|lost| lost.saturating_duration_since(changed) < CHANGE_BEFORE_LOSS)
-        });
-        match how {
-            BrowserLoss::Silence if changed => Reason::IpChange,
-            BrowserLoss::Silence => Reason::PeerVanished,
-            BrowserLoss::CloseNotify | BrowserLoss::RtcpBye if changed => Reason::IpChange,
-            BrowserLoss::CloseNotify | BrowserLoss::RtcpBye => Reason::ClientGone,
-        }
+    /// An authentic check from elsewhere (`moved`), an ICE restart, a new peer connection.
+    pub(super) fn note_new_path(&mut self, now: Instant, what: &'static str) {
+        self.new_path = Some((now, what));
+    }
+
+    /// The last change of its path, and what it was.
+    pub(super) fn change(&self) -> Option<(Instant, &'static str)> {
+        self.new_path
     }
 }
 
@@ -96,15 +93,17 @@ impl Call {
             MediaEvent::SetupFailed(failure) => self.setup_failed(now, failure),
             MediaEvent::FirstAudio { from: Leg::Browser } => {
                 self.notes.first_audio_up_at.get_or_insert(now);
+                self.microphone_works(now);
             }
             MediaEvent::FirstAudio { from: Leg::Trunk } => {
                 self.notes.first_audio_down_at.get_or_insert(now);
             }
-            MediaEvent::Dtmf { from, digit, duration_ms } => self.digit(from, digit.as_char(), duration_ms),
-            MediaEvent::DtmfSent { .. } | MediaEvent::DtmfNotSent { .. } => {}
+            MediaEvent::Dtmf { from, digit, duration_ms } => self.digit(now, from, digit.as_char(), duration_ms),
+            MediaEvent::DtmfSent { .. } => {}
+            MediaEvent::DtmfNotSent { leg } => self.note_digits_unsent(now, leg, "not_sent"),
             MediaEvent::BrowserMoved { remote } => {
                 self.browser.remote = Some(remote);
-                self.browser.note_new_path(now);
+                self.browser.note_new_path(now, "moved");
             }
             MediaEvent::BrowserLost { how } => self.lost(now, how),
             MediaEvent::BrowserBack { gap_ms, cause, .. } => self.back(gap_ms, cause),
@@ -119,8 +118,8 @@ impl Call {
                 self.notes.evidence("error", "panic in the media plane");
                 self.finish(now, Reason::InternalError);
             }
-            MediaEvent::Issue(_) => {}
-            MediaEvent::Sample(stats) => self.notes.sampled(now, *stats),
+            MediaEvent::Issue(change) => self.issue(now, &change),
+            MediaEvent::Sample(stats) => self.sampled(now, *stats),
         }
     }
 
@@ -133,11 +132,13 @@ impl Call {
             SetupFailure::Ice { candidates, checks } => {
                 self.notes.evidence("candidates", candidates);
                 self.notes.evidence("checks_udp", checks);
-                match (candidates, checks) {
-                    (_, 1..) => Reason::IceFailed(IceFailure::ChecksTimeout),
-                    (0, 0) => Reason::IceFailed(IceFailure::NoCandidates),
-                    (1.., 0) => Reason::IceFailed(IceFailure::UdpBlocked),
-                }
+                let failure = match (candidates, checks) {
+                    (_, 1..) => IceFailure::ChecksTimeout,
+                    (0, 0) => IceFailure::NoCandidates,
+                    (1.., 0) => IceFailure::UdpBlocked,
+                };
+                self.note_udp_blocked(now, failure, candidates, checks);
+                Reason::IceFailed(failure)
             }
             SetupFailure::DtlsFingerprint => Reason::DtlsFailed(DtlsFailure::Fingerprint),
             SetupFailure::DtlsTimeout => Reason::DtlsFailed(DtlsFailure::HandshakeTimeout),
@@ -147,6 +148,16 @@ impl Call {
             }
         };
         self.not_set_up(now, reason);
+    }
+
+    /// Not one packet of the browser's came: its network lets no UDP out.
+    fn note_udp_blocked(&mut self, now: Instant, failure: IceFailure, candidates: usize, checks: u64) {
+        let IceFailure::UdpBlocked = failure else { return };
+        let mut evidence = Map::new();
+        evidence.insert("candidates".into(), candidates.into());
+        evidence.insert("checks_udp".into(), checks.into());
+        evidence.insert("checks_tcp".into(), Value::Null);
+        self.raise(now, Finding::UdpBlocked, Some(HalfLeg::BrowserUp), 0.9, evidence);
     }
 
     /// The media plane owes us a word on the set-up.
@@ -161,6 +172,10 @@ impl Call {
     fn not_set_up(&mut self, now: Instant, reason: Reason) {
         if matches!(reason, Reason::IceFailed(_)) {
             self.browser.ice = IceState::Failed;
+            // Where nothing is offered over TCP, no check can come over it.
+            ["candidates", "checks_udp", "checks_tcp"].into_iter().for_each(|key| self.notes.evidence_if_none(key));
+        } else {
+            ["dtls_flight", "dtls_alert"].into_iter().for_each(|key| self.notes.evidence_if_none(key));
         }
         // Nothing would have been dialled anyway: that is what an operator has to mend first.
         if matches!(self.stage, Stage::NoDestination { .. }) {
@@ -169,7 +184,12 @@ impl Call {
         self.finish_in(now, reason, Phase::Setup);
     }
 
-    fn digit(&mut self, from: Leg, digit: char, duration_ms: u32) {
+    fn digit(&mut self, now: Instant, from: Leg, digit: char, duration_ms: u32) {
+        if let (Leg::Browser, Stage::Talking(talking)) = (from, &self.stage)
+            && talking.media.telephone_event.is_none()
+        {
+            self.note_digits_unsent(now, Leg::Trunk, "received");
+        }
         self.browser.dtmf_events = self.browser.dtmf_events.saturating_add(1);
         // overflow: digits beyond the limit are counted in the record, not told.
         if self.browser.dtmf_events > MAX_DTMF_EVENTS {
@@ -212,21 +232,6 @@ impl Call {
             self.emit("call_reconnected", [("gap_ms", gap_ms.into()), ("cause", back_word(cause).into())]);
         }
     }
-
-    /// The browser did not come back. `how` is the media plane's word; `None`: it never came.
-    pub(super) fn grace_over(&mut self, now: Instant, how: Option<BrowserLoss>) {
-        let how = how.or(self.browser.lost.map(|l| l.how)).unwrap_or(BrowserLoss::Silence);
-        self.notes.evidence("loss", loss_word(how));
-        self.finish(now, self.browser.gone(how));
-    }
-
-    fn silent(&mut self, now: Instant, leg: Leg) {
-        // A lost browser has the grace period; before the answer nobody owes audio.
-        let excused = leg == Leg::Browser && self.browser.is_lost();
-        if matches!(self.stage, Stage::Talking(_)) && !excused {
-            self.finish(now, Reason::MediaTimeout(leg));
-        }
-    }
 }
 
 /// A leg's name in the public API.
@@ -234,14 +239,6 @@ pub(super) fn leg_word(leg: Leg) -> &'static str {
     match leg {
         Leg::Browser => "browser",
         Leg::Trunk => "sip",
-    }
-}
-
-pub(super) fn loss_word(how: BrowserLoss) -> &'static str {
-    match how {
-        BrowserLoss::Silence => "silence",
-        BrowserLoss::CloseNotify => "close_notify",
-        BrowserLoss::RtcpBye => "rtcp_bye",
     }
 }
 

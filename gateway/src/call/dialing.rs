@@ -11,10 +11,11 @@ use trunkline_media::api::Command;
 use trunkline_media::sdp::trunk::{self, LocalMedia};
 use trunkline_signaling::endpoint::Failure;
 
+use super::record::short;
 use super::input::{AttemptId, LeaseRefused, NotSent, ResolveError, SipEvent};
 use super::timers::Timer;
 use super::{Call, Effect, InviteOrder, Inviting, PROMPT, STEP, Stage, Talking, headers};
-use crate::outcome::{DestTimeout, LastSip, Phase, Reason, Unavailable, table};
+use crate::outcome::{DestTimeout, LastSip, Phase, Reason, RemoteHangup, Unavailable, table};
 use crate::routing::{Planned, Route};
 
 /// Addresses of one destination that are tried.
@@ -28,7 +29,8 @@ impl Call {
             match self.plan.pop_front() {
                 Some(Planned::Dial(route)) => return self.lease(now, route),
                 Some(Planned::Skip { destination, trunk, reason }) => {
-                    self.notes.skipped(destination, trunk, reason);
+                    self.notes.skipped(destination.clone(), trunk, reason);
+                    self.note_failed_destination(now, &destination, reason);
                     self.last_failure = Some((reason, Phase::Routing));
                 }
                 None => {
@@ -42,6 +44,8 @@ impl Call {
     /// Nothing is dialled: the visitor hears so, then the call ends.
     pub(super) fn tell_no_destination(&mut self, now: Instant) {
         self.notes.evidence("prompt_played", false);
+        self.notes.evidence("destinations", 0);
+        self.note_no_destination(now);
         if self.about.no_destination.is_none() {
             return self.finish(now, Reason::NoDestination);
         }
@@ -166,6 +170,10 @@ impl Call {
             }
             SipEvent::NotSent(NotSent::BadUri) => self.destination_failed(now, Reason::DestNotFound, None),
             SipEvent::NotSent(NotSent::Gone) => self.destination_failed(now, Reason::DestUnreachable, None),
+            SipEvent::NotSent(NotSent::Tls(error)) => {
+                self.notes.evidence("tls", short(&error));
+                self.destination_failed(now, Reason::DestTls, None);
+            }
             SipEvent::Provisional { status, sdp } => self.progress(now, status, sdp),
             SipEvent::Answered { sdp } => self.answered(now, sdp),
             SipEvent::Failed(failure) => self.invite_failed(now, failure),
@@ -246,7 +254,10 @@ impl Call {
             Failure::AuthenticationFailed { status } => (Reason::DestAuth, Some(status)),
             Failure::NoProvisional => (Reason::DestTimeout(DestTimeout::NoProvisional), None),
             Failure::NoFinal => (Reason::DestTimeout(DestTimeout::NoFinal), None),
-            Failure::Transport => (Reason::DestUnreachable, None),
+            Failure::Transport => {
+                self.notes.evidence("transport_error", "the network refused the datagram");
+                (Reason::DestUnreachable, None)
+            }
             Failure::Cancelled => (Reason::DestNoAnswer, Some(487)),
         };
         self.notes.last_sip = Some(LastSip { message: "INVITE", code: status });
@@ -264,6 +275,14 @@ impl Call {
         let mut others = inviting.others.clone();
         let target = others.pop_front().filter(|_| !inviting.ringing && inviting.early.is_none())?;
         Some((Arc::clone(&inviting.route), inviting.local.clone(), target, others))
+    }
+
+    /// It lasted for as long as the trunk's limit says.
+    pub(super) fn lasted_too_long(&mut self, now: Instant) {
+        if let Stage::Talking(talking) = &self.stage {
+            self.notes.evidence("limit_seconds", talking.route.max_duration.as_secs());
+        }
+        self.finish(now, Reason::RemoteHangup(RemoteHangup::MaxDuration));
     }
 
     /// It rang for as long as the trunk's limit says.
@@ -289,7 +308,10 @@ impl Call {
     pub(super) fn sip_gone(&mut self, now: Instant) {
         match &self.stage {
             Stage::Inviting(_) => self.destination_failed(now, Reason::DestUnreachable, None),
-            Stage::Talking(_) => self.finish_without_leg(now, Reason::SipTransportLost),
+            Stage::Talking(_) => {
+                self.notes.evidence("sip_side", "gone");
+                self.finish_without_leg(now, Reason::SipTransportLost);
+            }
             Stage::Idle
             | Stage::NoDestination { .. }
             | Stage::Leasing { .. }
@@ -303,14 +325,21 @@ impl Call {
         let phase = self.phase();
         self.timers.stop(Timer::Ring);
         self.timers.stop(Timer::Step);
-        match &self.stage {
-            Stage::Inviting(_) => self.notes.concluded(status, Some(reason)),
+        let destination = match &self.stage {
+            Stage::Inviting(inviting) => {
+                self.notes.concluded(status, Some(reason));
+                Some(inviting.route.destination.clone())
+            }
             Stage::Leasing { route, .. } | Stage::Resolving { route, .. } => {
                 self.notes.skipped(route.destination.clone(), Some(route.trunk.clone()), reason);
+                Some(route.destination.clone())
             }
-            Stage::Idle | Stage::NoDestination { .. } | Stage::Talking(_) | Stage::Ended => {}
-        }
+            Stage::Idle | Stage::NoDestination { .. } | Stage::Talking(_) | Stage::Ended => None,
+        };
         self.media(Command::ReleaseTrunk);
+        if let Some(destination) = destination {
+            self.note_failed_destination(now, &destination, reason);
+        }
         self.last_failure = Some((reason, phase));
         self.next_destination(now);
     }

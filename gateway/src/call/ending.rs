@@ -6,6 +6,7 @@ use serde_json::Value;
 use trunkline_media::api::Command;
 
 use super::{Call, CallEvent, Effect, Stage};
+use crate::diagnosis;
 use crate::outcome::{Class, Evidence, Outcome, Phase, QualityAtEnd, Reason, table};
 
 impl Call {
@@ -41,9 +42,10 @@ impl Call {
         self.timers.stop_all();
         self.media(Command::Close);
         self.notes.ended_at = Some(now);
-        let quality_at_end = QualityAtEnd::unknown();
+        let quality_at_end = self.quality_at_end(reason.lost_leg());
         let evidence = self.notes.take_evidence(now, &self.browser);
-        let outcome = Outcome { reason, phase, quality_at_end, evidence };
+        let advice = diagnosis::advice(reason, &self.findings);
+        let outcome = Outcome { reason, phase, quality_at_end, evidence, advice };
         self.notes.outcome = Some(outcome.clone());
         self.emit_end(now, &outcome);
         self.effects.push_back(Effect::Finished(Box::new(outcome)));
@@ -56,11 +58,10 @@ impl Call {
         self.timers.stop_all();
         let told = self.notes.outcome.clone();
         let untold = told.is_none();
-        let outcome = told.unwrap_or_else(|| Outcome {
-            reason: Reason::InternalError,
-            phase: Phase::Setup,
-            quality_at_end: QualityAtEnd::unknown(),
-            evidence: Evidence::default(),
+        let outcome = told.unwrap_or_else(|| {
+            let mut evidence = Evidence::default();
+            evidence.further.insert("error".into(), "panic at the end of the call".into());
+            Outcome::new(Reason::InternalError, Phase::Setup, QualityAtEnd::unknown(), evidence)
         });
         self.stage = Stage::Ended;
         self.notes.outcome = Some(outcome.clone());

@@ -105,7 +105,7 @@ pub enum SipEvent {
 }
 
 /// Why an INVITE was never sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotSent {
     /// No SIP transaction left.
     #[error("too many SIP transactions")]
@@ -116,6 +116,9 @@ pub enum NotSent {
     /// The SIP side is gone.
     #[error("the SIP side has stopped")]
     Gone,
+    /// No encrypted connection to the trunk: what the handshake said.
+    #[error("TLS: {0}")]
+    Tls(String),
 }
 
 /// Why there is no trunk leg.

@@ -15,6 +15,7 @@ use trunkline_media::audio::prompt::Prompt;
 use trunkline_media::sdp::trunk::{LocalMedia, TrunkMedia};
 
 use crate::clock::Now;
+use crate::diagnosis::Findings;
 use crate::ids::{CallId, SessionId};
 use crate::outcome::{Outcome, Phase, Reason, RemoteHangup};
 use crate::routing::{Planned, Route};
@@ -23,13 +24,17 @@ mod browser;
 mod dialing;
 pub mod effect;
 mod ending;
-mod evidence;
+mod findings;
 pub mod headers;
 pub mod input;
+mod quality;
 mod record;
+mod reports;
+mod series;
 mod talking;
 mod timers;
 mod trail;
+mod vanishing;
 
 #[cfg(test)]
 mod property_tests;
@@ -42,6 +47,7 @@ pub use record::Timings;
 pub use trail::SdpKind;
 
 use browser::Browser;
+use quality::Quality;
 use record::Notes;
 use timers::{Timer, Timers};
 use trail::Trail;
@@ -82,6 +88,10 @@ pub struct About {
     pub sdp_session: u64,
     /// The media plane's limits.
     pub limits: Limits,
+    /// Red for so long before a loss makes the network its cause.
+    pub poor_after: Duration,
+    /// The profile that was asked for, if it does not exist.
+    pub asked_profile: Option<String>,
     /// Played when there is nothing to dial.
     pub no_destination: Option<Arc<Prompt>>,
     /// The reading of the clocks that wall times are counted from.
@@ -129,6 +139,9 @@ pub struct Call {
     effects: VecDeque<Effect>,
     notes: Notes,
     trail: Trail,
+    quality: Quality,
+    findings: Findings,
+    unheard: Option<reports::Unheard>,
     attempts: u32,
     seq: u64,
     /// How the last destination failed, and how far it had come.
@@ -197,6 +210,9 @@ impl Call {
             effects: VecDeque::new(),
             notes,
             trail: Trail::new(now),
+            quality: Quality::new(now),
+            findings: Findings::default(),
+            unheard: None,
             attempts: 0,
             seq: 0,
             last_failure: None,
@@ -221,7 +237,10 @@ impl Call {
                 self.finish(now, Reason::InternalError);
             }
             Input::SipGone => self.sip_gone(now),
-            Input::Shutdown => self.finish(now, Reason::NodeShutdown),
+            Input::Shutdown => {
+                self.notes.evidence("node", "stopping");
+                self.finish(now, Reason::NodeShutdown);
+            }
             #[cfg(test)]
             Input::Panic => panic!("asked for"),
         }
@@ -241,7 +260,7 @@ impl Call {
                 Timer::Setup => self.setup_overdue(now),
                 Timer::Step => self.step_overdue(now),
                 Timer::Ring => self.rang_too_long(now),
-                Timer::MaxDuration => self.finish(now, Reason::RemoteHangup(RemoteHangup::MaxDuration)),
+                Timer::MaxDuration => self.lasted_too_long(now),
                 Timer::Grace => self.grace_over(now, None),
                 Timer::Prompt => self.finish(now, Reason::NoDestination),
             }
@@ -296,14 +315,19 @@ impl Call {
             "call_started",
             [("destination_id", destination.into()), ("has_form_values", self.about.has_form_values.into())],
         );
+        self.note_profile_fallback(now);
         self.timers.set(Timer::Setup, now + self.about.limits.setup + BACKSTOP);
         if self.plan.is_empty() { self.tell_no_destination(now) } else { self.next_destination(now) }
     }
 
     fn handle_api(&mut self, now: Instant, api: Api) {
         match api {
-            Api::VisitorHangup => self.finish(now, Reason::UserHangup),
+            Api::VisitorHangup => {
+                self.notes.evidence("hung_up_by", "visitor");
+                self.finish(now, Reason::UserHangup);
+            }
             Api::OperatorHangup(reason) => {
+                self.notes.evidence("hung_up_by", "operator");
                 self.notes.evidence("operator_reason", reason);
                 self.finish(now, Reason::RemoteHangup(RemoteHangup::Operator));
             }
@@ -311,12 +335,12 @@ impl Call {
                 self.media(Command::SendDtmf { leg: towards, digits, duration_ms });
             }
             Api::Mute { leg, muted } => self.media(Command::SetMuted { leg, muted }),
-            Api::Restarted => self.browser.note_new_path(now),
+            Api::Restarted => self.browser.note_new_path(now, "ice_restart"),
             Api::Reattached { codec } => {
                 self.browser.codec = codec;
-                self.browser.note_new_path(now);
+                self.browser.note_new_path(now, "reattach");
             }
-            Api::ClientReport { code, detail } => self.notes.client_report(now, code, detail),
+            Api::ClientReport { code, detail } => self.client_reported(now, code, detail),
         }
     }
 
@@ -325,12 +349,16 @@ impl Call {
     }
 
     fn emit<const N: usize>(&mut self, name: &'static str, own: [(&str, Value); N]) {
+        self.emit_fields(name, own.into_iter().map(|(key, value)| (key.to_owned(), value)).collect());
+    }
+
+    fn emit_fields(&mut self, name: &'static str, own: Map<String, Value>) {
         self.seq = self.seq.saturating_add(1);
         let mut data = Map::new();
         data.insert("call".into(), self.about.call.as_str().into());
         data.insert("session".into(), self.about.session.as_str().into());
         data.insert("context".into(), self.context());
-        data.extend(own.into_iter().map(|(key, value)| (key.to_owned(), value)));
+        data.extend(own);
         self.effects.push_back(Effect::Emit(CallEvent { seq: self.seq, name, data }));
     }
 

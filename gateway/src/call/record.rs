@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
-use trunkline_media::api::{CallStats, Path, SentStats, StreamStats};
+use trunkline_media::api::{CallStats, Path};
 use trunkline_media::audio::Codec;
 use trunkline_media::sdp::trunk::TrunkMedia;
 use trunkline_signaling::endpoint::Reason as ReasonHeader;
 
 use super::browser::Browser;
+use super::quality::MOS_MODEL;
 use super::{Call, Stage};
 use crate::clock::rfc3339;
 use crate::outcome::{Evidence, LastSip, Outcome, Reason, RtpAge, table};
@@ -153,6 +154,21 @@ impl Notes {
         self.evidence.insert(key.into(), value.into());
     }
 
+    /// What it would have to show is not known, unless it is.
+    pub(super) fn evidence_if_none(&mut self, key: &str) {
+        self.evidence.entry(key).or_insert(Value::Null);
+    }
+
+    /// A destination that failed: everything that was tried for it.
+    pub(super) fn evidence_of(&self, destination: &str, reason: Reason) -> Map<String, Value> {
+        let of_it = self.attempts.iter().filter(|attempt| attempt.destination == destination);
+        let mut evidence = Map::new();
+        evidence.insert("destination".into(), destination.into());
+        evidence.insert("detail".into(), reason.detail().into());
+        evidence.insert("attempts".into(), of_it.map(AttemptNote::to_json).collect());
+        evidence
+    }
+
     /// A Reason header of the trunk's.
     pub(super) fn received_reason(&mut self, reason: &ReasonHeader) {
         let text = reason.text.as_deref().map(short);
@@ -278,11 +294,12 @@ impl Call {
             "browser": self.browser_record(),
             "sip": self.sip_record(),
             "quality": self.quality_record(),
+            "mos_model": MOS_MODEL,
             "client_reports": notes.client_reports.iter().map(|(when, code, detail)| {
                 json!({ "at": at(Some(*when)), "code": code, "detail": detail })
             }).collect::<Vec<_>>(),
             "untold_digits": notes.untold_digits,
-            "findings": [],
+            "findings": self.findings.to_json(self.about.wall),
             "outcome": notes.outcome,
         })
     }
@@ -308,46 +325,6 @@ impl Call {
             "attempts": notes.attempts.iter().map(AttemptNote::to_json).collect::<Vec<_>>(),
         })
     }
-
-    /// What the counters give; levels are never guessed.
-    fn quality_record(&self) -> Value {
-        let since = rfc3339(self.about.wall.wall_at(self.notes.started_at));
-        let Some((_, stats)) = &self.notes.stats else {
-            let unknown = || half_leg(&since, None, None, None, None);
-            return json!({
-                "browser_up": unknown(), "browser_down": unknown(), "sip_up": unknown(), "sip_down": unknown(),
-            });
-        };
-        json!({
-            "browser_up": received(&since, &stats.browser_in),
-            "browser_down": sent(&since, &stats.browser_out, stats.browser_in.rtt_ms),
-            "sip_up": received(&since, &stats.trunk_in),
-            "sip_down": sent(&since, &stats.trunk_out, stats.trunk_in.rtt_ms),
-        })
-    }
-}
-
-fn received(since: &str, stats: &StreamStats) -> Value {
-    let expected = stats.packets.saturating_add(u64::try_from(stats.lost).unwrap_or(0));
-    let of_expected = |n: u64| (expected > 0).then(|| ratio(n, expected));
-    let loss = of_expected(u64::try_from(stats.lost).unwrap_or(0));
-    half_leg(since, loss, of_expected(stats.discarded), (stats.packets > 0).then_some(stats.jitter_ms), stats.rtt_ms)
-}
-
-fn sent(since: &str, stats: &SentStats, rtt_ms: Option<f64>) -> Value {
-    half_leg(since, stats.remote_fraction_lost, None, stats.remote_jitter_ms, rtt_ms)
-}
-
-fn half_leg(since: &str, loss: Option<f64>, late: Option<f64>, jitter_ms: Option<f64>, rtt_ms: Option<f64>) -> Value {
-    json!({
-        "level": "unknown", "reasons": [], "since": since, "loss": loss, "late": late, "jitter_ms": jitter_ms,
-        "rtt_ms": rtt_ms, "mos_lq": null, "mos_cq": null,
-    })
-}
-
-#[allow(clippy::cast_precision_loss)] // packet counts stay far below 2^52
-fn ratio(part: u64, whole: u64) -> f64 {
-    (part as f64 / whole as f64).clamp(0.0, 1.0)
 }
 
 /// Seconds with milliseconds.
@@ -363,6 +340,6 @@ pub(super) fn path_word(path: Path) -> &'static str {
     }
 }
 
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default().to_owned()
 }

@@ -21,6 +21,7 @@ impl Call {
             }
             SipEvent::Ended { reason } => {
                 self.notes.last_sip = Some(LastSip { message: "BYE", code: None });
+                self.notes.evidence("hung_up_by", "sip");
                 if let Some(reason) = reason {
                     self.notes.received_reason(&reason);
                 }
@@ -30,16 +31,21 @@ impl Call {
                 self.notes.last_sip = Some(LastSip { message: "INVITE", code: status });
                 // A status says that the trunk lives and has forgotten the call; silence, that nobody is there.
                 let reason = if status.is_some() { Reason::TrunkLost } else { Reason::SipTransportLost };
+                self.notes.evidence("status", status);
+                self.notes.evidence("sip_side", "no_answer");
                 self.finish_without_leg(now, reason);
             }
             SipEvent::SessionExpired { interval, refresher_is_us, since } => {
                 self.notes.evidence("session_interval_seconds", interval.as_secs());
                 self.notes.evidence("session_refresher", if refresher_is_us { "gateway" } else { "trunk" });
                 self.notes.evidence("session_refresh_age_seconds", since.as_secs());
-                self.finish_without_leg(now, Reason::TrunkLost);
+                self.finish_without_leg(now, Reason::SessionTimerExpired);
             }
             // The leg is gone in a way an answered one should not go.
-            SipEvent::Failed(_) | SipEvent::NotSent(_) => self.finish_without_leg(now, Reason::SipTransportLost),
+            SipEvent::Failed(_) | SipEvent::NotSent(_) => {
+                self.notes.evidence("sip_side", "failed");
+                self.finish_without_leg(now, Reason::SipTransportLost);
+            }
             // The INVITE's own story is over.
             SipEvent::Sent(_) | SipEvent::Provisional { .. } | SipEvent::Answered { .. } | SipEvent::Traced(_) => {}
         }

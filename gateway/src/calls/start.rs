@@ -190,6 +190,8 @@ impl Birth {
             // RFC 8866 section 5.2 wants a number; 62 bits are safe with every reader.
             sdp_session: u64::from_be_bytes(random_bits()) >> 2,
             limits: limits(&self.shared),
+            poor_after: self.shared.config.quality.poor_after,
+            asked_profile: session.asked_profile.clone(),
             no_destination: self.shared.prompts.get(NO_DESTINATION, &session.lang),
             wall: now,
         }

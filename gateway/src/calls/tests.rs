@@ -45,6 +45,7 @@ impl Bench {
             app: app.id.clone(),
             profile: app.default_profile.clone(),
             profile_fallback: false,
+            asked_profile: None,
             lang: "en".into(),
             preview: false,
             context: vec![("plan".into(), "gold".into())],

@@ -6,32 +6,53 @@
 use trunkline_media::detect::Issue;
 use trunkline_media::quality::HalfLeg;
 
+use crate::outcome::Reason;
+
+mod advice;
+mod findings;
+
+pub use advice::advice;
+pub use findings::{Evidence, Findings, facts};
+
 macro_rules! findings {
     ($($(#[$doc:meta])* $variant:ident => $word:literal, $symptom:ident, $advice:literal;)+) => {
         /// A cause the gateway can name.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Finding { $($(#[$doc])* $variant),+ }
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Finding {
+            $($(#[$doc])* $variant,)+
+            /// A destination did not take the call; the finding's word, advice and evidence are the reason's.
+            DestinationFailed(Reason),
+        }
 
         impl Finding {
-            /// All of them.
+            /// All of them but [`Self::DestinationFailed`].
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// The contract's word.
             #[must_use]
             pub fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
+                match self {
+                    $(Self::$variant => $word,)+
+                    Self::DestinationFailed(reason) => reason.word(),
+                }
             }
 
             /// What people report.
             #[must_use]
             pub fn symptom(self) -> Symptom {
-                match self { $(Self::$variant => Symptom::$symptom),+ }
+                match self {
+                    $(Self::$variant => Symptom::$symptom,)+
+                    Self::DestinationFailed(_) => Symptom::NotReached,
+                }
             }
 
             /// One sentence an operator can act on.
             #[must_use]
             pub fn advice(self) -> &'static str {
-                match self { $(Self::$variant => $advice),+ }
+                match self {
+                    $(Self::$variant => $advice,)+
+                    Self::DestinationFailed(reason) => reason.advice(),
+                }
             }
         }
     };
@@ -117,8 +138,6 @@ findings! {
     AgentEcho => "agent_echo", Echo, "The visitor's voice comes back from the agent's side: an agent on loudspeaker, or a line without echo cancelling.";
     /// The visitor's side returns the agent's voice.
     VisitorEcho => "visitor_echo", Echo, "The agent's voice comes back from the visitor's side: loudspeaker without echo cancelling; headphones help.";
-    /// One destination did not take the call.
-    DestinationFailed => "destination_failed", NotReached, "A destination did not take the call: its attempt in the record says how it answered.";
     /// The profile asked for does not exist.
     ProfileFallback => "profile_fallback", NotReached, "The widget asked for a profile that does not exist: correct its link or add the profile.";
     /// Nothing to dial.
@@ -136,6 +155,14 @@ findings! {
 }
 
 impl Finding {
+    /// Every word a finding can have, those of failed destinations among them.
+    pub fn words() -> impl Iterator<Item = &'static str> {
+        let mut of_destinations: Vec<_> =
+            Reason::ALL.iter().filter(|reason| reason.is_of_destination()).map(|reason| reason.word()).collect();
+        of_destinations.dedup();
+        Self::ALL.iter().map(|finding| finding.word()).chain(of_destinations)
+    }
+
     /// What an issue of the media is called where it was seen.
     #[must_use]
     pub fn of(issue: Issue, half_leg: HalfLeg) -> Self {
@@ -161,6 +188,29 @@ impl Finding {
             Issue::Echo => Self::AgentEcho,
             Issue::TcpFallback => Self::TcpFallback,
             Issue::RelayInUse => Self::RelayInUse,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_finding_has_one_word_and_one_sentence() {
+        let words: Vec<_> = Finding::words().collect();
+        assert_eq!(words.iter().collect::<BTreeSet<_>>().len(), words.len(), "{words:?}");
+        for word in ["udp_blocked", "dest_busy", "dest_tls", "dest_unavailable", "delivered_but_unheard", "sip_jitter"] {
+            assert!(words.contains(&word), "{word}");
+        }
+        let destinations = Reason::ALL.iter().filter(|reason| reason.is_of_destination());
+        let of_destinations = destinations.map(|reason| Finding::DestinationFailed(*reason));
+        for finding in Finding::ALL.iter().copied().chain(of_destinations) {
+            let advice = finding.advice();
+            assert!(advice.ends_with('.') && advice.matches(". ").count() == 0, "{advice}");
+            assert!(!finding.symptom().word().is_empty());
         }
     }
 }

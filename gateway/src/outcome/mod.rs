@@ -5,6 +5,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+mod demands;
 mod reason;
 pub mod table;
 
@@ -155,6 +156,16 @@ pub struct Outcome {
     pub quality_at_end: QualityAtEnd,
     /// What shows it.
     pub evidence: Evidence,
+    /// One sentence an operator can act on.
+    pub advice: &'static str,
+}
+
+impl Outcome {
+    /// An outcome with the advice its reason always has.
+    #[must_use]
+    pub fn new(reason: Reason, phase: Phase, quality_at_end: QualityAtEnd, evidence: Evidence) -> Self {
+        Self { reason, phase, quality_at_end, evidence, advice: reason.advice() }
+    }
 }
 
 impl Serialize for Outcome {
@@ -167,7 +178,7 @@ impl Serialize for Outcome {
         out.serialize_field("blame", &self.reason.blame())?;
         out.serialize_field("quality_at_end", &self.quality_at_end)?;
         out.serialize_field("evidence", &self.evidence)?;
-        out.serialize_field("advice", self.reason.advice())?;
+        out.serialize_field("advice", self.advice)?;
         out.end()
     }
 }

@@ -33,6 +33,8 @@ pub enum Reason {
     DestDns,
     /// The network refused our datagrams.
     DestUnreachable,
+    /// No encrypted connection to the trunk: its certificate or the handshake is at fault.
+    DestTls,
     /// The browser's path never came up.
     IceFailed(IceFailure),
     /// The browser's keys never came to be.
@@ -43,14 +45,20 @@ pub enum Reason {
     PeerVanished,
     /// The browser said goodbye without a DELETE.
     ClientGone,
+    /// The visitor's network was bad for a while, then it carried nothing any more.
+    NetworkPoor,
     /// A leg that owes us audio sends none.
     MediaTimeout(Leg),
+    /// Nobody refreshed the SIP session in time (RFC 4028).
+    SessionTimerExpired,
     /// The trunk does not know the call any more.
     TrunkLost,
     /// The trunk does not answer any more, or our SIP side is gone.
     SipTransportLost,
     /// This node stops.
     NodeShutdown,
+    /// This node stopped without ending the call; found when it started again.
+    NodeCrash,
     /// A fault of this gateway.
     InternalError,
 }
@@ -142,6 +150,55 @@ impl Refusal {
 }
 
 impl Reason {
+    /// Every reason, with every detail.
+    pub const ALL: &[Self] = &[
+        Self::UserHangup,
+        Self::RemoteHangup(RemoteHangup::Bye),
+        Self::RemoteHangup(RemoteHangup::MaxDuration),
+        Self::RemoteHangup(RemoteHangup::Operator),
+        Self::NoDestination,
+        Self::DestBusy,
+        Self::DestRejected,
+        Self::DestNotFound,
+        Self::DestNoAnswer,
+        Self::DestTimeout(DestTimeout::Status),
+        Self::DestTimeout(DestTimeout::NoProvisional),
+        Self::DestTimeout(DestTimeout::NoFinal),
+        Self::DestAuth,
+        Self::DestCodec,
+        Self::DestUnavailable(Unavailable::Status),
+        Self::DestUnavailable(Unavailable::TrunkDisabled),
+        Self::DestUnavailable(Unavailable::TrunkFull),
+        Self::DestUnavailable(Unavailable::GatewayFull),
+        Self::DestDns,
+        Self::DestUnreachable,
+        Self::DestTls,
+        Self::IceFailed(IceFailure::UdpBlocked),
+        Self::IceFailed(IceFailure::NoCandidates),
+        Self::IceFailed(IceFailure::ChecksTimeout),
+        Self::DtlsFailed(DtlsFailure::Fingerprint),
+        Self::DtlsFailed(DtlsFailure::HandshakeTimeout),
+        Self::DtlsFailed(DtlsFailure::Alert),
+        Self::IpChange,
+        Self::PeerVanished,
+        Self::ClientGone,
+        Self::NetworkPoor,
+        Self::MediaTimeout(Leg::Browser),
+        Self::MediaTimeout(Leg::Trunk),
+        Self::SessionTimerExpired,
+        Self::TrunkLost,
+        Self::SipTransportLost,
+        Self::NodeShutdown,
+        Self::NodeCrash,
+        Self::InternalError,
+    ];
+
+    /// Whether it says how one destination failed, rather than how a call ended.
+    #[must_use]
+    pub fn is_of_destination(self) -> bool {
+        self.word().starts_with("dest_")
+    }
+
     /// The contract's word.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -159,15 +216,19 @@ impl Reason {
             Self::DestUnavailable(_) => "dest_unavailable",
             Self::DestDns => "dest_dns",
             Self::DestUnreachable => "dest_unreachable",
+            Self::DestTls => "dest_tls",
             Self::IceFailed(_) => "ice_failed",
             Self::DtlsFailed(_) => "dtls_failed",
             Self::IpChange => "ip_change",
             Self::PeerVanished => "peer_vanished",
             Self::ClientGone => "client_gone",
+            Self::NetworkPoor => "network_poor",
             Self::MediaTimeout(_) => "media_timeout",
+            Self::SessionTimerExpired => "session_timer_expired",
             Self::TrunkLost => "trunk_lost",
             Self::SipTransportLost => "sip_transport_lost",
             Self::NodeShutdown => "node_shutdown",
+            Self::NodeCrash => "node_crash",
             Self::InternalError => "internal_error",
         }
     }
@@ -196,8 +257,9 @@ impl Reason {
             Self::DestTimeout(DestTimeout::Status) | Self::DestUnavailable(Unavailable::Status)
             | Self::UserHangup | Self::NoDestination | Self::DestBusy | Self::DestRejected | Self::DestNotFound
             | Self::DestNoAnswer | Self::DestAuth | Self::DestCodec | Self::DestDns | Self::DestUnreachable
-            | Self::IpChange | Self::PeerVanished | Self::ClientGone | Self::TrunkLost | Self::SipTransportLost
-            | Self::NodeShutdown | Self::InternalError => return None,
+            | Self::DestTls | Self::IpChange | Self::PeerVanished | Self::ClientGone | Self::NetworkPoor
+            | Self::SessionTimerExpired | Self::TrunkLost | Self::SipTransportLost | Self::NodeShutdown
+            | Self::NodeCrash | Self::InternalError => return None,
         })
     }
 
@@ -217,6 +279,7 @@ impl Reason {
             | Self::DestNotFound
             | Self::DestAuth
             | Self::DestDns
+            | Self::DestTls
             | Self::DestUnavailable(Unavailable::TrunkDisabled | Unavailable::TrunkFull) => Blame::Operator,
             Self::DestBusy | Self::DestRejected | Self::DestNoAnswer => Blame::Agent,
             Self::DestTimeout(_)
@@ -224,18 +287,21 @@ impl Reason {
             | Self::DestUnavailable(Unavailable::Status)
             | Self::DestUnreachable
             | Self::MediaTimeout(Leg::Trunk)
+            | Self::SessionTimerExpired
             | Self::TrunkLost
             | Self::SipTransportLost => Blame::Trunk,
             Self::IceFailed(_)
             | Self::DtlsFailed(DtlsFailure::Fingerprint | DtlsFailure::HandshakeTimeout)
             | Self::IpChange
-            | Self::PeerVanished => Blame::VisitorNetwork,
+            | Self::PeerVanished
+            | Self::NetworkPoor => Blame::VisitorNetwork,
             Self::DtlsFailed(DtlsFailure::Alert) | Self::ClientGone | Self::MediaTimeout(Leg::Browser) => {
                 Blame::Visitor
             }
-            Self::DestUnavailable(Unavailable::GatewayFull) | Self::NodeShutdown | Self::InternalError => {
-                Blame::Gateway
-            }
+            Self::DestUnavailable(Unavailable::GatewayFull)
+            | Self::NodeShutdown
+            | Self::NodeCrash
+            | Self::InternalError => Blame::Gateway,
         }
     }
 
@@ -263,6 +329,7 @@ impl Reason {
             Self::DestUnavailable(Unavailable::GatewayFull) => "Widen rtp_ports or spread the load over more nodes.",
             Self::DestDns => "Check the trunk's host name and this machine's DNS servers.",
             Self::DestUnreachable => "Check routes and firewalls towards the trunk: the network refused the packets.",
+            Self::DestTls => "Check the trunk's certificate, its name and the configured certificate authority: no encrypted connection came up.",
             Self::IceFailed(IceFailure::UdpBlocked) => "The visitor's network lets no UDP out to this gateway; offer ICE-TCP or TURN, and check that the media port is open.",
             Self::IceFailed(IceFailure::NoCandidates) => "The browser found no network of its own; a privacy setting or policy may forbid WebRTC.",
             Self::IceFailed(IceFailure::ChecksTimeout) => "Packets arrive but no valid check; look for a proxy or an address rewritten on the way.",
@@ -272,11 +339,14 @@ impl Reason {
             Self::IpChange => "The visitor changed networks and did not come back; check that the widget does ICE restarts.",
             Self::PeerVanished => "The visitor's network or device went away; nothing to mend here unless it happens often.",
             Self::ClientGone => "The visitor closed the page without hanging up; let the widget send a DELETE when it unloads.",
+            Self::NetworkPoor => "The visitor's network was too bad for a call before it carried nothing any more; a wired connection or a better Wi-Fi helps.",
             Self::MediaTimeout(Leg::Browser) => "The browser stopped sending audio while connected; ask for the microphone and the tab's state.",
             Self::MediaTimeout(Leg::Trunk) => "The trunk sends no audio; check its RTP address, NAT and the RTP ports of the firewall.",
+            Self::SessionTimerExpired => "Nobody refreshed the SIP session in time; compare the session timers of the trunk with this gateway's.",
             Self::TrunkLost => "The trunk forgot a live call; ask its operator for a restart or failover at that time.",
             Self::SipTransportLost => "The trunk stopped answering during the call; check the path to it.",
             Self::NodeShutdown => "Drain the node before stopping it, or raise drain_seconds.",
+            Self::NodeCrash => "The node stopped without ending its calls; look at its log and the machine's at that time.",
             Self::InternalError => "A fault of the gateway: report it with this record.",
         }
     }

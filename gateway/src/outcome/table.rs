@@ -3,7 +3,7 @@
 use trunkline_media::api::Leg;
 use trunkline_signaling::endpoint::Reason as ReasonHeader;
 
-use super::{DestTimeout, Reason, RemoteHangup, Unavailable};
+use super::{DestTimeout, Reason, Unavailable};
 
 /// What a final status of 300 or more to our INVITE means. Redirections are not followed.
 #[must_use]
@@ -64,26 +64,22 @@ pub fn status_of_q850(cause: u16) -> Option<u16> {
     })
 }
 
-/// The `Reason` header (RFC 3326) of the BYE or CANCEL a reason leads to.
+/// The `Reason` header (RFC 3326) of the BYE or CANCEL a reason leads to. Its text is the reason's own word, then its
+/// detail: what the other side's logs show is what the record says.
 #[must_use]
 pub fn reason_header(reason: Reason) -> ReasonHeader {
-    let q850 = |cause, text: &str| ReasonHeader { protocol: "Q.850".into(), cause, text: Some(text.into()) };
-    let sip = |cause, text: &str| ReasonHeader { protocol: "SIP".into(), cause, text: Some(text.into()) };
-    match reason {
-        Reason::UserHangup => q850(16, "Normal call clearing"),
-        Reason::RemoteHangup(RemoteHangup::Bye | RemoteHangup::Operator) => q850(16, "Normal call clearing"),
-        Reason::RemoteHangup(RemoteHangup::MaxDuration) => q850(16, "Maximum duration reached"),
-        Reason::DestNoAnswer => q850(19, "No answer"),
-        Reason::DestTimeout(_) => q850(102, "Recovery on timer expiry"),
-        Reason::DestCodec => q850(88, "Incompatible destination"),
-        Reason::IceFailed(_) | Reason::DtlsFailed(_) => q850(41, "Media set-up failed"),
-        Reason::IpChange => q850(41, "Network change"),
-        Reason::PeerVanished => q850(31, "Peer vanished"),
-        Reason::ClientGone => q850(31, "Client gone"),
-        Reason::MediaTimeout(Leg::Browser | Leg::Trunk) => q850(38, "Media timeout"),
-        Reason::NodeShutdown => sip(503, "Node shutdown"),
-        Reason::InternalError => sip(500, "Internal error"),
-        Reason::NoDestination
+    let (protocol, cause) = match reason {
+        Reason::UserHangup | Reason::RemoteHangup(_) => ("Q.850", 16),
+        Reason::DestNoAnswer => ("Q.850", 19),
+        Reason::DestTimeout(_) | Reason::SessionTimerExpired => ("Q.850", 102),
+        Reason::DestCodec => ("Q.850", 88),
+        Reason::IceFailed(_) | Reason::DtlsFailed(_) | Reason::IpChange | Reason::NetworkPoor => ("Q.850", 41),
+        Reason::MediaTimeout(Leg::Browser | Leg::Trunk) => ("Q.850", 38),
+        Reason::NodeShutdown | Reason::NodeCrash => ("SIP", 503),
+        Reason::InternalError => ("SIP", 500),
+        Reason::PeerVanished
+        | Reason::ClientGone
+        | Reason::NoDestination
         | Reason::DestBusy
         | Reason::DestRejected
         | Reason::DestNotFound
@@ -91,15 +87,21 @@ pub fn reason_header(reason: Reason) -> ReasonHeader {
         | Reason::DestUnavailable(_)
         | Reason::DestDns
         | Reason::DestUnreachable
+        | Reason::DestTls
         | Reason::TrunkLost
-        | Reason::SipTransportLost => q850(31, "Normal, unspecified"),
-    }
+        | Reason::SipTransportLost => ("Q.850", 31),
+    };
+    let text = match reason.detail() {
+        Some(detail) => format!("{} {detail}", reason.word()),
+        None => reason.word().to_owned(),
+    };
+    ReasonHeader { protocol: protocol.into(), cause, text: Some(text) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{DtlsFailure, IceFailure};
+    use crate::outcome::{DtlsFailure, IceFailure, RemoteHangup};
 
     #[test]
     fn each_status_has_its_reason() {
@@ -177,10 +179,12 @@ mod tests {
             (Reason::IpChange, "Q.850", 41),
             (Reason::PeerVanished, "Q.850", 31),
             (Reason::ClientGone, "Q.850", 31),
+            (Reason::NetworkPoor, "Q.850", 41),
             (Reason::MediaTimeout(Leg::Browser), "Q.850", 38),
             (Reason::MediaTimeout(Leg::Trunk), "Q.850", 38),
             (Reason::DestCodec, "Q.850", 88),
             (Reason::NodeShutdown, "SIP", 503),
+            (Reason::NodeCrash, "SIP", 503),
             (Reason::InternalError, "SIP", 500),
         ];
         for (reason, protocol, cause) in rows {

@@ -24,6 +24,7 @@ fn session(app: &str, profile: Option<&str>, destination: Option<&str>) -> Sessi
         app: app.into(),
         profile: profile.map(Into::into),
         profile_fallback: false,
+        asked_profile: None,
         lang: "en".into(),
         preview: false,
         context: Vec::new(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use trunkline_config::{App, Config, Hours, Profile, Secret};
 
-use super::context::{Report, admit};
+use super::context::{Report, admit, cut};
 use super::idempotency::{Answers, Claim};
 use super::keys::widget_key_fits;
 use super::request::Additions;
@@ -15,6 +15,8 @@ use crate::clock::{Now, rfc3339};
 use crate::ids::{SessionId, random_bits};
 use crate::problem::Problem;
 
+/// Octets kept of the name of a profile that does not exist.
+const ASKED_BYTES: usize = 64;
 /// Sessions at once.
 const SESSIONS: usize = 50_000;
 
@@ -208,6 +210,7 @@ fn build(now: Now, app: &App, asked: &NewSession, additions: Additions) -> (Sess
         app: app.id.clone(),
         profile: profile.map(|profile| profile.id.clone()),
         profile_fallback: wanted.is_some() && found.is_none(),
+        asked_profile: wanted.filter(|_| found.is_none()).map(|asked| cut(asked, ASKED_BYTES).to_owned()),
         lang: asked.language(),
         preview: asked.preview,
         context,

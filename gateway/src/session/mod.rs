@@ -41,6 +41,8 @@ pub struct Session {
     pub profile: Option<String>,
     /// What the widget asked for was not there.
     pub profile_fallback: bool,
+    /// What it asked for then.
+    pub asked_profile: Option<String>,
     /// BCP 47, `en` when not said.
     pub lang: String,
     /// No call may ever come of it.

@@ -57,6 +57,8 @@ pub(crate) fn about(now: Instant) -> About {
             inactivity: Duration::from_secs(20),
             grace: Duration::from_secs(30),
         },
+        poor_after: Duration::from_secs(5),
+        asked_profile: None,
         no_destination: None,
         wall: Now { instant: now, wall: Timestamp::from_second(1_700_000_000).unwrap() },
     }

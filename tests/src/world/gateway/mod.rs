@@ -155,6 +155,8 @@ impl SimGateway {
             advertise: None,
             sdp_session: self.chance.number() >> 2,
             limits,
+            poor_after: Policy::default().poor_after,
+            asked_profile: None,
             no_destination: None,
             // Any wall time will do; no decision hangs on it.
             wall: Now { instant: now, ..Clock::system().now() },
