@@ -103,13 +103,14 @@ impl Call {
 
     /// Digits did not go out to a leg, or cannot be sure to mean anything there.
     pub(super) fn note_digits_unsent(&mut self, now: Instant, leg: Leg, why: &'static str) {
-        let negotiated = match (&self.stage, leg) {
-            (Stage::Talking(talking), Leg::Trunk) => Some(talking.media.telephone_event.is_some()),
-            _ => None,
+        let of_trunk = if let Stage::Talking(talking) = &self.stage {
+            Some(talking.media.telephone_event.is_some())
+        } else {
+            None
         };
-        let half_leg = match leg {
-            Leg::Browser => HalfLeg::BrowserDown,
-            Leg::Trunk => HalfLeg::SipDown,
+        let (half_leg, negotiated) = match leg {
+            Leg::Browser => (HalfLeg::BrowserDown, None),
+            Leg::Trunk => (HalfLeg::SipDown, of_trunk),
         };
         let mut evidence = Map::new();
         evidence.insert("leg".into(), leg_word(leg).into());

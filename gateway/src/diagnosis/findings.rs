@@ -58,12 +58,13 @@ impl Findings {
     ) -> Option<&Found> {
         let of_key = |found: &Found| found.finding == finding && found.half_leg == half_leg;
         let times = self.list.iter().filter(|found| of_key(found)).count();
-        if let Some(found) = self.list.iter_mut().rev().find(|found| of_key(found)) {
-            let lasts = found.until.is_none();
-            if lasts || times >= MAX_TIMES {
-                (found.until, found.confidence, found.evidence) = (None, confidence, evidence);
-                return (!lasts).then_some(found);
-            }
+        let last = self.list.iter().rposition(of_key);
+        let lasts = |at: &usize| self.list.get(*at).is_some_and(|found| found.until.is_none());
+        let lasting = last.filter(lasts);
+        if let Some(at) = lasting.or(last.filter(|_| times >= MAX_TIMES)) {
+            let found = self.list.get_mut(at)?;
+            (found.until, found.confidence, found.evidence) = (None, confidence, evidence);
+            return lasting.is_none().then_some(&*found);
         }
         self.add(now, finding, half_leg, confidence, evidence)
     }

@@ -103,10 +103,11 @@ impl World {
         self.call(call).outcomes.first().map(|outcome: &Outcome| (outcome.reason.word(), outcome.reason.detail()))
     }
 
-    /// The names of a call's events.
+    /// The names of a call's events, without those of quality and findings.
     #[must_use]
     pub fn events(&self, call: CallNo) -> Vec<&'static str> {
-        self.call(call).events.iter().map(|(_, event)| event.name).collect()
+        let aside = ["network_quality_changed", "issue_detected", "issue_cleared"];
+        self.call(call).events.iter().map(|(_, event)| event.name).filter(|name| !aside.contains(name)).collect()
     }
 
     /// When a call's event of this name came first after a moment.

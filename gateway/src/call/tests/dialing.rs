@@ -56,7 +56,7 @@ fn an_answer_with_other_media_than_the_early_one_replaces_it() {
 fn the_advertised_address_stands_in_the_offer() {
     let now = Instant::now();
     let about = About { advertise: Some("203.0.113.5".parse().unwrap()), ..about(now) };
-    let mut bench = Bench { call: Call::new(now, about, vec![route("sip:a@acme")]), now, done: Vec::new() };
+    let mut bench = Bench::of(Call::new(now, about, vec![route("sip:a@acme")]), now);
     bench.feed(Input::Start);
     bench.leased(1);
     let [Effect::Invite(order)] = &bench.resolved(1, &["192.0.2.9:5070"])[..] else { panic!() };
@@ -225,7 +225,7 @@ fn without_a_destination_the_visitor_hears_so_and_nothing_is_dialled() {
     let now = Instant::now();
     let prompt = Arc::new(Prompt::from_pcm(8_000, vec![0; 8_000]).unwrap());
     let with = About { no_destination: Some(Arc::clone(&prompt)), ..about(now) };
-    let bench = || Bench { call: Call::new(now, with.clone(), Vec::new()), now, done: Vec::new() };
+    let bench = || Bench::of(Call::new(now, with.clone(), Vec::new()), now);
 
     let mut heard = bench();
     heard.feed(Input::Start);

@@ -84,12 +84,23 @@ struct Bench {
     call: Call,
     now: Instant,
     done: Vec<Effect>,
+    /// What it told of quality and findings on the way, which stands aside of everything else.
+    told: Vec<CallEvent>,
+}
+
+fn is_aside(effect: &Effect) -> bool {
+    let names = ["network_quality_changed", "issue_detected", "issue_cleared"];
+    matches!(effect, Effect::Emit(event) if names.contains(&event.name))
 }
 
 impl Bench {
     fn new(plan: Vec<Planned>) -> Self {
         let now = Instant::now() + Duration::from_secs(3_600);
-        Self { call: Call::new(now, about(now), plan), now, done: Vec::new() }
+        Self::of(Call::new(now, about(now), plan), now)
+    }
+
+    fn of(call: Call, now: Instant) -> Self {
+        Self { call, now, done: Vec::new(), told: Vec::new() }
     }
 
     /// Started, with one destination.
@@ -133,7 +144,10 @@ impl Bench {
     }
 
     fn drain(&mut self) -> Vec<Effect> {
-        let new: Vec<_> = std::iter::from_fn(|| self.call.poll_effect()).collect();
+        let all = std::iter::from_fn(|| self.call.poll_effect());
+        let (aside, new): (Vec<_>, Vec<_>) = all.partition(is_aside);
+        let event = |effect| if let Effect::Emit(event) = effect { Some(event) } else { None };
+        self.told.extend(aside.into_iter().filter_map(event));
         self.done.extend(new.iter().cloned());
         new
     }
@@ -177,6 +191,18 @@ impl Bench {
     fn events(&self) -> Vec<&'static str> {
         let name = |e: &Effect| if let Effect::Emit(event) = e { Some(event.name) } else { None };
         self.done.iter().filter_map(name).collect()
+    }
+
+    /// A finding of the record.
+    fn finding(&self, word: &str) -> Option<Value> {
+        let record = self.record();
+        record["findings"].as_array().unwrap().iter().find(|found| found["finding"] == word).cloned()
+    }
+
+    /// Events of that name told aside: their data.
+    fn told(&self, name: &str) -> Vec<Value> {
+        let named = self.told.iter().filter(|event| event.name == name);
+        named.map(|event| Value::Object(event.data.clone())).collect()
     }
 
     fn record(&self) -> Value {
