@@ -72,6 +72,7 @@ fn attempt_result(event: &SipEvent) -> Option<&'static str> {
         },
         SipEvent::NotSent(NotSent::BadUri) => "dest_not_found",
         SipEvent::NotSent(NotSent::Full) => "dest_unavailable",
+        SipEvent::NotSent(NotSent::Tls(_)) => "dest_tls",
         SipEvent::NotSent(NotSent::Gone) | SipEvent::Lost { .. } | SipEvent::SessionExpired { .. } => {
             "dest_unreachable"
         }

@@ -24,7 +24,7 @@ pub(super) static LEVEL: Label = words("level", || Level::ALL.map(Level::word).i
 pub(super) static MOS_KIND: Label = words("kind", || vec!["lq", "cq"]);
 pub(super) static LEG: Label = words("leg", || vec!["browser", "sip"]);
 pub(super) static DROP: Label = words("reason", || DROPS.into());
-pub(super) static FINDING: Label = words("finding", || Finding::ALL.iter().map(|finding| finding.word()).collect());
+pub(super) static FINDING: Label = words("finding", || Finding::words().collect());
 
 pub(super) static CLASS: Label = words("class", || vec![Class::Ended.word(), Class::Error.word(), REFUSED]);
 pub(super) static REASON: Label = words("reason", || [&ENDED[..], &ERRORS, &REFUSALS.map(Refusal::word)].concat());

@@ -146,12 +146,8 @@ fn an_ended_call_leaves_its_times_and_who_dropped_it() {
         first_audio_down: ms(5_800),
         ended: ms(65_700),
     };
-    let outcome = |reason, phase| Outcome {
-        reason,
-        phase,
-        quality_at_end: QualityAtEnd { level: "red", ..QualityAtEnd::unknown() },
-        evidence: Evidence::default(),
-    };
+    let red = || QualityAtEnd { level: "red", ..QualityAtEnd::unknown() };
+    let outcome = |reason, phase| Outcome::new(reason, phase, red(), Evidence::default());
     let measures = CallMeasures::default();
     measures.ended(&outcome(Reason::PeerVanished, Phase::Talking), &timings);
     measures.ended(&outcome(Reason::DestBusy, Phase::Setup), &Timings { ended: ms(900), ..Timings::default() });
@@ -252,34 +248,7 @@ fn lines_of(text: &str, name: &str) -> usize {
 
 #[test]
 fn the_words_of_every_reason_and_level_are_in_their_sets() {
-    use crate::outcome::{DestTimeout, DtlsFailure, IceFailure, RemoteHangup, Unavailable};
-    use trunkline_media::api::Leg;
-    let reasons = [
-        Reason::UserHangup,
-        Reason::RemoteHangup(RemoteHangup::Bye),
-        Reason::NoDestination,
-        Reason::DestBusy,
-        Reason::DestRejected,
-        Reason::DestNotFound,
-        Reason::DestNoAnswer,
-        Reason::DestTimeout(DestTimeout::Status),
-        Reason::DestAuth,
-        Reason::DestCodec,
-        Reason::DestUnavailable(Unavailable::Status),
-        Reason::DestDns,
-        Reason::DestUnreachable,
-        Reason::IceFailed(IceFailure::UdpBlocked),
-        Reason::DtlsFailed(DtlsFailure::Alert),
-        Reason::IpChange,
-        Reason::PeerVanished,
-        Reason::ClientGone,
-        Reason::MediaTimeout(Leg::Browser),
-        Reason::TrunkLost,
-        Reason::SipTransportLost,
-        Reason::NodeShutdown,
-        Reason::InternalError,
-    ];
-    for reason in reasons {
+    for &reason in Reason::ALL {
         let set = match reason.class() {
             crate::outcome::Class::Ended => &labels::ENDED[..],
             crate::outcome::Class::Error => &labels::ERRORS,
