@@ -9,7 +9,6 @@ use trunkline_media::audio::Codec;
 use trunkline_media::quality::HalfLeg;
 
 use super::timers::Timer;
-use super::vanishing::loss_word;
 use super::{BACKSTOP, Call, MAX_DTMF_EVENTS, Stage};
 use crate::diagnosis::Finding;
 use crate::outcome::{DtlsFailure, IceFailure, IceState, Phase, Reason};
@@ -239,6 +238,14 @@ pub(super) fn leg_word(leg: Leg) -> &'static str {
     match leg {
         Leg::Browser => "browser",
         Leg::Trunk => "sip",
+    }
+}
+
+pub(super) fn loss_word(how: BrowserLoss) -> &'static str {
+    match how {
+        BrowserLoss::Silence => "silence",
+        BrowserLoss::CloseNotify => "close_notify",
+        BrowserLoss::RtcpBye => "rtcp_bye",
     }
 }
 

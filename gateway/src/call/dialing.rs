@@ -11,8 +11,8 @@ use trunkline_media::api::Command;
 use trunkline_media::sdp::trunk::{self, LocalMedia};
 use trunkline_signaling::endpoint::Failure;
 
-use super::record::short;
 use super::input::{AttemptId, LeaseRefused, NotSent, ResolveError, SipEvent};
+use super::record::short;
 use super::timers::Timer;
 use super::{Call, Effect, InviteOrder, Inviting, PROMPT, STEP, Stage, Talking, headers};
 use crate::outcome::{DestTimeout, LastSip, Phase, Reason, RemoteHangup, Unavailable, table};

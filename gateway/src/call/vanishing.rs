@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use trunkline_media::api::{BrowserLoss, Leg};
 use trunkline_media::sdp::browser::Direction;
 
+use super::browser::loss_word;
 use super::quality::{Poor, words};
 use super::{Call, Stage};
 use crate::outcome::Reason;
@@ -29,7 +30,8 @@ impl Call {
 
     fn why_gone(&mut self, lost_at: Instant, how: BrowserLoss) -> Reason {
         self.note_before(lost_at, Leg::Browser);
-        let change = self.browser.change().filter(|(at, _)| lost_at.saturating_duration_since(*at) < CHANGE_BEFORE_LOSS);
+        let change =
+            self.browser.change().filter(|(at, _)| lost_at.saturating_duration_since(*at) < CHANGE_BEFORE_LOSS);
         if let Some((at, what)) = change {
             let before_loss = lost_at.saturating_duration_since(at);
             let after_loss = at.saturating_duration_since(lost_at);
@@ -83,14 +85,6 @@ impl Call {
     fn note_before(&mut self, lost_at: Instant, leg: Leg) {
         self.notes.evidence("last_good_age_ms", Value::from(self.quality.last_good_age_ms(lost_at, leg)));
         self.notes.evidence("levels_before", self.quality.levels_before(leg));
-    }
-}
-
-pub(super) fn loss_word(how: BrowserLoss) -> &'static str {
-    match how {
-        BrowserLoss::Silence => "silence",
-        BrowserLoss::CloseNotify => "close_notify",
-        BrowserLoss::RtcpBye => "rtcp_bye",
     }
 }
 

@@ -78,7 +78,7 @@ fn outcome(orphan: &Orphan, phase: Phase) -> Value {
         further,
         ..Evidence::default()
     };
-    let outcome = Outcome { reason: Reason::InternalError, phase, quality_at_end: QualityAtEnd::unknown(), evidence };
+    let outcome = Outcome::new(Reason::NodeCrash, phase, QualityAtEnd::unknown(), evidence);
     let mut outcome = serde_json::to_value(outcome).unwrap_or(Value::Null);
     if let Some(fields) = outcome.as_object_mut() {
         fields.insert("reason".into(), NODE_CRASH.into());

@@ -89,9 +89,8 @@ impl Findings {
 
     /// A finding is over; what is to be told of it.
     pub fn clear(&mut self, now: Instant, finding: Finding, half_leg: Option<HalfLeg>) -> Option<&Found> {
-        let lasting = |found: &&mut Found| {
-            found.finding == finding && found.half_leg == half_leg && found.until.is_none()
-        };
+        let lasting =
+            |found: &&mut Found| found.finding == finding && found.half_leg == half_leg && found.until.is_none();
         let found = self.list.iter_mut().rev().find(lasting)?;
         found.until = Some(now);
         Some(found)

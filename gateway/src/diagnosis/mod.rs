@@ -202,7 +202,8 @@ mod tests {
     fn each_finding_has_one_word_and_one_sentence() {
         let words: Vec<_> = Finding::words().collect();
         assert_eq!(words.iter().collect::<BTreeSet<_>>().len(), words.len(), "{words:?}");
-        for word in ["udp_blocked", "dest_busy", "dest_tls", "dest_unavailable", "delivered_but_unheard", "sip_jitter"] {
+        for word in ["udp_blocked", "dest_busy", "dest_tls", "dest_unavailable", "delivered_but_unheard", "sip_jitter"]
+        {
             assert!(words.contains(&word), "{word}");
         }
         let destinations = Reason::ALL.iter().filter(|reason| reason.is_of_destination());

@@ -63,7 +63,8 @@ impl Reason {
             Self::SessionTimerExpired => &["session_interval_seconds"],
             Self::TrunkLost => &["status"],
             Self::SipTransportLost => &["sip_side"],
-            Self::NodeShutdown | Self::NodeCrash => &["node"],
+            Self::NodeShutdown => &["node"],
+            Self::NodeCrash => &["last_known_at"],
             Self::InternalError => &["error"],
         }
     }
