@@ -4,15 +4,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use trunkline_media::api::{CallStats, Leg};
-use trunkline_media::quality::{HalfLeg, HalfLegSample, Level, LevelReason, Reasons};
+use trunkline_media::quality::{HalfLeg, HalfLegSample, Level, LevelReason, MOS_MODEL, Reasons};
 
 use super::Call;
 use super::series::{Series, rounded};
 use crate::clock::rfc3339;
 use crate::outcome::QualityAtEnd;
 
-/// Name and version of how scores are made.
-pub(super) const MOS_MODEL: &str = "g107-nb/1";
 /// A pause of this long between packets is no second to judge a network by, milliseconds.
 const GAP_MS: u32 = 500;
 

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 use trunkline_media::api::{CallStats, Path};
 use trunkline_media::audio::Codec;
+use trunkline_media::quality::MOS_MODEL;
 use trunkline_media::sdp::trunk::TrunkMedia;
 use trunkline_signaling::endpoint::Reason as ReasonHeader;
 
 use super::browser::Browser;
-use super::quality::MOS_MODEL;
 use super::{Call, Stage};
 use crate::clock::rfc3339;
 use crate::outcome::{Evidence, LastSip, Outcome, Reason, RtpAge, table};

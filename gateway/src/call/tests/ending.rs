@@ -20,7 +20,7 @@ fn each_end_of_an_answered_call_has_its_reason_and_cause() {
                 since: Duration::from_secs(1768),
             }),
             None,
-            "error trunk_lost - talking trunk",
+            "error session_timer_expired - talking trunk",
         ),
         (sip(SipEvent::Lost { status: None }), None, "error sip_transport_lost - talking trunk"),
         (Input::SipGone, None, "error sip_transport_lost - talking trunk"),
