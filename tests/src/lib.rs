@@ -5,9 +5,11 @@
 
 pub mod baresip;
 pub mod browser;
+pub mod console;
 pub mod gateway;
 pub mod media_phone;
 pub mod page;
+pub mod relay;
 pub mod sipp;
 pub mod web_client;
 pub mod world;
