@@ -26,6 +26,32 @@ const REASONS = {
   network_poor: 'The network became too poor.',
   ip_change: 'The network changed and did not come back.',
 };
+const LEVELS = { unknown: 'is being measured', green: 'good', amber: 'fair', red: 'poor' };
+// Why a side is not good, by half-leg where that matters.
+const WHY = {
+  'loss browser_up': 'Part of what you say gets lost on the way.',
+  'loss browser_down': 'Part of what you hear gets lost on the way.',
+  loss: 'Part of the sound gets lost on the agent’s side.',
+  jitter: 'The sound comes unevenly.',
+  rtt: 'The way is long: answers come late.',
+  mos: 'The sound suffers.',
+  'no_media browser_up': 'Nothing of your voice arrives.',
+  'no_media browser_down': 'Nothing arrives at your side.',
+  no_media: 'No sound comes from the agent’s side.',
+  tcp_fallback: 'The network lets only TCP through, which delays the sound.',
+  relay: 'The sound takes a detour through a relay.',
+};
+// What the gateway finds wrong that the visitor can do something about.
+const ISSUES = {
+  silence: 'Your microphone sends silence. Is it muted?',
+  delivered_but_unheard: 'Sound arrives here. Is the volume up, and the right speaker chosen?',
+  mic_low: 'Your microphone is very quiet.',
+  mic_clipping: 'Your microphone is too loud.',
+  mic_unstable_gain: 'Your microphone’s level goes up and down.',
+  narrowband_mic: 'Your headset sends telephone quality. The device’s own microphone may sound better.',
+  background_noise: 'There is much noise around you.',
+  visitor_echo: 'The agent hears an echo. Headphones help.',
+};
 const STATUS = {
   idle: 'Click to call the agent',
   connecting: 'Connecting…',
@@ -75,6 +101,8 @@ async function start() {
     const codec = $('codec').value;
     call = await trunkline.call({ codecs: codec ? [codec] : undefined, profile: asked.get('profile') ?? undefined, lang: navigator.language });
     call.addEventListener('state', () => show(call.state));
+    call.addEventListener('quality', network);
+    network();
     call.addEventListener('event', ({ detail }) => log(detail));
     call.addEventListener('end', ({ detail }) => call.state === 'error' && help(`${REASONS[detail.reason] ?? 'The call could not go on.'} (${detail.reason})`));
     window.trunklineCall = call; // for the browser's console
@@ -99,6 +127,7 @@ function show(state) {
   $('status').textContent = STATUS[state];
   const live = state !== 'idle' && state !== 'ended' && state !== 'error';
   $('call').setAttribute('aria-label', live ? 'Hang up' : 'Call');
+  $('network').hidden = !live;
   for (const id of ['mute', 'keypad-toggle']) $(id).disabled = !live;
   $('codec').disabled = live;
   if (live) return;
@@ -109,6 +138,22 @@ function show(state) {
   $('keypad').hidden = true;
   $('keypad-toggle').setAttribute('aria-expanded', 'false');
   $('clock').textContent = '';
+}
+
+/** What the gateway thinks of both sides. */
+function network() {
+  const sides = call.network;
+  const own = call.issues.find((issue) => Object.hasOwn(ISSUES, issue.finding) && (!issue.half_leg || issue.half_leg.startsWith('browser')));
+  const why = ({ level, reasons, halfLeg }) =>
+    level === 'green' || level === 'unknown' ? '' : reasons.map((reason) => WHY[`${reason} ${halfLeg}`] ?? WHY[reason] ?? '').find(Boolean) ?? '';
+  side($('side-visitor'), sides.visitor.level, why(sides.visitor) || (own ? ISSUES[own.finding] : ''));
+  side($('side-agent'), sides.agent.level, why(sides.agent));
+}
+
+function side(element, level, why) {
+  element.dataset.level = level;
+  element.querySelector('.level').textContent = LEVELS[level] ?? level;
+  element.querySelector('.why').textContent = why;
 }
 
 function help(text) {

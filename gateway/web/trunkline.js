@@ -18,6 +18,10 @@
 /**
  * @typedef {'connecting'|'ringing'|'talking'|'reconnecting'|'ended'|'error'} CallState
  * @typedef {{id: string, name: string, timestamp: string, app: string, seq: number, data: Record<string, any>}} GatewayEvent
+ * @typedef {'browser_up'|'browser_down'|'sip_up'|'sip_down'} HalfLeg
+ * @typedef {'unknown'|'green'|'amber'|'red'} Level
+ * @typedef {{level: Level, reasons: string[]}} Quality
+ * @typedef {{finding: string, half_leg: HalfLeg|null, since: string, confidence: number}} Issue
  * @typedef {{urls: string[], username?: string, credential?: string}} IceServer
  * @typedef {{session: string, token: string, expires_at: string, state: 'ready'|'closed'|'preview', profile: string,
  *   profile_fallback: boolean, survey: boolean, ice_servers: IceServer[],
@@ -58,7 +62,7 @@ export class Trunkline {
    *   form?: Record<string, string>, idempotencyKey?: string}} [options]
    * @returns {Promise<Session>}
    */
-  async session({ profile, lang, preview = false, context = {}, form = {}, idempotencyKey = crypto.randomUUID() } = {}) {
+  async session({ profile, lang, preview = false, context = {}, form = {}, idempotencyKey = randomKey() } = {}) {
     const response = await request(`${this.url}/v1/sessions`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json', 'Idempotency-Key': idempotencyKey },
@@ -106,8 +110,8 @@ export class Trunkline {
 
 /**
  * A call in progress. Events: `state`, `audio` (the agent's track was put into `remoteStream`, also after a reattach),
- * `event` (`detail` is a {@link GatewayEvent}), `dtmf` (`detail.digit`), `end` (`detail` is the data of `call_ended` or
- * `call_error`).
+ * `event` (`detail` is a {@link GatewayEvent}), `quality` (`quality`, `issues` and {@link Call.network} have changed),
+ * `dtmf` (`detail.digit`), `end` (`detail` is the data of `call_ended` or `call_error`).
  */
 export class Call extends EventTarget {
   /**
@@ -128,6 +132,10 @@ export class Call extends EventTarget {
     /** What the agent says. */
     this.remoteStream = new MediaStream();
     this.muted = false;
+    /** What the gateway thinks of each half-leg. @type {Record<HalfLeg, Quality>} */
+    this.quality = { browser_up: unknownQuality(), browser_down: unknownQuality(), sip_up: unknownQuality(), sip_down: unknownQuality() };
+    /** What the gateway finds wrong now. @type {Issue[]} */
+    this.issues = [];
     /** The call's id, e.g. `call_…`. */
     this.id = '';
     this.#url = url;
@@ -143,6 +151,13 @@ export class Call extends EventTarget {
   #lastSeq = 0;
   #callUrl = '';
   #recovering = false;
+  #wasConnected = false;
+  /** Reports sent of each kind, so that none is repeated without end. @type {Map<string, number>} */ #reported = new Map();
+  /** The newest statistics, for the moment in which there is no time to ask. */ #summary = '';
+  #watching = 0;
+  #talkingSince = Infinity;
+  /** Whether it was looked once at what the visitor hears. */ #checked = false;
+  #saidGoodbye = false;
   #online = () => this.recover('network changed');
 
   /** Offers, posts, applies the answer. {@link Trunkline.call} has done this already. */
@@ -152,6 +167,7 @@ export class Call extends EventTarget {
     this.#callUrl = new URL(location, this.#url).href;
     this.id = this.#callUrl.split('/').pop() ?? '';
     this.#listen();
+    this.#watching = setInterval(() => this.#watch().catch(() => {}), 2500);
     addEventListener('online', this.#online);
     addEventListener('pagehide', this.#goodbye);
   }
@@ -163,7 +179,11 @@ export class Call extends EventTarget {
     try {
       await element.play();
     } catch (error) {
-      report(this.#url, this.session, 'autoplay_blocked', String(error));
+      // A stream that was exchanged meanwhile is played by the next `play`.
+      if (this.isOver || (error instanceof DOMException && error.name === 'AbortError')) return;
+      const blocked = error instanceof DOMException && error.name === 'NotAllowedError';
+      this.#report(blocked ? 'autoplay_blocked' : 'other', String(error));
+      if (!blocked) throw new TrunklineError('other', String(error), { cause: error });
       throw new TrunklineError('autoplay_blocked', 'The browser blocks sound until you touch the page', { cause: error });
     }
   }
@@ -171,6 +191,9 @@ export class Call extends EventTarget {
   /** Ends the call. Safe to repeat. */
   async hangup() {
     if (this.isOver) return;
+    // Nothing is said any more, while the statistics are on their way: they go before the call does.
+    for (const track of this.localStream.getTracks()) track.stop();
+    await within(1000, this.#sayGoodbye());
     await request(this.#callUrl, { method: 'DELETE', headers: this.#auth() }).catch(ignoreUnknownCall);
     this.release();
     this.#setState('ended');
@@ -179,6 +202,14 @@ export class Call extends EventTarget {
   /** Whether nothing more will happen. */
   get isOver() {
     return this.state === 'ended' || this.state === 'error';
+  }
+
+  /**
+   * The network as the visitor should see it: the worse half-leg of each side. `reasons` are those of that half-leg.
+   * @returns {{visitor: Quality & {halfLeg: HalfLeg}, agent: Quality & {halfLeg: HalfLeg}}}
+   */
+  get network() {
+    return { visitor: this.#worse('browser_up', 'browser_down'), agent: this.#worse('sip_up', 'sip_down') };
   }
 
   /** Withholds the microphone; the gateway is told, so that silence is not taken for a fault. @param {boolean} muted */
@@ -247,15 +278,21 @@ export class Call extends EventTarget {
   release() {
     removeEventListener('online', this.#online);
     removeEventListener('pagehide', this.#goodbye);
+    clearInterval(this.#watching);
     this.#events?.close();
     this.#pc.close();
     for (const track of this.localStream.getTracks()) track.stop();
     for (const player of this.#players) player.srcObject = null;
   }
 
+  // Browsers call a page with a call persisted as well, though it cannot talk while it is put away.
   #goodbye = (/** @type {PageTransitionEvent} */ event) => {
-    if (event.persisted || this.isOver) return;
+    if (this.isOver) return;
+    this.#sendSummary();
     fetch(this.#callUrl, { method: 'DELETE', headers: this.#auth(), keepalive: true }).catch(() => {});
+    if (!event.persisted) return;
+    this.release();
+    this.#setState('ended');
   };
 
   #newPeerConnection() {
@@ -270,8 +307,9 @@ export class Call extends EventTarget {
     };
     pc.oniceconnectionstatechange = () => {
       if (pc !== this.#pc || this.isOver) return;
+      if (pc.iceConnectionState === 'connected' || pc.iceConnectionState === 'completed') this.#wasConnected = true;
       if (pc.iceConnectionState === 'failed') {
-        if (this.state === 'connecting') report(this.#url, this.session, 'ice_failed', 'before the call was up');
+        this.#report('ice_failed', this.#wasConnected ? 'after the call was up' : 'before the call was up');
         this.recover('ICE failed');
       }
       if (pc.iceConnectionState === 'disconnected') {
@@ -339,20 +377,72 @@ export class Call extends EventTarget {
         return this.#setState('talking');
       case 'call_reconnecting':
         return this.#setState('reconnecting');
+      case 'network_quality_changed':
+        if (Object.hasOwn(this.quality, event.data.half_leg)) {
+          this.quality[/** @type {HalfLeg} */ (event.data.half_leg)] = { level: event.data.to, reasons: event.data.reasons ?? [] };
+        }
+        return this.dispatchEvent(new Event('quality'));
+      case 'issue_detected':
+      case 'issue_cleared': {
+        const { finding, half_leg } = event.data;
+        this.issues = this.issues.filter((issue) => issue.finding !== finding || issue.half_leg !== half_leg);
+        if (event.name === 'issue_detected') this.issues.push(/** @type {Issue} */ (event.data));
+        return this.dispatchEvent(new Event('quality'));
+      }
       case 'dtmf_received':
         return this.dispatchEvent(new CustomEvent('dtmf', { detail: event.data }));
       case 'call_ended':
       case 'call_error':
         this.outcome = event.data;
+        // The gateway takes these for some seconds after the end.
+        this.#sendSummary();
         this.release();
         this.#setState(event.name === 'call_ended' ? 'ended' : 'error');
         return this.dispatchEvent(new CustomEvent('end', { detail: event.data }));
     }
   }
 
+  /** @param {HalfLeg} up @param {HalfLeg} down */
+  #worse(up, down) {
+    const halfLeg = LEVELS.indexOf(this.quality[down].level) > LEVELS.indexOf(this.quality[up].level) ? down : up;
+    return { halfLeg, ...this.quality[halfLeg] };
+  }
+
+  /** Keeps the newest statistics, and tells once of a visitor who hears nothing though packets arrive. */
+  async #watch() {
+    const stats = await summary(this.#pc, this.#players, this.isOver);
+    if (!stats || this.isOver) return;
+    this.#summary = JSON.stringify({ stats });
+    const deaf = stats.packets_received > 50 && (stats.playing === false || stats.audio_energy_out === 0);
+    if (this.state === 'talking' && performance.now() - this.#talkingSince > 4500 && !this.#checked) {
+      this.#checked = true;
+      if (deaf) this.#report('other', this.#summary);
+    }
+  }
+
+  async #sayGoodbye() {
+    await this.#watch();
+    await this.#sendSummary();
+  }
+
+  /** The last words, once. */
+  #sendSummary() {
+    if (!this.#summary || this.#saidGoodbye) return Promise.resolve();
+    this.#saidGoodbye = true;
+    return this.#report('other', this.#summary);
+  }
+
+  /** @param {string} code @param {string} detail */
+  #report(code, detail) {
+    const count = this.#reported.get(code) ?? 0;
+    this.#reported.set(code, count + 1);
+    return count < 3 ? report(this.#url, this.session, code, detail) : Promise.resolve();
+  }
+
   /** @param {CallState} state */
   #setState(state) {
     if (this.isOver || this.state === state) return;
+    if (state === 'talking') this.#talkingSince = performance.now();
     this.state = state;
     this.dispatchEvent(new Event('state'));
   }
@@ -369,6 +459,22 @@ export class Call extends EventTarget {
   #auth() {
     return { Authorization: `Bearer ${this.session.token}` };
   }
+}
+
+/** Best first. @type {Level[]} */
+const LEVELS = ['unknown', 'green', 'amber', 'red'];
+
+/** @returns {Quality} */
+const unknownQuality = () => ({ level: 'unknown', reasons: [] });
+
+/** A key for a request; pages without HTTPS have no `randomUUID`. */
+function randomKey() {
+  return crypto.randomUUID?.() ?? Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
+}
+
+/** Waits for a promise, but not longer than so many milliseconds. @param {number} ms @param {Promise<unknown>} promise */
+function within(ms, promise) {
+  return Promise.race([promise.catch(() => {}), new Promise((done) => setTimeout(done, ms))]);
 }
 
 const EVENT_NAMES = [
@@ -418,7 +524,7 @@ async function microphone(audio) {
     return await navigator.mediaDevices.getUserMedia({ audio });
   } catch (error) {
     const name = error instanceof DOMException ? error.name : '';
-    if (name === 'NotFoundError') throw new TrunklineError('mic_not_found', 'No microphone was found', { cause: error });
+    if (name === 'NotFoundError' || name === 'OverconstrainedError') throw new TrunklineError('mic_not_found', 'No microphone was found', { cause: error });
     if (name === 'NotAllowedError') {
       const policy = /** @type {any} */ (document).featurePolicy;
       if (policy && !policy.allowsFeature('microphone')) {
@@ -430,12 +536,42 @@ async function microphone(audio) {
   }
 }
 
-/** Tells the gateway of something only the browser can see. Best effort. */
+/**
+ * What the browser measured of a call, as it is reported: W3C webrtc-stats in a few words. `audio_energy_out` is the
+ * energy of all the sound that was played, `playing` whether an element plays it.
+ * @param {RTCPeerConnection} pc @param {HTMLMediaElement[]} players @param {boolean} over
+ * @returns {Promise<Record<string, any>|null>}
+ */
+async function summary(pc, players, over) {
+  if (over || pc.connectionState === 'closed') return null;
+  /** @type {Map<string, any>} */
+  const all = new Map();
+  (await pc.getStats()).forEach((stat) => all.set(stat.id, stat));
+  const first = (/** @type {string} */ type) => [...all.values()].find((s) => s.type === type && (s.kind ?? 'audio') === 'audio');
+  const inbound = first('inbound-rtp') ?? {};
+  const pair = all.get(first('transport')?.selectedCandidatePairId) ?? {};
+  const local = all.get(pair.localCandidateId) ?? {};
+  const round = (/** @type {number|undefined} */ n, /** @type {number} */ digits) => (Number.isFinite(n) ? Number(/** @type {number} */ (n).toFixed(digits)) : null);
+  return {
+    packets_received: inbound.packetsReceived ?? 0,
+    packets_lost: inbound.packetsLost ?? 0,
+    concealed_ratio: inbound.totalSamplesReceived ? round(inbound.concealedSamples / inbound.totalSamplesReceived, 4) : null,
+    jitter_buffer_ms: inbound.jitterBufferEmittedCount ? round((1000 * inbound.jitterBufferDelay) / inbound.jitterBufferEmittedCount, 0) : null,
+    rtt_ms: round(1000 * pair.currentRoundTripTime, 1),
+    audio_level_in: round(first('media-source')?.audioLevel, 4),
+    audio_energy_out: round(inbound.totalAudioEnergy, 6),
+    playing: players.some((player) => !player.paused && !player.muted && player.volume > 0),
+    candidate_type: local.candidateType ?? null,
+    protocol: local.protocol ?? null,
+  };
+}
+
+/** Tells the gateway of something only the browser can see. Best effort. @returns {Promise<unknown>} */
 function report(/** @type {string} */ url, /** @type {Session} */ session, /** @type {string} */ code, /** @type {string} */ detail) {
-  fetch(`${url}/v1/sessions/${session.session}/client-report`, {
+  return fetch(`${url}/v1/sessions/${session.session}/client-report`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${session.token}` },
-    body: JSON.stringify({ code, detail: detail.slice(0, 200) }),
+    body: JSON.stringify({ code, detail: detail.slice(0, 1000) }),
     keepalive: true,
   }).catch(() => {});
 }

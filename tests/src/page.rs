@@ -39,6 +39,11 @@ impl Page {
         let script = |text: &'static str| get(async move || ([(CONTENT_TYPE, "text/javascript")], text));
         let router = Router::new()
             .route("/", get(async || ([(CONTENT_TYPE, "text/html")], PAGE)))
+            // The same without the right to a microphone.
+            .route(
+                "/framed",
+                get(async || ([("permissions-policy", "microphone=()"), ("content-type", "text/html")], PAGE)),
+            )
             .route("/page.js", script(SCRIPT))
             .route("/tap.js", script(TAP))
             .route("/trunkline.js", script(CLIENT));

@@ -34,6 +34,11 @@ async fn a_click_is_answered_greeted_and_echoed() -> Result<()> {
     greeted(&browser).await?;
     echoed(&browser).await?;
     browser.wait_for("document.getElementById('fact-rtt').textContent !== '–'", Duration::from_secs(5)).await?;
+    for side in ["visitor", "agent"] {
+        let good = format!("document.querySelector('#side-{side}[data-level=green]')?.innerText.includes('good')");
+        browser.wait_for(&good, Duration::from_secs(30)).await.with_context(|| format!("the {side}'s network"))?;
+    }
+    indicated(&browser).await?;
     browser.click("#keypad-toggle").await?;
     browser.click("#keypad button").await?;
     browser.click("details summary").await?;
@@ -61,6 +66,28 @@ async fn a_click_is_answered_greeted_and_echoed() -> Result<()> {
     browser.close().await;
     demo.kill().await?;
     Ok(())
+}
+
+/// The page shows what the gateway says, in words: here it is told by hand, as on this machine no network is poor.
+async fn indicated(browser: &Browser) -> Result<()> {
+    let shown = "
+        const shows = () => ['visitor', 'agent'].map((side) => {
+            const element = document.getElementById(`side-${side}`);
+            return [element.dataset.level, element.innerText];
+        });
+        trunklineCall.quality.browser_up = { level: 'red', reasons: ['loss'] };
+        trunklineCall.quality.sip_up = { level: 'amber', reasons: ['jitter'] };
+        trunklineCall.dispatchEvent(new Event('quality'));
+        return shows();";
+    let seen = browser.run(shown, Value::Null).await?;
+    ensure!(seen[0][0] == "red" && seen[1][0] == "amber", "{seen}");
+    let said = |side: usize, text: &str| seen[side][1].as_str().is_some_and(|all| all.contains(text));
+    ensure!(said(0, "poor") && said(0, "Part of what you say gets lost"), "{seen}");
+    ensure!(said(1, "fair") && said(1, "The sound comes unevenly"), "{seen}");
+    picture(browser, "demo-poor-network").await?;
+    let better = "for (const half of Object.values(trunklineCall.quality)) { half.level = 'green'; half.reasons = []; } \
+                  trunklineCall.dispatchEvent(new Event('quality'))";
+    browser.run(better, Value::Null).await.map(drop)
 }
 
 /// Somebody speaks who is not the visitor.

@@ -17,10 +17,18 @@ window.requests = [];
 window.fetch = async (url, init) => {
   const response = await fetched(url, init);
   window.requests.push(`${init?.method ?? 'GET'} ${response.status}`);
-  return response;
+  return window.relay && response.headers.get('Content-Type') === 'application/sdp' ? relayed(response) : response;
 };
 
-window.begin = async ({ client, codecs, switched, ...options }) => {
+/** An answer that leads through a relay: its UDP candidates name the relay's port, and there is no other way. */
+async function relayed(response) {
+  const lines = (await response.text()).split('\r\n').filter((line) => !/^a=candidate:\S+ \d+ tcp /i.test(line));
+  const through = lines.map((line) => line.replace(/^(a=candidate:\S+ \d+ udp \d+ \S+) \d+/i, `$1 ${window.relay}`));
+  return new Response(through.join('\r\n'), { status: response.status, headers: response.headers });
+}
+
+window.begin = async ({ client, codecs, switched, relay, ...options }) => {
+  window.relay = relay;
   await audio.resume();
   window.events = [];
   const stream = switched ? oscillator(switched) : PLAIN;
