@@ -92,7 +92,7 @@ pub async fn run(options: Options, say: impl Fn(&str)) -> anyhow::Result<()> {
     let demo = Demo::start(options).await?;
     say(&format!(
         "Open http://{} in a browser, click Call, and hear yourself through a SIP agent.\n\
-         Records and metrics: http://{} (API key {}). Ctrl-C ends it.",
+         Console: http://{}/console (API key {}). Ctrl-C ends it.",
         demo.daemon.public_addr, demo.daemon.control_addr, demo.control_key
     ));
     tokio::signal::ctrl_c().await?;

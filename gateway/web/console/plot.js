@@ -37,7 +37,7 @@ export function plot(what, points, [from, to]) {
     ? `${name}: ${measure(last, what.unit)}, worst ${measure(worst, what.unit)}`
     : `${name}: not known`;
   const now = el('output', null, measure(last, what.unit) ?? '–');
-  const cursor = svg('line', { class: 'cursor', y1: 0, y2: HEIGHT, x1: -9, x2: -9 });
+  const cursor = svg('line', { class: 'cursor', y1: 0, y2: HEIGHT, visibility: 'hidden' });
   const line = points.length ? path(points, value, x, y) : '';
   const picture = svg(
     'svg',
@@ -50,22 +50,21 @@ export function plot(what, points, [from, to]) {
   const figure = el(
     'figure',
     { class: 'plot', 'data-measure': what.key, 'data-known': known.length },
-    el('figcaption', null, el('span', null, name), now),
+    el('figcaption', null, el('span', null, name), known.length ? el('small', null, `worst ${measure(worst, what.unit)}`) : null, now),
     el('div', { class: 'area' }, picture, el('span', { class: 'top' }, measure(high, what.unit)), known.length ? null : el('span', { class: 'none' }, 'not known')),
-    known.length ? el('small', { class: 'soft' }, `worst ${measure(worst, what.unit)}`) : el('small', null, '\u00a0'),
   );
   picture.addEventListener('pointermove', (/** @type {PointerEvent} */ event) => {
     const box = picture.getBoundingClientRect();
     const at = ((event.clientX - box.left) / Math.max(1, box.width)) * WIDTH;
     const near = points.reduce((/** @type {Point|null} */ best, p) => (!best || Math.abs(x(p) - at) < Math.abs(x(best) - at) ? p : best), null);
     if (!near) return;
+    cursor.setAttribute('visibility', 'visible');
     cursor.setAttribute('x1', x(near));
     cursor.setAttribute('x2', x(near));
     now.textContent = `${new Date(near.at).toLocaleTimeString('en-GB')} · ${measure(value(near), what.unit) ?? 'not known'}`;
   });
   picture.addEventListener('pointerleave', () => {
-    cursor.setAttribute('x1', -9);
-    cursor.setAttribute('x2', -9);
+    cursor.setAttribute('visibility', 'hidden');
     now.textContent = measure(last, what.unit) ?? '–';
   });
   return figure;
