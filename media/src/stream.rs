@@ -39,6 +39,8 @@ pub(crate) struct Stream {
     arrivals: Arrivals,
     bursts: BurstMeter,
     remote: RemoteView,
+    /// The last payload type that nobody negotiated.
+    pub(crate) stranger: Option<PayloadType>,
     /// Packets and octets of sending streams this one follows.
     carried: (u64, u64),
     /// Packets, octets and loss of receiving streams this one follows on another clock.
@@ -86,6 +88,8 @@ pub(crate) enum Heard<'a> {
 pub(crate) struct Told {
     /// What the peer loses of our stream, 0..1, if it said so.
     pub(crate) fraction_lost: Option<f64>,
+    /// It holds a report, be it about us or not.
+    pub(crate) report: bool,
     /// It said goodbye.
     pub(crate) bye: bool,
 }
@@ -107,6 +111,7 @@ impl Stream {
             arrivals: Arrivals::default(),
             bursts: BurstMeter::default(),
             remote: RemoteView::default(),
+            stranger: None,
             carried: (0, 0),
             carried_in: (0, 0, 0),
             scratch: Vec::new(),
@@ -190,6 +195,7 @@ impl Stream {
             }
             Some(_) | None => {
                 drops.unknown_payload += 1;
+                self.stranger = Some(packet.payload_type);
                 Heard::Nothing
             }
         }
@@ -227,7 +233,11 @@ impl Stream {
         } else if received.about_us.is_some() {
             drops.bad_rtcp += 1;
         }
-        Some(Told { fraction_lost: believed.map(|about| about.fraction_lost), bye: received.bye })
+        Some(Told {
+            fraction_lost: believed.map(|about| about.fraction_lost),
+            report: received.sender_report || received.about_us.is_some(),
+            bye: received.bye,
+        })
     }
 
     /// A packet that was accepted turned out to be too late to be played.

@@ -40,7 +40,8 @@ pub(super) fn is_quiet(law: Law, payload: &[u8]) -> bool {
     payload.iter().all(|&code| expand(table, code).unsigned_abs() < QUIET_PEAK)
 }
 
-fn decoder(law: Law) -> &'static [i16; 256] {
+/// What each octet stands for.
+pub(super) fn decoder(law: Law) -> &'static [i16; 256] {
     match law {
         Law::Mu => &MU_DECODE,
         Law::A => &A_DECODE,

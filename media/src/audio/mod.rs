@@ -51,6 +51,15 @@ impl Codec {
         }
     }
 
+    /// What each octet of a payload stands for, where an octet is a sample.
+    pub(crate) fn samples_by_octet(self) -> Option<&'static [i16; 256]> {
+        match self {
+            Self::Opus => None,
+            Self::Pcmu => Some(g711::decoder(g711::Law::Mu)),
+            Self::Pcma => Some(g711::decoder(g711::Law::A)),
+        }
+    }
+
     /// Whether a payload holds (next to) silence, as far as can be said without decoding: such a frame can be left
     /// out unheard.
     #[must_use]

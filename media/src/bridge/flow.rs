@@ -10,6 +10,7 @@ use super::{Listener, Output};
 use crate::audio::Codec;
 use crate::audio::jitter_buffer::JitterBufferStats;
 use crate::audio::prompt::{Player, Prompt};
+use crate::detect::Ear;
 use crate::outbox::Outbox;
 use crate::rtp::RtpPacket;
 
@@ -53,6 +54,8 @@ pub(crate) struct Flow {
     /// Relay was interrupted: the next packet maps its numbers afresh.
     fresh: bool,
     pcm: Vec<i16>,
+    /// Listens to the speaker.
+    ear: Option<Box<Ear>>,
 }
 
 struct Playing {
@@ -63,7 +66,7 @@ struct Playing {
 
 impl Flow {
     /// A flow nobody listens to yet.
-    pub(crate) fn new(comfort: Comfort, rate: u32) -> Self {
+    pub(crate) fn new(comfort: Comfort, rate: u32, ear: Option<Box<Ear>>) -> Self {
         Self {
             comfort,
             rate,
@@ -77,6 +80,7 @@ impl Flow {
             started: false,
             fresh: true,
             pcm: Vec::new(),
+            ear,
         }
     }
 
@@ -118,6 +122,15 @@ impl Flow {
         self.withhold(now);
     }
 
+    pub(crate) fn is_muted(&self) -> bool {
+        self.muted
+    }
+
+    /// Who listens to the speaker.
+    pub(crate) fn ear(&mut self) -> Option<&mut Ear> {
+        self.ear.as_deref_mut()
+    }
+
     pub(crate) fn play(&mut self, now: Instant, prompt: Arc<Prompt>, looped: bool) {
         let player = Player::new(Arc::clone(&prompt), self.rate, looped);
         self.playing = Some(Playing { prompt, looped, player });
@@ -148,7 +161,11 @@ impl Flow {
             self.fresh = true;
             return;
         }
-        if packet.codec != output.codec {
+        let relayed = packet.codec == output.codec;
+        if let Some(ear) = &mut self.ear {
+            ear.packet(now, packet.codec, packet.sequence, packet.rtp.payload, relayed);
+        }
+        if !relayed {
             self.speech.push(now, packet);
             self.fresh = true;
             self.clock.by(now + output.frame());
@@ -194,7 +211,11 @@ impl Flow {
         } else if self.muted || !transcodes {
             false
         } else {
-            self.speech.pull(at, &mut self.pcm)
+            let heard = self.speech.pull(at, &mut self.pcm);
+            if let (true, Some(ear), Some(codec)) = (heard, &mut self.ear, self.source) {
+                ear.pcm(at, codec, self.rate, &self.pcm);
+            }
+            heard
         };
         if !heard && !self.started && self.comfort == Comfort::OnceHeard {
             // The buffer may be filling: the clock runs on while it does.

@@ -55,6 +55,9 @@ impl Call {
             }
             Inbound::Rtcp(packet) => {
                 let told = stream.receive_report(now, packet, drops).unwrap_or_default();
+                if let Some(detectors) = self.detectors.as_mut().filter(|_| told.report) {
+                    detectors.reported(now, Leg::Browser, told.fraction_lost);
+                }
                 if let Some(fraction) = told.fraction_lost {
                     self.to_browser.set_expected_loss(fraction);
                 }
@@ -112,6 +115,9 @@ impl Call {
         let Some(told) = self.trunk.as_mut().and_then(|trunk| trunk.receive_report(now, from, datagram)) else {
             return;
         };
+        if let Some(detectors) = self.detectors.as_mut().filter(|_| told.report) {
+            detectors.reported(now, Leg::Trunk, told.fraction_lost);
+        }
         // A BYE on the trunk is not believed to end anything: SIP does that.
         if let Some(fraction) = told.fraction_lost {
             self.to_trunk.set_expected_loss(fraction);
@@ -120,6 +126,7 @@ impl Call {
 
     fn heard_audio(&mut self, now: Instant, from: Leg) {
         self.presence.heard_audio(now, from);
+        self.note_audio(from);
         let known = match from {
             Leg::Browser => &mut self.first_audio.0,
             Leg::Trunk => &mut self.first_audio.1,

@@ -2,6 +2,7 @@
 
 mod browser_leg;
 mod inbound;
+mod listening;
 mod presence;
 mod random;
 mod stats;
@@ -22,6 +23,7 @@ use crate::api::{
 use crate::audio::Codec;
 use crate::bridge::{Comfort, Flow};
 use crate::browser::transport::{DtlsIdentity, TransportEvent};
+use crate::detect::{Detectors, Ear};
 use crate::outbox::Outbox;
 use crate::quality::{Monitor, Policy};
 use crate::sdp::browser::IceCredentials;
@@ -57,6 +59,7 @@ pub struct Call {
     quality: Monitor,
     /// The trunk has answered.
     answered: bool,
+    detectors: Option<Box<Detectors>>,
 }
 
 /// What a call needs from the place it lives in.
@@ -86,13 +89,19 @@ impl Call {
         let mut chance = Chance::new(open.seed);
         let (browser, opened) = BrowserLeg::open(now, open, surroundings, &mut chance)?;
         let rate = pcm_rate(None);
+        let policy = &surroundings.policy;
+        let ear = || policy.listen.then(|| Box::new(Ear::new(now)));
+        let mut detectors = (policy.listen || policy.measure).then(Box::<Detectors>::default);
+        if let Some(detectors) = &mut detectors {
+            detectors.candidates(&open.offer.candidate_addresses);
+        }
         let call = Self {
             surroundings: surroundings.clone(),
             chance,
             browser,
             trunk: None,
-            to_trunk: Flow::new(Comfort::Always, rate),
-            to_browser: Flow::new(Comfort::OnceHeard, rate),
+            to_trunk: Flow::new(Comfort::Always, rate, ear()),
+            to_browser: Flow::new(Comfort::OnceHeard, rate, ear()),
             presence: Presence::new(open.limits),
             events: VecDeque::new(),
             ufrags: (opened.ice_session.clone(), None),
@@ -102,6 +111,7 @@ impl Call {
             next_sample: None,
             quality: Monitor::default(),
             answered: false,
+            detectors,
         };
         Ok((call, opened))
     }
@@ -118,6 +128,9 @@ impl Call {
         self.ufrags = (opened.ice_session.clone(), None);
         self.last_check = None;
         self.to_trunk.forget_speaker();
+        if let Some(detectors) = &mut self.detectors {
+            detectors.candidates(&open.offer.candidate_addresses);
+        }
         self.presence.expect_return(BackCause::Reattach);
         self.rewire(now);
         Ok(opened)
@@ -154,8 +167,15 @@ impl Call {
         match command {
             Command::ConnectTrunk(media) => self.connect_trunk(now, media),
             Command::ReleaseTrunk => self.release_trunk(now, out),
-            Command::Answered => self.answered = true,
-            Command::AddCandidates(_) => {}
+            Command::Answered => {
+                self.answered = true;
+                self.look_now(now);
+            }
+            Command::AddCandidates(candidates) => {
+                if let Some(detectors) = &mut self.detectors {
+                    detectors.candidates(&candidates);
+                }
+            }
             Command::SetMuted { leg, muted } => {
                 self.quality.set_muted(leg, muted);
                 // Muting a leg stops the flow that carries its speech.
@@ -210,8 +230,12 @@ impl Call {
         if self.next_sample.is_some_and(|at| at <= now) {
             self.next_sample = Some(now + SAMPLE_EVERY);
             self.measure(now, out);
-            let stats = Box::new(self.stats(now));
+            let mut stats = Box::new(self.stats(now));
+            self.look(now, &mut stats);
             self.report(Some(MediaEvent::Sample(stats)));
+        }
+        if self.detectors.as_ref().and_then(|detectors| detectors.poll_timeout()).is_some_and(|at| at <= now) {
+            self.look_now(now);
         }
     }
 
@@ -231,6 +255,7 @@ impl Call {
             self.to_browser.poll_timeout().map(|at| (at, "frame to the browser")),
             self.presence.poll_timeout(),
             self.next_sample.map(|at| (at, "sample")),
+            self.detectors.as_ref().and_then(|detectors| detectors.poll_timeout()).map(|at| (at, "detectors")),
         ]
         .into_iter()
         .flatten()
@@ -269,6 +294,7 @@ impl Call {
         let trunk = self.trunk.as_ref().and_then(TrunkLeg::output);
         self.to_trunk.set_output(now, trunk, rate);
         self.to_browser.set_output(now, self.browser.output(), rate);
+        self.look_soon(now);
     }
 
     fn flow_to(&mut self, leg: Leg) -> &mut Flow {
@@ -303,6 +329,9 @@ impl Call {
             match event {
                 TransportEvent::IceConnected { remote, path } => {
                     self.quality.set_tcp(path == Path::Tcp);
+                    if let Some(detectors) = &mut self.detectors {
+                        detectors.connected_over(path);
+                    }
                     self.report(Some(MediaEvent::IceConnected { remote, path }));
                 }
                 TransportEvent::Moved { remote } => {

@@ -79,6 +79,11 @@ impl Presence {
         matches!(self.browser, Browser::Away { .. })
     }
 
+    /// Whether it is connected and not away.
+    pub(crate) fn is_here(&self) -> bool {
+        matches!(self.browser, Browser::Here)
+    }
+
     /// When the browser was heard last.
     pub(crate) fn last_heard(&self) -> Option<Instant> {
         self.heard

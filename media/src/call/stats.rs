@@ -18,7 +18,7 @@ impl Call {
         let trunk = self.trunk.as_ref();
         let trunk_drops = trunk.map(TrunkLeg::drops).unwrap_or_default();
         let rtt = self.browser_rtt(now);
-        CallStats {
+        let mut stats = CallStats {
             browser_in: StreamStats {
                 rtt_ms: rtt.map(|(ms, _)| ms),
                 rtt_source: rtt.map(|(_, source)| source),
@@ -33,7 +33,11 @@ impl Call {
             browser_remote: self.browser.transport.remote(),
             quality: *self.quality.samples(),
             verdicts: Default::default(),
+        };
+        if let Some(detectors) = &self.detectors {
+            detectors.fill(&mut stats);
         }
+        stats
     }
 
     /// Takes the second's sample of every half-leg.

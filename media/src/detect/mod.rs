@@ -1,5 +1,19 @@
 //! What is wrong with a call's audio, found by listening to it and counting: raised while it lasts, cleared after.
 
+mod detectors;
+mod ear;
+mod echo;
+mod ledger;
+mod level;
+mod microphone;
+mod passage;
+mod probe;
+#[cfg(test)]
+mod tests;
+mod voice_activity;
+
+pub(crate) use self::detectors::{Detectors, Situation};
+pub(crate) use self::ear::Ear;
 use crate::quality::HalfLeg;
 
 /// Something wrong that a call's media shows.

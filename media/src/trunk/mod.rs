@@ -11,7 +11,7 @@ use crate::audio::Codec;
 use crate::bridge::{Listener, Output};
 use crate::outbox::{Outbox, Port};
 use crate::quality::LegReading;
-use crate::rtp::RtpPacket;
+use crate::rtp::{PayloadType, RtpPacket};
 use crate::sdp::browser::Direction;
 use crate::sdp::trunk::TrunkMedia;
 use crate::stream::{Heard, Stream, StreamSeed, Told};
@@ -150,6 +150,11 @@ impl TrunkLeg {
 
     pub(crate) fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
         self.peer.as_ref()?.stream.poll_timeout()
+    }
+
+    /// The last payload type that came and that nobody negotiated.
+    pub(crate) fn stranger(&self) -> Option<PayloadType> {
+        self.peer.as_ref().and_then(|peer| peer.stream.stranger)
     }
 
     pub(crate) fn drops(&self) -> DropStats {
