@@ -101,7 +101,6 @@ async fn a_call_is_watched_to_its_outcome() -> Result<()> {
     scene.all_green().await?;
     // The plots fill with time.
     console.sees("document.querySelector('[data-leg=browser_up] .plot[data-measure=loss]').dataset.known > 8").await?;
-    console.says("window.hacked=1").await.ok();
     console.picture("console-good-call", 1280, false).await?;
     console.dark(true).await?;
     console.picture("console-good-call-dark", 1280, false).await?;
@@ -156,17 +155,17 @@ async fn a_lossy_visitor_and_a_lossy_trunk_are_told_apart() -> Result<()> {
     scene.all_green().await?;
     scene.visitor.up(Impairment::bursts(0.15, 2.0));
     scene.only("browser_up", ".red").await?;
-    scene.console.says("Packets get lost on the way from the visitor").await?;
     tokio::time::sleep(Duration::from_secs(6)).await;
     scene.console.picture("console-lossy-visitor", 1280, false).await?;
+    scene.console.says("Packets get lost on the way from the visitor").await?;
     scene.visitor.up(Impairment::default());
     scene.all_green().await?;
     scene.agent.down(Impairment::loss(0.1));
     scene.only("sip_up", ".red").await?;
-    scene.console.says("Packets get lost between gateway and trunk").await?;
     tokio::time::sleep(Duration::from_secs(6)).await;
     scene.console.picture("console-lossy-trunk", 1280, false).await?;
     scene.console.fits_a_phone("console-lossy-trunk-phone").await?;
+    scene.console.says("Packets get lost between gateway and trunk").await?;
     scene.finish().await
 }
 

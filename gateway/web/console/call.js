@@ -216,11 +216,12 @@ function qualitySection() {
         const points = (Array.isArray(series?.[whole ? 'whole' : 'recent']) ? series[whole ? 'whole' : 'recent'] : []).filter((/** @type {any} */ p) => p && !Number.isNaN(millis(p.at)));
         write(numbers, say(VERDICT, verdicts?.[leg]?.verdict));
         const end = points.length ? millis(points[points.length - 1].at) : 0;
-        const start = whole ? Math.min(millis(record.started_at) || end, points.length ? millis(points[0].at) : end) : end - 120_000;
+        const begun = Math.min(millis(record.started_at) || end, points.length ? millis(points[0].at) : end);
+        const start = whole ? begun : Math.max(begun, end - 120_000);
         const now = record.quality?.[leg];
         fill(plots, points.length ? [whole, points.length, points[0], points[points.length - 1]] : [now], () =>
           points.length
-            ? [levels(points, [start, end]), el('div', { class: 'scale soft' }, el('span', null, whole ? clock(record.started_at) : '−2 min'), el('span', null, clock(points[points.length - 1].at))), MEASURES.map((what) => plot(what, points, [start, end]))]
+            ? [levels(points, [start, end]), el('div', { class: 'scale soft' }, el('span', null, clock(new Date(start).toISOString())), el('span', null, clock(points[points.length - 1].at))), MEASURES.map((what) => plot(what, points, [start, end]))]
             : [unknown('No series is known.'), el('dl', { class: 'facts' }, MEASURES.map((what) => fact(what.name, measure(now?.[what.key], what.unit) ?? unknown('–'))))],
         );
       }

@@ -57,8 +57,8 @@ function timelineOf(record, timeline) {
 function details(detail) {
   if (detail === null || detail === undefined) return null;
   if (typeof detail !== 'object') return [' ', el('small', { class: 'soft' }, data(detail))];
-  const parts = Object.entries(detail).filter(([, value]) => value !== null && value !== '');
-  return parts.map(([name, value]) => [' ', el('small', { class: 'soft' }, data(name), ' ', data(typeof value === 'object' ? JSON.stringify(value) : value))]);
+  const parts = Object.entries(detail).filter(([, value]) => value !== null && value !== '' && !(Array.isArray(value) && !value.length));
+  return parts.map(([name, value]) => [' ', el('small', { class: 'soft' }, data(name), ' ', data(Array.isArray(value) && value.every((one) => typeof one !== 'object') ? value.join(', ') : typeof value === 'object' ? JSON.stringify(value) : value))]);
 }
 
 /** @param {any} ladder @param {unknown} begun */
