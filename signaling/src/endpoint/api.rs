@@ -1,13 +1,14 @@
 //! What goes into an endpoint and what comes out of it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::auth::Credentials;
 use crate::message::{Headers, NameAddr, Reason, Uri};
-use crate::transaction::Timers;
+use crate::transaction::{Reliability, Timers};
 
 /// Names one INVITE usage (one `invite` call, or one incoming INVITE).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +38,8 @@ pub struct EndpointConfig {
 pub struct Invite {
     /// Where the request goes (already resolved).
     pub target: SocketAddr,
+    /// And over what.
+    pub over: Transport,
     /// Request-URI and To.
     pub uri: Uri,
     /// From user (the host is the endpoint's domain) and display name.
@@ -56,11 +59,59 @@ pub struct Invite {
 /// The Session-Expires RFC 4028 section 4.2 recommends, seconds.
 pub const SESSION_EXPIRES: u32 = 1800;
 
-/// A datagram to send.
+/// What carries the messages of a leg.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// A connection.
+    Tcp,
+    /// An encrypted connection to whoever proves to be this domain.
+    Tls(Arc<str>),
+}
+
+impl Transport {
+    /// As a Via says it.
+    #[must_use]
+    pub fn token(&self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::Tls(_) => "TLS",
+        }
+    }
+
+    /// Whether it repeats by itself what is lost.
+    #[must_use]
+    pub fn reliability(&self) -> Reliability {
+        match self {
+            Self::Udp => Reliability::Unreliable,
+            Self::Tcp | Self::Tls(_) => Reliability::Reliable,
+        }
+    }
+}
+
+/// Why a connection does not carry messages.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StreamError {
+    /// Refused, unreachable, or lost.
+    #[error("no connection")]
+    Unreachable,
+    /// Nothing answers.
+    #[error("no connection in time")]
+    TimedOut,
+    /// The handshake, the certificate or the name in it.
+    #[error("{0}")]
+    Tls(String),
+}
+
+/// A message to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transmit {
     /// Where to.
     pub to: SocketAddr,
+    /// Over what.
+    pub over: Transport,
     /// What.
     pub bytes: Bytes,
 }
@@ -211,6 +262,8 @@ pub enum Failure {
     NoFinal,
     /// The network refused the datagram (ICMP, no route).
     Transport,
+    /// No encrypted connection came up: the error in words.
+    Tls(String),
     /// We cancelled, and the peer confirmed with 487 or fell silent.
     Cancelled,
 }

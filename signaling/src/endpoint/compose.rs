@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 
+use super::Transport;
 use crate::message::grammar::put_quoted;
 use crate::message::uri::escape_user;
 use crate::message::{HeaderName, Headers, Method, Reason, Request, Response};
@@ -13,12 +14,17 @@ pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO"
 /// Bodies we take.
 pub(super) const SDP: &str = "application/sdp";
 
-pub(super) fn via(advertised: SocketAddr, branch: &str) -> String {
-    format!("SIP/2.0/UDP {advertised};rport;branch={branch}")
+pub(super) fn via(advertised: SocketAddr, token: &str, branch: &str) -> String {
+    format!("SIP/2.0/{token} {advertised};rport;branch={branch}")
 }
 
 pub(super) fn contact(advertised: SocketAddr) -> String {
     format!("<sip:trunkline@{advertised}>")
+}
+
+/// The Contact of a leg that some other transport than UDP carries.
+pub(super) fn contact_over(advertised: SocketAddr, over: &Transport) -> String {
+    format!("<sip:trunkline@{advertised};transport={}>", over.token().to_ascii_lowercase())
 }
 
 /// A From value: the display name quoted, the user escaped (RFC 3261 section 25.1).

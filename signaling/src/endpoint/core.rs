@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 use super::schedule::{Owner, Schedule};
 use super::trace::{self, Tracer};
 use super::transactions::{ClientMachine, Transactions, TxId, User};
-use super::{EndpointConfig, EndpointStats, Event, LegId, Transmit, compose};
+use super::way::{Way, Ways};
+use super::{EndpointConfig, EndpointStats, Event, LegId, StreamError, Transmit, Transport, compose};
 use crate::message::{HeaderName, Headers, Method, Request, Response};
 use crate::transaction::{Client, ClientInvite, ClientKey, MAGIC_COOKIE, Reaction, Reliability};
 
@@ -29,6 +30,9 @@ pub(super) struct Core {
     pub(super) transmits: VecDeque<Transmit>,
     pub(super) events: VecDeque<Event>,
     pub(super) tracer: Tracer,
+    /// Why the connection broke whose transactions fail just now.
+    pub(super) cause: Option<StreamError>,
+    ways: Ways,
     rng: StdRng,
     /// Makes To tags of stateless answers: the same for each copy of a request, not to be foretold by others.
     secret: [u8; 32],
@@ -50,6 +54,8 @@ impl Core {
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             tracer: Tracer::default(),
+            cause: None,
+            ways: Ways::default(),
             rng,
             secret,
         }
@@ -96,15 +102,20 @@ impl Core {
 
     /// Sends a message, of a leg or of none.
     pub(super) fn send(&mut self, leg: Option<LegId>, to: SocketAddr, bytes: Bytes) {
+        self.send_over(leg.map_or(Way::UDP, Way::of), leg, to, bytes);
+    }
+
+    /// Sends a message the way its request came.
+    pub(super) fn send_over(&mut self, way: Way, leg: Option<LegId>, to: SocketAddr, bytes: Bytes) {
         self.trace(leg, &bytes, to, true, false);
-        self.put(to, bytes);
+        self.put(way, to, bytes);
     }
 
     /// Sends a message that was sent before.
     pub(super) fn resend(&mut self, leg: Option<LegId>, to: SocketAddr, bytes: Bytes) {
         self.stats.retransmitted += 1;
         self.trace(leg, &bytes, to, true, true);
-        self.put(to, bytes);
+        self.put(leg.map_or(Way::UDP, Way::of), to, bytes);
     }
 
     /// Tells a message of a leg.
@@ -120,19 +131,42 @@ impl Core {
         }
     }
 
-    fn put(&mut self, to: SocketAddr, bytes: Bytes) {
+    pub(super) fn way_of(&self, over: &Transport) -> Option<Way> {
+        self.ways.find(over)
+    }
+
+    pub(super) fn learn_way(&mut self, over: &Transport) -> Option<Way> {
+        self.ways.learn(over)
+    }
+
+    pub(super) fn reliability(&self, leg: LegId) -> Reliability {
+        self.ways.transport(Way::of(leg)).map_or(Reliability::Unreliable, Transport::reliability)
+    }
+
+    /// Our Contact says over what we are reached, unless it is UDP.
+    fn set_contact(&self, leg: LegId, headers: &mut Headers) {
+        let over = self.ways.transport(Way::of(leg)).unwrap_or(&Transport::Udp);
+        if *over != Transport::Udp && headers.get(&HeaderName::Contact).is_some() {
+            headers.set(HeaderName::Contact, compose::contact_over(self.config.advertised, over));
+        }
+    }
+
+    fn put(&mut self, way: Way, to: SocketAddr, bytes: Bytes) {
         if self.transmits.len() >= MAX_TRANSMITS {
             self.stats.dropped += 1;
             return;
         }
+        let Some(over) = self.ways.transport(way).cloned() else { return };
         self.stats.sent += 1;
-        self.transmits.push_back(Transmit { to, bytes });
+        self.transmits.push_back(Transmit { to, over, bytes });
     }
 
     /// Gives a request its own Via and what every request of ours has.
-    pub(super) fn finish_request(&mut self, mut request: Request) -> (Request, Bytes, Bytes) {
+    pub(super) fn finish_request(&mut self, leg: LegId, mut request: Request) -> (Request, Bytes, Bytes) {
         let branch = format!("{MAGIC_COOKIE}{}", self.token());
-        request.headers.push_front(HeaderName::Via, compose::via(self.config.advertised, &branch));
+        let token = self.ways.transport(Way::of(leg)).unwrap_or(&Transport::Udp).token();
+        request.headers.push_front(HeaderName::Via, compose::via(self.config.advertised, token, &branch));
+        self.set_contact(leg, &mut request.headers);
         request.headers.push(HeaderName::UserAgent, self.config.user_agent.clone());
         let bytes = request.to_bytes();
         (request, Bytes::from(branch), bytes)
@@ -142,15 +176,15 @@ impl Core {
     pub(super) fn send_invite(
         &mut self,
         now: Instant,
+        leg: LegId,
         request: Request,
         to: SocketAddr,
         user: impl FnOnce(Request) -> User,
     ) -> TxId {
-        let (request, branch, bytes) = self.finish_request(request);
-        let machine = ClientInvite::new(now, bytes.clone(), self.config.timers, Reliability::Unreliable);
+        let (request, branch, bytes) = self.finish_request(leg, request);
+        let machine = ClientInvite::new(now, bytes.clone(), self.config.timers, self.reliability(leg));
         let key = ClientKey { branch, method: Method::Invite };
         let user = user(request);
-        let leg = user.leg();
         let id = self.transactions.add_client(key, ClientMachine::Invite(machine), to, user);
         self.send(Some(leg), to, bytes);
         self.reschedule_client(id);
@@ -159,7 +193,7 @@ impl Core {
 
     /// Sends any other request inside a dialog and starts its transaction.
     pub(super) fn send_other(&mut self, now: Instant, request: Request, to: SocketAddr, user: User) -> TxId {
-        let (request, branch, bytes) = self.finish_request(request);
+        let (request, branch, bytes) = self.finish_request(user.leg(), request);
         self.start_other(now, ClientKey { branch, method: request.method }, bytes, to, user)
     }
 
@@ -171,8 +205,8 @@ impl Core {
         to: SocketAddr,
         user: User,
     ) -> TxId {
-        let machine = Client::new(now, bytes.clone(), self.config.timers, Reliability::Unreliable);
         let leg = user.leg();
+        let machine = Client::new(now, bytes.clone(), self.config.timers, self.reliability(leg));
         let id = self.transactions.add_client(key, ClientMachine::Other(machine), to, user);
         self.send(Some(leg), to, bytes);
         self.reschedule_client(id);
@@ -205,6 +239,9 @@ impl Core {
     /// Answers inside a server transaction. Gives the bytes, for a 2xx that has to be repeated.
     pub(super) fn answer(&mut self, now: Instant, id: TxId, mut response: Response) -> Bytes {
         response.headers.push(HeaderName::Server, self.config.user_agent.clone());
+        if let Some(leg) = self.transactions.server(id).map(|server| server.leg) {
+            self.set_contact(leg, &mut response.headers);
+        }
         let status = response.status;
         let bytes = response.to_bytes();
         if let Some(transaction) = self.transactions.server(id) {

@@ -14,7 +14,7 @@ use super::transactions::{MergeKey, ServerMachine, TxId};
 use super::{Endpoint, Event, LegId, NoSuchLeg, SESSION_EXPIRES, offers};
 use crate::dialog::Dialog;
 use crate::message::{Request, Response};
-use crate::transaction::{Deadlines, Reliability, ServerInvite, ServerInviteState, ServerKey};
+use crate::transaction::{Deadlines, ServerInvite, ServerInviteState, ServerKey};
 
 /// How long a call may ring here before it is refused with 480.
 const RING_LIMIT: Duration = Duration::from_secs(180);
@@ -33,11 +33,11 @@ impl Endpoint {
         let (Ok(dialog), Ok(from)) = (Dialog::uas(&request, &tag), request.headers.from()) else {
             return self.core.refuse(&request, arrival, (400, None));
         };
-        let id = self.new_leg_id();
+        let id = self.new_leg_id(arrival.way);
         let core = &mut self.core;
         core.tracer.begin(id);
         core.trace(Some(id), bytes, arrival.from, false, false);
-        let machine = ServerMachine::Invite(ServerInvite::new(core.config.timers, Reliability::Unreliable));
+        let machine = ServerMachine::Invite(ServerInvite::new(core.config.timers, core.reliability(id)));
         let tx = core.transactions.add_server(key, merge, machine, arrival.reply, arrival.from.ip(), id);
         core.answer(arrival.now, tx, Response::to_request(&request, 100, None));
         let sdp = compose::sdp_of(&request.headers, &request.body);

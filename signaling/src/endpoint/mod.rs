@@ -28,6 +28,7 @@ mod timeout;
 mod trace;
 mod transactions;
 mod via;
+mod way;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -36,10 +37,12 @@ use std::time::Instant;
 use bytes::Bytes;
 
 pub use self::api::{
-    EndpointConfig, EndpointStats, Event, Failure, Full, Invite, LegId, NoSuchLeg, SESSION_EXPIRES, Traced, Transmit,
+    EndpointConfig, EndpointStats, Event, Failure, Full, Invite, LegId, NoSuchLeg, SESSION_EXPIRES, StreamError,
+    Traced, Transmit, Transport,
 };
 use self::core::Core;
 use self::leg::Leg;
+use self::way::Way;
 pub use crate::message::Reason;
 pub use crate::transaction::Timers;
 
@@ -107,12 +110,30 @@ impl Endpoint {
 
     /// A datagram came.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: Bytes) {
-        self.receive(now, from, datagram);
+        self.receive(now, from, Way::UDP, datagram);
+    }
+
+    /// A message came over a connection to this address.
+    pub fn handle_message(&mut self, now: Instant, from: SocketAddr, over: &Transport, message: Bytes) {
+        match self.core.way_of(over) {
+            Some(way) => self.receive(now, from, way, message),
+            // Nothing of ours ever went that way.
+            None => self.core.stats.refused += 1,
+        }
+    }
+
+    /// A connection to this address did not come up, or broke.
+    pub fn handle_stream_error(&mut self, now: Instant, to: SocketAddr, over: &Transport, error: StreamError) {
+        if let Some(way) = self.core.way_of(over) {
+            self.core.cause = Some(error);
+            self.fail_transactions_to(now, to, way);
+            self.core.cause = None;
+        }
     }
 
     /// The network refused a datagram to this address.
     pub fn handle_transport_error(&mut self, now: Instant, to: SocketAddr) {
-        self.fail_transactions_to(now, to);
+        self.fail_transactions_to(now, to, Way::UDP);
     }
 
     /// A deadline passed.
@@ -149,9 +170,9 @@ impl Endpoint {
         self.core.transactions.len() >= most || self.legs.len() >= most || self.core.is_choked()
     }
 
-    fn new_leg_id(&mut self) -> LegId {
+    fn new_leg_id(&mut self, way: Way) -> LegId {
         self.next_leg = self.next_leg.wrapping_add(1);
-        LegId(self.next_leg)
+        way.leg(self.next_leg)
     }
 
     fn add_leg(&mut self, leg: Leg) {

@@ -281,7 +281,7 @@ fn send_reinvite(core: &mut Core, now: Instant, leg: &mut Leg, attempt: Attempt)
         auth.authorize(&Method::Invite, &uri, &request.body.clone(), &mut request.headers);
     }
     let leg = *id;
-    let tx = core.send_invite(now, request, to, |request| {
+    let tx = core.send_invite(now, leg, request, to, |request| {
         User::Invite(Box::new(SentInvite { leg, again: true, request, acks: Vec::new() }))
     });
     up.ours = Ours::Sent { tx, sdp, challenges, glares, is_refresh };

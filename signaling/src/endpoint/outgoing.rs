@@ -10,7 +10,7 @@ use super::core::Core;
 use super::leg::{Cancel, Leg, Outgoing, Peer, Stage, Up};
 use super::refresh::{self, Wish};
 use super::transactions::{ClientMachine, MAX_FORKS, SentInvite, TxId, User};
-use super::{Endpoint, Event, Failure, Full, Invite, LegId, Reason};
+use super::{Endpoint, Event, Failure, Full, Invite, LegId, Reason, StreamError};
 use crate::auth::DigestClient;
 use crate::dialog::{Dialog, DialogId};
 use crate::message::{HeaderName, Headers, Method, Request, Response};
@@ -25,7 +25,11 @@ impl Endpoint {
             self.core.stats.overload += 1;
             return Err(Full);
         }
-        let id = self.new_leg_id();
+        let Some(way) = self.core.learn_way(&invite.over) else {
+            self.core.stats.overload += 1;
+            return Err(Full);
+        };
+        let id = self.new_leg_id(way);
         let core = &mut self.core;
         core.tracer.begin(id);
         let tag = core.token();
@@ -189,7 +193,14 @@ impl Endpoint {
                 core.event(Event::Failed { leg: leg_id, failure: Failure::NoFinal });
             }
             Fault::Timeout => self.fail_call(now, leg_id, Failure::NoProvisional),
-            Fault::Transport => self.fail_call(now, leg_id, Failure::Transport),
+            Fault::Transport => {
+                let failure = match core.cause.clone() {
+                    Some(StreamError::Tls(text)) => Failure::Tls(text),
+                    Some(StreamError::TimedOut) => Failure::NoProvisional,
+                    Some(StreamError::Unreachable) | None => Failure::Transport,
+                };
+                self.fail_call(now, leg_id, failure);
+            }
         }
     }
 
@@ -270,12 +281,12 @@ fn acknowledge(core: &mut Core, tx: TxId, peer: &Peer, response: &Response) -> O
 
 /// Sends an ACK for a 2xx and keeps it with the transaction.
 pub(super) fn send_ack(core: &mut Core, tx: TxId, tag: Option<Bytes>, to: SocketAddr, ack: Request) {
-    let (_, _, bytes) = core.finish_request(ack);
-    let leg = sent_invite(core, tx).map(|sent| {
+    let Some(leg) = sent_invite(core, tx).map(|sent| sent.leg) else { return };
+    let (_, _, bytes) = core.finish_request(leg, ack);
+    if let Some(sent) = sent_invite(core, tx) {
         sent.acks.push((tag, to, bytes.clone()));
-        sent.leg
-    });
-    core.send(leg, to, bytes);
+    }
+    core.send(Some(leg), to, bytes);
 }
 
 /// Repeats the ACK for a 2xx that comes again; `false` if it is a new one.
@@ -343,7 +354,7 @@ fn send_invite(
         auth.authorize(&Method::Invite, &invite.uri.to_string(), &body, &mut headers);
     }
     let request = Request { method: Method::Invite, uri: invite.uri.clone(), headers, body };
-    outgoing.tx = core.send_invite(now, request, invite.target, |request| {
+    outgoing.tx = core.send_invite(now, leg, request, invite.target, |request| {
         User::Invite(Box::new(SentInvite { leg, again: false, request, acks: Vec::new() }))
     });
 }

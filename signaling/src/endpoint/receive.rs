@@ -9,9 +9,10 @@ use super::compose;
 use super::leg::Stage;
 use super::screen::screen;
 use super::transactions::{ClientMachine, ServerMachine, TxId, User};
+use super::way::Way;
 use super::{Endpoint, LegId, via};
 use crate::dialog::DialogId;
-use crate::message::{Message, Method, Request, Response, parse};
+use crate::message::{Headers, Message, Method, Request, Response, parse};
 use crate::transaction::{ClientKey, Reaction, ServerKey};
 
 /// How a request came.
@@ -19,6 +20,8 @@ use crate::transaction::{ClientKey, Reaction, ServerKey};
 pub(super) struct Arrival {
     pub(super) now: Instant,
     pub(super) from: SocketAddr,
+    /// Over what it came, and answers go.
+    pub(super) way: Way,
     /// Where answers go.
     pub(super) reply: SocketAddr,
     /// Of the message, octets.
@@ -27,31 +30,37 @@ pub(super) struct Arrival {
     pub(super) leg: Option<LegId>,
 }
 
+/// Where the answers to a message go: over a connection back along it (RFC 3261 section 18.2.2).
+pub(super) fn reply_to(headers: &mut Headers, from: SocketAddr, way: Way) -> SocketAddr {
+    let by_via = via::mark(headers, from);
+    if way == Way::UDP { by_via } else { from }
+}
+
 impl Endpoint {
-    pub(super) fn receive(&mut self, now: Instant, from: SocketAddr, datagram: Bytes) {
+    pub(super) fn receive(&mut self, now: Instant, from: SocketAddr, way: Way, datagram: Bytes) {
         self.core.stats.received += 1;
         let bytes = datagram.clone();
         match parse(datagram) {
-            Ok(Message::Request(request)) => self.handle_request(now, from, &bytes, request),
-            Ok(Message::Response(response)) => self.handle_response(now, from, &bytes, &response),
+            Ok(Message::Request(request)) => self.handle_request(now, from, way, &bytes, request),
+            Ok(Message::Response(response)) => self.handle_response(now, from, way, &bytes, &response),
             Err(error) => {
                 self.core.stats.malformed += 1;
                 if let Some(answer) = error.answer {
                     let (status, headers) = *answer;
-                    let arrival = Arrival { now, from, reply: from, size: bytes.len(), leg: None };
+                    let arrival = Arrival { now, from, way, reply: from, size: bytes.len(), leg: None };
                     self.core.answer_broken(arrival, status, headers);
                 }
             }
         }
     }
 
-    fn handle_request(&mut self, now: Instant, from: SocketAddr, bytes: &Bytes, mut request: Request) {
+    fn handle_request(&mut self, now: Instant, from: SocketAddr, way: Way, bytes: &Bytes, mut request: Request) {
         // The key is made of the Via as it came.
         let Ok(key) = ServerKey::of_request(&request) else { return };
-        let (leg, again) = self.whose(from, &key, &request);
+        let (leg, again) = self.whose(from, way, &key, &request);
         self.core.trace(leg, bytes, from, false, again);
-        let reply = via::mark(&mut request.headers, from);
-        let arrival = Arrival { now, from, reply, size: bytes.len(), leg };
+        let reply = reply_to(&mut request.headers, from, way);
+        let arrival = Arrival { now, from, way, reply, size: bytes.len(), leg };
         if request.method == Method::Ack {
             return self.handle_ack(arrival, &key, &request);
         }
@@ -110,17 +119,18 @@ impl Endpoint {
                 return;
             }
         }
-        if let Some(leg) = self.find_dialog(arrival.from.ip(), request) {
+        if let Some(leg) = self.find_dialog(arrival.from.ip(), arrival.way, request) {
             self.confirm(arrival.now, leg, request);
         }
     }
 
     /// The leg of a request inside a dialog: Call-ID and both tags agree, and the sender is one the peer has named.
-    pub(super) fn find_dialog(&self, from_ip: IpAddr, request: &Request) -> Option<LegId> {
+    pub(super) fn find_dialog(&self, from_ip: IpAddr, way: Way, request: &Request) -> Option<LegId> {
         let headers = &request.headers;
         let local_tag = headers.to().ok()?.tag()?.clone();
         let id = DialogId { call_id: headers.call_id().ok()?, local_tag };
-        let leg = self.legs.get(self.dialogs.get(&id)?)?;
+        // Nothing that came another way touches a leg: who is to be trusted was settled on its own.
+        let leg = self.legs.get(self.dialogs.get(&id)?).filter(|leg| Way::of(leg.id) == way)?;
         let from = headers.from().ok()?;
         let is_meant =
             |dialog: &crate::dialog::Dialog| dialog.is_from_peer(from.tag()) && leg.peer.is_known(from_ip, dialog);
@@ -135,7 +145,7 @@ impl Endpoint {
     }
 
     /// Whose request it is, and whether it came before.
-    fn whose(&mut self, from: SocketAddr, key: &ServerKey, request: &Request) -> (Option<LegId>, bool) {
+    fn whose(&mut self, from: SocketAddr, way: Way, key: &ServerKey, request: &Request) -> (Option<LegId>, bool) {
         let transactions = &mut self.core.transactions;
         if let Some(tx) = transactions.find_server(key) {
             let leg = transactions.server(tx).map(|server| server.leg);
@@ -146,7 +156,7 @@ impl Endpoint {
             let server = invite.and_then(|tx| transactions.server(tx)).filter(|server| server.source == from.ip());
             return (server.map(|server| server.leg), false);
         }
-        let Some(id) = self.find_dialog(from.ip(), request) else { return (None, false) };
+        let Some(id) = self.find_dialog(from.ip(), way, request) else { return (None, false) };
         let is_awaited = match self.legs.get(&id).map(|leg| &leg.stage) {
             Some(Stage::Up(up)) => up.unacked.is_some(),
             Some(Stage::Outgoing(_) | Stage::Incoming(_) | Stage::Closing { .. } | Stage::Closed) | None => false,
@@ -154,11 +164,13 @@ impl Endpoint {
         (Some(id), request.method == Method::Ack && !is_awaited)
     }
 
-    fn handle_response(&mut self, now: Instant, from: SocketAddr, bytes: &Bytes, response: &Response) {
+    fn handle_response(&mut self, now: Instant, from: SocketAddr, way: Way, bytes: &Bytes, response: &Response) {
         let found = ClientKey::of_response(response).ok().and_then(|key| self.core.transactions.find_client(&key));
         let is_ours = via::is_ours(&response.headers, self.core.config.advertised);
-        let Some((tx, transaction)) =
-            found.filter(|_| is_ours).and_then(|tx| self.core.transactions.client(tx).map(|found| (tx, found)))
+        let Some((tx, transaction)) = found
+            .filter(|_| is_ours)
+            .and_then(|tx| self.core.transactions.client(tx).map(|found| (tx, found)))
+            .filter(|(_, found)| Way::of(found.user.leg()) == way)
         else {
             self.core.stats.stray_responses += 1;
             return;

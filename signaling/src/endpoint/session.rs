@@ -12,7 +12,7 @@ use super::receive::Arrival;
 use super::transactions::{ServerMachine, TxId, User};
 use super::{Endpoint, Event, LegId, NoSuchLeg, Reason, offers};
 use crate::message::{HeaderName, Method, Request, Response};
-use crate::transaction::{Reliability, Server, ServerInvite, ServerKey};
+use crate::transaction::{Server, ServerInvite, ServerKey};
 
 /// Longest Retry-After, seconds, for a request that comes while one like it is under way (RFC 3261 section 14.2).
 const MAX_RETRY_AFTER: u64 = 10;
@@ -20,7 +20,7 @@ const MAX_RETRY_AFTER: u64 = 10;
 impl Endpoint {
     /// A request with a To tag.
     pub(super) fn handle_in_dialog(&mut self, arrival: Arrival, key: ServerKey, request: Request) {
-        let Some(id) = self.find_dialog(arrival.from.ip(), &request) else {
+        let Some(id) = self.find_dialog(arrival.from.ip(), arrival.way, &request) else {
             return self.core.refuse(&request, arrival, (481, None));
         };
         if !self.accept_cseq(id, &request) {
@@ -228,10 +228,11 @@ impl Core {
     /// Starts a server transaction inside a dialog.
     pub(super) fn serve(&mut self, arrival: Arrival, key: ServerKey, leg: LegId, is_invite: bool) -> TxId {
         let timers = self.config.timers;
+        let reliability = self.reliability(leg);
         let machine = if is_invite {
-            ServerMachine::Invite(ServerInvite::new(timers, Reliability::Unreliable))
+            ServerMachine::Invite(ServerInvite::new(timers, reliability))
         } else {
-            ServerMachine::Other(Server::new(timers, Reliability::Unreliable))
+            ServerMachine::Other(Server::new(timers, reliability))
         };
         self.transactions.add_server(key, None, machine, arrival.reply, arrival.from.ip(), leg)
     }

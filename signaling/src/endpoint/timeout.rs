@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::leg::LegTimer;
 use super::schedule::Owner;
 use super::transactions::{TxId, User};
+use super::way::Way;
 use super::{Endpoint, LegId};
 use crate::transaction::{Fault, Reaction};
 
@@ -20,9 +21,12 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn fail_transactions_to(&mut self, now: Instant, to: SocketAddr) {
+    pub(super) fn fail_transactions_to(&mut self, now: Instant, to: SocketAddr, way: Way) {
         for tx in self.core.transactions.clients_to(to) {
             let Some(transaction) = self.core.transactions.client(tx) else { continue };
+            if Way::of(transaction.user.leg()) != way {
+                continue;
+            }
             if let Some(fault) = transaction.handle_transport_error().fault {
                 self.handle_fault(now, tx, fault);
             }

@@ -38,6 +38,19 @@ pub(crate) fn read_fields(bytes: Bytes) -> (Headers, Bytes) {
     (fields.headers, rest.slice(..length))
 }
 
+/// Content-Length of a message's start line and header fields, which a stream cannot do without (RFC 3261 section
+/// 20.14).
+pub(crate) fn content_length(mut head: Bytes) -> Result<usize, &'static str> {
+    take_line(&mut head).ok_or("no start line")?;
+    let fields = fields::read(head);
+    if let Some((_, what)) = fields.fault {
+        return Err(what);
+    }
+    let value = fields.headers.get(&HeaderName::ContentLength).ok_or("no Content-Length")?;
+    let length = grammar::number(value, u64::MAX).ok_or("malformed Content-Length")?;
+    usize::try_from(length).map_err(|_| "malformed Content-Length")
+}
+
 /// A whole SIP message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {

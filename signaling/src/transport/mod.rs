@@ -1,4 +1,10 @@
-//! Sockets for an [`crate::endpoint::Endpoint`].
+//! Sockets for an [`crate::endpoint::Endpoint`]: datagrams, and connections towards peers that are reached by TCP or TLS.
 
+mod connection;
+mod framing;
+mod streams;
+#[cfg(test)]
+mod streams_tests;
+pub mod tls;
 pub mod udp;
 mod unreachable;

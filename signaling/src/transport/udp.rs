@@ -1,10 +1,11 @@
-//! SIP over UDP: one task owns the socket and the endpoint. It moves datagrams, keeps time, runs the commands of others
+//! SIP over UDP, and over connections to those who want them: one task owns the socket and the endpoint. It moves datagrams, keeps time, runs the commands of others
 //! on the endpoint, and holds no logic. No datagram and no error of the socket ends it; it ends when the last
 //! [`Handle`] is dropped.
 #![allow(clippy::disallowed_methods)] // The edge: it reads the clock once per wake-up, and is a task.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -12,9 +13,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
+use tokio_rustls::rustls::ClientConfig;
 
+use super::streams::{Arrival, Arrived, Streams};
 use super::unreachable;
-use crate::endpoint::{Endpoint, EndpointConfig, Event, Transmit};
+use crate::endpoint::{Endpoint, EndpointConfig, Event, Transmit, Transport};
 
 /// Largest datagram.
 const MAX_DATAGRAM: usize = 65_535;
@@ -73,9 +76,22 @@ impl std::fmt::Debug for Handle {
 /// # Errors
 /// If the socket cannot be bound.
 pub fn spawn(
+    config: EndpointConfig,
+    bind: SocketAddr,
+    seed: [u8; 32],
+) -> io::Result<(Handle, mpsc::Receiver<Event>, SocketAddr)> {
+    spawn_with(config, bind, seed, None)
+}
+
+/// The same, for an endpoint that may call over TLS as well: `tls` is whom it trusts.
+///
+/// # Errors
+/// If the socket cannot be bound.
+pub fn spawn_with(
     mut config: EndpointConfig,
     bind: SocketAddr,
     seed: [u8; 32],
+    tls: Option<Arc<ClientConfig>>,
 ) -> io::Result<(Handle, mpsc::Receiver<Event>, SocketAddr)> {
     let socket = open(bind)?;
     let bound = socket.local_addr()?;
@@ -87,7 +103,8 @@ pub fn spawn(
     }
     let (commands, command_receiver) = mpsc::channel(COMMANDS);
     let (event_sender, events) = mpsc::channel(EVENTS);
-    let task = Task { endpoint: Endpoint::new(config, seed), socket, events: event_sender, held: None };
+    let streams = Streams::new(bound, tls);
+    let task = Task { endpoint: Endpoint::new(config, seed), socket, streams, events: event_sender, held: None };
     tokio::spawn(task.run(command_receiver));
     Ok((Handle { commands }, events, bound))
 }
@@ -106,6 +123,7 @@ fn open(bind: SocketAddr) -> io::Result<UdpSocket> {
 struct Task {
     endpoint: Endpoint,
     socket: UdpSocket,
+    streams: Streams,
     events: mpsc::Sender<Event>,
     /// An event that found the channel full.
     held: Option<Event>,
@@ -115,6 +133,7 @@ struct Task {
 enum Wake {
     Command(Command),
     Readable,
+    Stream(Arrived),
     Room,
     Deadline,
     Stop,
@@ -132,6 +151,11 @@ impl Task {
                     self.collect_errors(now);
                     self.receive(now, &mut buffer);
                 }
+                Wake::Stream(arrived) => match self.streams.accept(arrived) {
+                    Some(Arrival::Message(from, over, bytes)) => self.endpoint.handle_message(now, from, &over, bytes),
+                    Some(Arrival::Failed(to, over, error)) => self.endpoint.handle_stream_error(now, to, &over, error),
+                    None => {}
+                },
                 Wake::Room => {}
                 Wake::Deadline => self.endpoint.handle_timeout(now),
                 Wake::Stop => break,
@@ -141,7 +165,7 @@ impl Task {
         }
     }
 
-    async fn wait(&self, commands: &mut mpsc::Receiver<Command>) -> Wake {
+    async fn wait(&mut self, commands: &mut mpsc::Receiver<Command>) -> Wake {
         let deadline = self.endpoint.poll_timeout().map(|(at, _)| tokio::time::Instant::from_std(at));
         let sleep = async {
             match deadline {
@@ -152,6 +176,7 @@ impl Task {
         tokio::select! {
             // Fair by chance: neither a flood of datagrams nor of commands starves the others.
             command = commands.recv() => command.map_or(Wake::Stop, Wake::Command),
+            arrived = self.streams.next() => Wake::Stream(arrived),
             _ = self.socket.ready(Interest::READABLE | Interest::ERROR) => Wake::Readable,
             _ = self.events.reserve(), if self.held.is_some() => Wake::Room,
             () = sleep => Wake::Deadline,
@@ -181,7 +206,13 @@ impl Task {
     }
 
     async fn send(&mut self, now: Instant) {
-        while let Some(Transmit { to, bytes }) = self.endpoint.poll_transmit() {
+        while let Some(Transmit { to, over, bytes }) = self.endpoint.poll_transmit() {
+            if over != Transport::Udp {
+                if let Err(error) = self.streams.send(to, over.clone(), bytes) {
+                    self.endpoint.handle_stream_error(now, to, &over, error);
+                }
+                continue;
+            }
             tracing::trace!(len = bytes.len(), "datagram out");
             // Waits only while the kernel's own buffer is full.
             let mut sent = self.socket.send_to(&bytes, to).await;
@@ -240,6 +271,7 @@ mod tests {
     fn invite(target: SocketAddr) -> Invite {
         Invite {
             target,
+            over: Transport::Udp,
             uri: Uri::parse(&Bytes::from(format!("sip:a@{target}"))).unwrap(),
             from_user: "b".into(),
             from_display: None,

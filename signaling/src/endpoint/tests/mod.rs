@@ -48,6 +48,7 @@ pub(super) fn config(side: usize) -> EndpointConfig {
 pub(super) fn call(target: SocketAddr) -> Invite {
     Invite {
         target,
+        over: Transport::Udp,
         uri: Uri::parse(&Bytes::from(format!("sip:agent@{target}"))).unwrap(),
         from_user: "visitor 7".into(),
         from_display: Some("Ann \"A\" Visitor".into()),
