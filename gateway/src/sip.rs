@@ -101,6 +101,7 @@ pub fn invite(order: InviteOrder) -> Result<Invite, NotSent> {
         .map(|(username, password)| Credentials { username: username.clone(), password: password.reveal().to_owned() });
     Ok(Invite {
         target: order.target,
+        over: order.route.transport.clone(),
         uri,
         from_user: FROM_USER.to_owned(),
         from_display: None,
@@ -174,6 +175,7 @@ mod tests {
         kept.into_iter().for_each(|(name, value)| headers.push(HeaderName::Other(name.into()), value));
         let invite = Invite {
             target: "192.0.2.1:5070".parse().unwrap(),
+            over: trunkline_signaling::endpoint::Transport::Udp,
             uri: Uri::parse(&Bytes::from(uri)).unwrap(),
             from_user: FROM_USER.into(),
             from_display: None,

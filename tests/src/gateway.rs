@@ -29,6 +29,7 @@ pub struct Plan {
     origins: Vec<String>,
     trunk: String,
     media: String,
+    transport: &'static str,
 }
 
 impl Plan {
@@ -43,6 +44,7 @@ impl Plan {
             origins: vec!["https://shop.example".into()],
             trunk: String::new(),
             media: String::new(),
+            transport: "udp",
         }
     }
 
@@ -80,6 +82,13 @@ impl Plan {
         self
     }
 
+    /// The trunks' transport.
+    #[must_use]
+    pub fn over(mut self, transport: &'static str) -> Self {
+        self.transport = transport;
+        self
+    }
+
     /// More lines for `[media]`.
     #[must_use]
     pub fn media(mut self, lines: &str) -> Self {
@@ -89,8 +98,8 @@ impl Plan {
 
     fn toml(&self, data_dir: &Path) -> String {
         let trunks: String = self.targets.iter().enumerate().map(|(n, target)| {
-            let (codecs, audio, more) = (&self.codecs, self.browser_audio, &self.trunk);
-            format!("[[trunks]]\nid = \"t{n}\"\ntarget = \"sip:{target}\"\ncodecs = {codecs:?}\nbrowser_audio = \"{audio}\"\n{more}\n")
+            let (codecs, audio, more, over) = (&self.codecs, self.browser_audio, &self.trunk, self.transport);
+            format!("[[trunks]]\nid = \"t{n}\"\ntarget = \"sip:{target};transport={over}\"\ncodecs = {codecs:?}\nbrowser_audio = \"{audio}\"\n{more}\n")
         }).collect();
         let destinations: Vec<String> =
             (0..self.destinations.unwrap_or(self.targets.len())).map(|n| format!("sip:agent@t{n}")).collect();

@@ -24,10 +24,19 @@ impl Sipp {
 
     /// As [`Sipp::start`], at an address of [`free_udp_port`] that somebody already knows.
     pub async fn start_at(address: SocketAddr, scenario: &str, keys: &[(&str, String)]) -> Result<Self> {
+        Self::launch(address, "u1", scenario, keys).await
+    }
+
+    /// As [`Sipp::start`], reached over TCP.
+    pub async fn start_tcp(scenario: &str, keys: &[(&str, String)]) -> Result<Self> {
+        Self::launch(free_udp_port()?, "t1", scenario, keys).await
+    }
+
+    async fn launch(address: SocketAddr, transport: &str, scenario: &str, keys: &[(&str, String)]) -> Result<Self> {
         let directory = TempDir::new()?;
         let mut command = Command::new("sipp");
         command
-            .args(["-sf", "scenario.xml"])
+            .args(["-sf", "scenario.xml", "-t", transport])
             .args(["-i", &address.ip().to_string(), "-p", &address.port().to_string()])
             .args(["-m", "1", "-nostdin", "-trace_err", "-trace_msg", "-timeout", "120", "-timeout_error"])
             .current_dir(directory.path())
@@ -43,7 +52,7 @@ impl Sipp {
         std::fs::write(directory.path().join("scenario.xml"), text)?;
         let child = command.spawn().context("sipp is not installed")?;
         let sipp = Self { child, address, directory };
-        sipp.wait_until_bound().await?;
+        sipp.wait_until_bound(transport == "t1").await?;
         Ok(sipp)
     }
 
@@ -76,9 +85,14 @@ impl Sipp {
         text
     }
 
-    async fn wait_until_bound(&self) -> Result<()> {
+    async fn wait_until_bound(&self, tcp: bool) -> Result<()> {
         for _ in 0..200 {
-            if std::net::UdpSocket::bind(self.address).is_err() {
+            let is_free = if tcp {
+                std::net::TcpListener::bind(self.address).is_ok()
+            } else {
+                std::net::UdpSocket::bind(self.address).is_ok()
+            };
+            if !is_free {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use reqwest::Method;
 use serde_json::Value;
+use tokio::io::AsyncWriteExt;
 use trunkline_media::audio::Codec;
 use trunkline_tests::gateway::{CONTROL, Gateway, Plan};
 use trunkline_tests::media_phone::MediaPhone;
@@ -211,6 +212,41 @@ async fn a_session_is_refreshed_as_the_agent_wants_it() -> Result<()> {
     ensure!(trace.contains("Session-Expires: 1800\r\n") && trace.contains("Min-SE: 90\r\n"), "{trace}");
     ensure!(trace.contains("Session-Expires: 2000\r\n") && trace.contains("Min-SE: 2000\r\n"), "{trace}");
     ensure!(trace.contains("Session-Expires: 2000;refresher=uac\r\n"), "{trace}");
+    gateway.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_is_reached_over_tcp_and_hangs_up_over_it() -> Result<()> {
+    let phone = MediaPhone::start(Codec::Pcmu, AGENT).await?;
+    for (scenario, detail) in [("answer", Value::Null), ("answer_bye", Value::from("bye"))] {
+        let sipp = Sipp::start_tcp(scenario, &keys(&phone, &[("pause", "1500")])).await?;
+        let gateway = Gateway::start(Plan::to(&[sipp.address()]).relay().over("tcp")).await?;
+        let visitor = WebClient::call(&gateway, Codec::Pcmu, VISITOR).await?;
+        visitor.hears(AGENT, VISITOR).await?;
+        if detail.is_null() {
+            gateway.visitor(&visitor.session, Method::DELETE, &visitor.call, "", None).await?;
+        }
+        let record = gateway.ended(&visitor.call).await?;
+        ensure!(record["outcome"]["class"] == "ended" && record["outcome"]["detail"] == detail, "{record:#}");
+        ensure!(record["sip"]["attempts"][0]["target"] == format!("tcp:{}", sipp.address()), "{record:#}");
+        let trace = sipp.finish().await?;
+        ensure!(trace.contains("Via: SIP/2.0/TCP") && !trace.contains("SIP/2.0/UDP"), "{trace}");
+        gateway.stop().await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_trunk_that_does_not_encrypt_gets_no_call() -> Result<()> {
+    let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let gateway = Gateway::start(Plan::to(&[plain.local_addr()?]).over("tls")).await?;
+    let call = dial(&gateway).await?;
+    let (mut stream, _) = plain.accept().await?;
+    stream.write_all(b"SIP/2.0 200 OK\r\n\r\n").await?;
+    let record = gateway.ended(&call).await?;
+    ensure!(record["outcome"]["reason"] == "dest_tls", "{record:#}");
+    ensure!(record["outcome"]["evidence"]["tls_error"].is_string(), "{record:#}");
     gateway.stop().await;
     Ok(())
 }

@@ -33,7 +33,7 @@ pub(crate) fn check(raw: &Raw, host: &Host, secrets: &Secrets<'_>, report: &mut 
     let public = public::public(&raw.public, secrets, report);
     let control = public::control(&raw.control, secrets, report);
     let media = media::media(&raw.media, host, secrets, report);
-    let sip = sip::sip(&raw.sip, report);
+    let sip = sip::sip(&raw.sip, secrets, report);
     let quality = quality::quality(&raw.quality, report);
     let trunks = trunks::trunks(&raw.trunks, sip.as_ref(), secrets, report);
     let apps = apps::apps(&raw.apps, &raw.trunks, secrets, report);

@@ -1,12 +1,13 @@
 //! `[sip]`
 
 use super::shapes::is_host;
-use super::{listen, listen_if_any, told_ip};
+use super::{listen, listen_if_any, path, told_ip};
 use crate::model::{Media, Sip};
 use crate::raw::RawSip;
 use crate::report::Report;
+use crate::secrets::Secrets;
 
-pub(super) fn sip(raw: &RawSip, report: &mut Report) -> Option<Sip> {
+pub(super) fn sip(raw: &RawSip, secrets: &Secrets<'_>, report: &mut Report) -> Option<Sip> {
     let udp_listen = listen("sip.udp_listen", &raw.udp_listen, report);
     let tcp_listen = listen_if_any("sip.tcp_listen", &raw.tcp_listen, report);
     let tls_listen = listen_if_any("sip.tls_listen", &raw.tls_listen, report);
@@ -30,12 +31,17 @@ pub(super) fn sip(raw: &RawSip, report: &mut Report) -> Option<Sip> {
     if !raw.domain.is_empty() && !is_host(&raw.domain) && !is_ipv6 {
         report.problem("sip.domain", format!("{:?} is no host name or address", raw.domain));
     }
+    let tls_ca = (!raw.tls_ca.is_empty()).then(|| path(&raw.tls_ca, secrets));
+    if let Some(file) = tls_ca.as_ref().filter(|file| !file.is_file()) {
+        report.problem("sip.tls_ca", format!("{} is no file", file.display()));
+    }
     Some(Sip {
         udp_listen: udp_listen?,
         tcp_listen: tcp_listen?,
         tls_listen: tls_listen?,
         advertise: advertise?,
         domain: raw.domain.clone(),
+        tls_ca,
     })
 }
 

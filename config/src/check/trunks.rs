@@ -129,16 +129,6 @@ fn auth(key: &str, raw: &RawTrunk, secrets: &Secrets<'_>, report: &mut Report) -
 /// Settings that are understood and have no effect yet. Those whose absence would be unsafe keep the gateway from
 /// starting, unless the trunk is switched off.
 fn not_active(key: &str, trunk: &Trunk, report: &mut Report) {
-    match trunk.target.transport {
-        SipTransport::Udp => {}
-        SipTransport::Tcp => {
-            report.blocking_note(&format!("{key}.target"), "transport tcp is not active yet", trunk.enabled);
-        }
-        SipTransport::Tls => {
-            let message = "transport tls is not active yet, and calls must not go out unencrypted instead";
-            report.blocking_note(&format!("{key}.target"), message, trunk.enabled);
-        }
-    }
     for (at, codec) in trunk.codecs.iter().enumerate() {
         if !codec.is_active_on_trunks() {
             let message = format!("{codec} is not active yet on trunks: it is left out of offers");

@@ -246,6 +246,8 @@ pub struct Sip {
     pub advertise: Option<IpAddr>,
     /// From host; the advertised or listening address when empty.
     pub domain: String,
+    /// Certificate authorities of TLS trunks; the system's when absent.
+    pub tls_ca: Option<PathBuf>,
 }
 
 impl Sip {

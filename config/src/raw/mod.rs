@@ -263,6 +263,8 @@ pub(crate) struct RawSip {
     pub(crate) advertise: String,
     /// Host in From; empty = the address in Via.
     pub(crate) domain: String,
+    /// PEM file of the certificate authorities that TLS trunks are checked against; empty = the system's.
+    pub(crate) tls_ca: String,
 }
 
 impl Default for RawSip {
@@ -273,6 +275,7 @@ impl Default for RawSip {
             tls_listen: String::new(),
             advertise: String::new(),
             domain: String::new(),
+            tls_ca: String::new(),
         }
     }
 }

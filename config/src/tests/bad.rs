@@ -118,6 +118,7 @@ fn media_and_sip() {
     );
     check("[media]\nbrowser_codecs = []", &["line 2: media.browser_codecs: must name at least one codec"]);
     check("[media]\nbrowser_codecs = ['opus', 'opus']", &["line 2: media.browser_codecs[1]: opus is listed twice"]);
+    check("[sip]\ntls_ca = 'p'", &["line 2: sip.tls_ca: /nowhere/p is no file"]);
     check("[media]\nprompts_dir = 'p'", &["line 2: media.prompts_dir: /nowhere/p is no directory"]);
     check(
         "[media]\nrtp_listen = '0.0.0.0'",
@@ -130,6 +131,10 @@ fn media_and_sip() {
 #[test]
 fn trunks() {
     let trunk = |line: &str, expected: &[&str]| check(&format!("[[trunks]]\nid = 't'\ntarget = 'h'\n{line}"), expected);
+    trunk(
+        "session_expires_seconds = 60",
+        &["line 4: trunks[0].session_expires_seconds: must be 0 (off) or 90 and more"],
+    );
     trunk("max_calls = 0", &["line 4: trunks[0].max_calls: must be between 1 and 1000000"]);
     trunk("auth = { username = 'u' }", &["line 4: trunks[0].auth.password: is missing, though there is a user name"]);
     trunk("auth = { password = 'p' }", &["line 4: trunks[0].auth.username: is missing, though there is a password"]);

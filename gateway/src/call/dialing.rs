@@ -242,8 +242,10 @@ impl Call {
 
     fn invite_failed(&mut self, now: Instant, failure: Failure) {
         // RFC 3263 section 4.3: silence, a transport error or 503 send the request to the next address.
-        let elsewhere =
-            matches!(failure, Failure::NoProvisional | Failure::Transport | Failure::Rejected { status: 503, .. });
+        let elsewhere = matches!(
+            failure,
+            Failure::NoProvisional | Failure::Transport | Failure::Tls(_) | Failure::Rejected { status: 503, .. }
+        );
         let (reason, status) = match failure {
             Failure::Rejected { status, reason, .. } => {
                 if let Some(reason) = reason {
@@ -255,8 +257,12 @@ impl Call {
             Failure::NoProvisional => (Reason::DestTimeout(DestTimeout::NoProvisional), None),
             Failure::NoFinal => (Reason::DestTimeout(DestTimeout::NoFinal), None),
             Failure::Transport => {
-                self.notes.evidence("transport_error", "the network refused the datagram");
+                self.notes.evidence("transport_error", "the network refused the message");
                 (Reason::DestUnreachable, None)
+            }
+            Failure::Tls(error) => {
+                self.notes.evidence("tls_error", error);
+                (Reason::DestTls, None)
             }
             Failure::Cancelled => (Reason::DestNoAnswer, Some(487)),
         };

@@ -53,7 +53,7 @@ pub(super) struct Notes {
 struct AttemptNote {
     destination: String,
     trunk: Option<String>,
-    target: Option<SocketAddr>,
+    target: Option<String>,
     status: Option<u16>,
     reason: Option<Reason>,
 }
@@ -63,7 +63,7 @@ impl AttemptNote {
         json!({
             "destination": self.destination,
             "trunk": self.trunk,
-            "target": self.target.map(|t| format!("udp:{t}")),
+            "target": self.target,
             "status": self.status,
             "reason": self.reason.map(Reason::word),
             "detail": self.reason.and_then(Reason::detail),
@@ -111,7 +111,7 @@ impl Notes {
         self.push_attempt(AttemptNote {
             destination: route.destination.clone(),
             trunk: Some(route.trunk.clone()),
-            target: Some(target),
+            target: Some(format!("{}:{target}", route.transport.token().to_ascii_lowercase())),
             status: None,
             reason: None,
         });

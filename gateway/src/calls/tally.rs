@@ -68,6 +68,7 @@ fn attempt_result(event: &SipEvent) -> Option<&'static str> {
             Failure::AuthenticationFailed { .. } => "dest_auth",
             Failure::NoProvisional | Failure::NoFinal => "dest_timeout",
             Failure::Transport => "dest_unreachable",
+            Failure::Tls(_) => "dest_tls",
             Failure::Cancelled => "cancelled",
         },
         SipEvent::NotSent(NotSent::BadUri) => "dest_not_found",
@@ -110,6 +111,7 @@ mod tests {
             max_duration: Duration::from_secs(60),
             rtp_source: RtpSource::Signalled,
             relay: false,
+            transport: trunkline_signaling::endpoint::Transport::Udp,
             session_expires: 1800,
         })
     }

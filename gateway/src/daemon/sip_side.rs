@@ -7,8 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
-use trunkline_config::Config;
+use trunkline_config::{Config, SipTransport, Trunk};
 use trunkline_signaling::endpoint::{EndpointConfig, EndpointStats, Event, LegId, Reason as ReasonHeader, Timers};
+use trunkline_signaling::transport::tls;
 use trunkline_signaling::transport::udp::{self, Handle};
 
 use crate::call::{InviteOrder, NotSent};
@@ -43,7 +44,11 @@ impl SipSide {
             max_transactions: TRANSACTIONS,
             trace: true,
         };
-        let (handle, events, bound) = udp::spawn(endpoint, config.sip.udp_listen, random_bits())?;
+        let is_encrypted = |trunk: &Trunk| trunk.enabled && trunk.target.transport == SipTransport::Tls;
+        let authorities = config.sip.tls_ca.as_deref();
+        let trusted = config.trunks.iter().any(is_encrypted).then(|| tls::client(authorities)).transpose();
+        let trusted = trusted.map_err(std::io::Error::other)?;
+        let (handle, events, bound) = udp::spawn_with(endpoint, config.sip.udp_listen, random_bits(), trusted)?;
         Ok((Arc::new(Self { handle: Mutex::new(Some(handle)) }), events, bound))
     }
 

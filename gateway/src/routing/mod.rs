@@ -7,9 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use trunkline_config::{BrowserAudio, Codec as ConfigCodec, Config, RtpSource as ConfigRtpSource, Secret, Trunk};
+use trunkline_config::{
+    BrowserAudio, Codec as ConfigCodec, Config, RtpSource as ConfigRtpSource, Secret, SipTransport, Trunk,
+};
 use trunkline_media::api::RtpSource;
 use trunkline_media::audio::Codec;
+use trunkline_signaling::endpoint::Transport;
 
 use crate::outcome::{Reason, Unavailable};
 use crate::session::Session;
@@ -38,6 +41,8 @@ pub struct Route {
     pub ring_timeout: Duration,
     /// Longest call.
     pub max_duration: Duration,
+    /// Over what.
+    pub transport: Transport,
     /// Session-Expires asked for, seconds; 0 is no session timer (RFC 4028).
     pub session_expires: u32,
     /// Whose RTP is believed.
@@ -78,6 +83,23 @@ pub fn resolve(config: &Config, session: &Session) -> Vec<Planned> {
     destinations.iter().take(MAX_DESTINATIONS).map(|d| plan(config, default_trunk, d)).collect()
 }
 
+/// RFC 3261 section 19.1.2; `None` for that of every other transport.
+fn default_port(transport: SipTransport) -> Option<u16> {
+    match transport {
+        SipTransport::Udp | SipTransport::Tcp => None,
+        SipTransport::Tls => Some(5061),
+    }
+}
+
+/// An encrypted connection has to lead to the host the trunk names, whatever its addresses are.
+fn transport(trunk: &Trunk) -> Transport {
+    match trunk.target.transport {
+        SipTransport::Udp => Transport::Udp,
+        SipTransport::Tcp => Transport::Tcp,
+        SipTransport::Tls => Transport::Tls(trunk.target.host.as_str().into()),
+    }
+}
+
 fn plan(config: &Config, default_trunk: Option<&str>, destination: &str) -> Planned {
     let skip = |trunk: Option<&Trunk>, reason| Planned::Skip {
         destination: destination.to_owned(),
@@ -99,11 +121,12 @@ fn plan(config: &Config, default_trunk: Option<&str>, destination: &str) -> Plan
         trunk: trunk.id.clone(),
         request_uri: request_uri(&parsed, trunk, named.is_some()),
         host: trunk.target.host.clone(),
-        port: trunk.target.port,
+        port: trunk.target.port.or(default_port(trunk.target.transport)),
         credentials: trunk.auth.as_ref().map(|a| (a.username.clone(), a.password.clone())),
         codecs,
         ring_timeout: trunk.ring_timeout,
         max_duration: trunk.max_duration,
+        transport: transport(trunk),
         session_expires: trunk.session_expires,
         rtp_source: match trunk.rtp_source {
             ConfigRtpSource::Signalled => RtpSource::Signalled,

@@ -1,5 +1,7 @@
 //! Calls over real connections on loopback. The other end is a listener of the test's own.
 
+#![allow(clippy::disallowed_methods)] // Real sockets, real time.
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

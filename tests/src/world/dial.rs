@@ -66,6 +66,7 @@ pub fn route(dial: &Dial, host: &str) -> Route {
         codecs: dial.trunk.clone(),
         ring_timeout: dial.ring_timeout,
         max_duration: dial.max_duration,
+        transport: trunkline_signaling::endpoint::Transport::Udp,
         session_expires: 1800,
         rtp_source: dial.rtp_source,
         relay: dial.relay,

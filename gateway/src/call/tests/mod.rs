@@ -33,6 +33,7 @@ pub(super) fn route(destination: &str) -> Planned {
         codecs: vec![Codec::Pcmu, Codec::Pcma],
         ring_timeout: Duration::from_secs(60),
         max_duration: Duration::from_secs(7_200),
+        transport: trunkline_signaling::endpoint::Transport::Udp,
         session_expires: 1800,
         rtp_source: RtpSource::Signalled,
         relay: false,

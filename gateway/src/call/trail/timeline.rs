@@ -218,6 +218,7 @@ fn failed(failure: &Failure) -> Detail {
         Failure::NoProvisional => Detail::Word("how", "no_provisional"),
         Failure::NoFinal => Detail::Word("how", "no_final"),
         Failure::Transport => Detail::Word("how", "transport"),
+        Failure::Tls(error) => many(&json!({ "how": "tls", "error": error })),
         Failure::Cancelled => Detail::Word("how", "cancelled"),
     }
 }
