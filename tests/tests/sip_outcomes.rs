@@ -246,7 +246,7 @@ async fn a_trunk_that_does_not_encrypt_gets_no_call() -> Result<()> {
     stream.write_all(b"SIP/2.0 200 OK\r\n\r\n").await?;
     let record = gateway.ended(&call).await?;
     ensure!(record["outcome"]["reason"] == "dest_tls", "{record:#}");
-    ensure!(record["outcome"]["evidence"]["tls_error"].is_string(), "{record:#}");
+    ensure!(record["outcome"]["evidence"]["tls"].is_string(), "{record:#}");
     gateway.stop().await;
     Ok(())
 }

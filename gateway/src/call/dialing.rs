@@ -261,7 +261,7 @@ impl Call {
                 (Reason::DestUnreachable, None)
             }
             Failure::Tls(error) => {
-                self.notes.evidence("tls_error", error);
+                self.notes.evidence("tls", short(&error));
                 (Reason::DestTls, None)
             }
             Failure::Cancelled => (Reason::DestNoAnswer, Some(487)),
