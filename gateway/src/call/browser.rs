@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use serde_json::{Map, Value};
-use trunkline_media::api::{BackCause, BrowserLoss, Leg, MediaEvent, Path, SetupFailure};
+use trunkline_media::api::{BackCause, BrowserLoss, GapKind, Leg, MediaEvent, Path, SetupFailure};
 use trunkline_media::audio::Codec;
 use trunkline_media::quality::HalfLeg;
 
@@ -105,7 +105,7 @@ impl Call {
                 self.browser.note_new_path(now, "moved");
             }
             MediaEvent::BrowserLost { how } => self.lost(now, how),
-            MediaEvent::BrowserBack { gap_ms, cause, .. } => self.back(gap_ms, cause),
+            MediaEvent::BrowserBack { gap_ms, cause, gap } => self.back(gap_ms, cause, gap),
             MediaEvent::GraceExpired { how } => self.grace_over(now, Some(how)),
             MediaEvent::MediaTimeout { leg } => self.silent(now, leg),
             MediaEvent::PromptFinished { leg } => {
@@ -223,12 +223,15 @@ impl Call {
         }
     }
 
-    fn back(&mut self, gap_ms: u64, cause: BackCause) {
+    fn back(&mut self, gap_ms: u64, cause: BackCause, gap: GapKind) {
         let Some(lost) = self.browser.lost.take() else { return };
         self.browser.ice = IceState::Connected;
         self.timers.stop(Timer::Grace);
         if lost.told {
-            self.emit("call_reconnected", [("gap_ms", gap_ms.into()), ("cause", back_word(cause).into())]);
+            self.emit(
+                "call_reconnected",
+                [("gap_ms", gap_ms.into()), ("cause", back_word(cause).into()), ("gap", gap.word().into())],
+            );
         }
     }
 }

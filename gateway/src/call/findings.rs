@@ -29,7 +29,7 @@ impl Call {
     /// Whether audio gets through on a half-leg, in a word.
     fn verdict(&self, half_leg: HalfLeg) -> &'static str {
         let unheard = self.findings.has(Finding::DeliveredButUnheard, Some(half_leg));
-        if unheard { Finding::DeliveredButUnheard.word() } else { "unknown" }
+        if unheard { Finding::DeliveredButUnheard.word() } else { self.quality.verdict(half_leg).word() }
     }
 
     /// Something wrong with the audio begins or ends.

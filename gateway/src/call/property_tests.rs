@@ -196,7 +196,14 @@ proptest! {
         std::iter::from_fn(|| call.poll_effect()).for_each(|e| watch.see(e));
         prop_assert_eq!((watch.finished, watch.terminal, watch.leased, watch.closed), (1, 1, false, true));
         prop_assert!(call.poll_timeout().is_none());
-        prop_assert!(serde_json::to_value(call.outcome()).unwrap()["advice"].is_string());
+        let outcome = serde_json::to_value(call.outcome()).unwrap();
+        prop_assert!(outcome["advice"].is_string());
+        prop_assert_ne!(&outcome["reason"], "unknown");
+        let always = ["last_rtp_age_ms", "last_stun_check_age_ms", "ice_state", "selected_path", "last_sip", "timers_fired"];
+        let reason = call.outcome().unwrap().reason;
+        for key in always.iter().chain(reason.required_evidence()) {
+            prop_assert!(outcome["evidence"].get(key).is_some(), "{key} of {reason:?}: {outcome:#}");
+        }
         prop_assert!(watch.open_legs.is_empty(), "never hung up: {:?}", watch.open_legs);
     }
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use trunkline_media::api::{CallStats, Leg};
+use trunkline_media::detect::Verdict;
 use trunkline_media::quality::{HalfLeg, HalfLegSample, Level, LevelReason, MOS_MODEL, Reasons};
 
 use super::Call;
@@ -19,6 +20,7 @@ const GAP_MS: u32 = 500;
 pub(super) struct Quality {
     tracks: [Track; 4],
     last: [HalfLegSample; 4],
+    verdicts: [Verdict; 4],
     pub(super) series: Series,
 }
 
@@ -70,6 +72,7 @@ impl Quality {
         Self {
             tracks: [Track { now: colour, before: None, good_at: None }; 4],
             last: [HalfLegSample::default(); 4],
+            verdicts: [Verdict::Unknown; 4],
             series: Series::new(now),
         }
     }
@@ -134,7 +137,13 @@ impl Quality {
     /// Whether what is sent on a half-leg is known to arrive.
     pub(super) fn is_delivered(&self, half_leg: HalfLeg) -> bool {
         let sample = &self.last[half_leg as usize];
-        sample.packets > 0 && sample.loss.is_some_and(|loss| loss < 0.5)
+        let reported = sample.packets > 0 && sample.loss.is_some_and(|loss| loss < 0.5);
+        reported || self.verdict(half_leg) == Verdict::Delivered
+    }
+
+    /// Whether audio gets through, as the media found it last.
+    pub(super) fn verdict(&self, half_leg: HalfLeg) -> Verdict {
+        self.verdicts[half_leg as usize]
     }
 }
 
@@ -168,6 +177,7 @@ impl Call {
     pub(super) fn sampled(&mut self, now: Instant, stats: CallStats) {
         let away = self.browser.is_lost();
         let changes = self.quality.sampled(now, &stats.quality, away);
+        self.quality.verdicts = stats.verdicts;
         self.notes.sampled(now, stats);
         for change in changes.into_iter().flatten() {
             self.emit(

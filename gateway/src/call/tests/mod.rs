@@ -238,5 +238,7 @@ fn check_end(effects: &[Effect], header: Option<(&str, u16)>, event: &str) {
 mod browser;
 mod dialing;
 mod ending;
+mod findings;
+mod quality;
 mod talking;
 mod trail;
