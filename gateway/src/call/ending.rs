@@ -51,6 +51,12 @@ impl Call {
         self.effects.push_back(Effect::Finished(Box::new(outcome)));
     }
 
+    /// Ends the call for any reason, however it may have come about.
+    #[cfg(test)]
+    pub(crate) fn finish_for(&mut self, now: Instant, reason: Reason) {
+        self.finish(now, reason);
+    }
+
     /// The end of a call that could not even end by itself: its outcome and, unless one went out, its last event. Does as
     /// little as possible, because whatever it touches may be what broke.
     pub fn abandon(&mut self) -> (Option<CallEvent>, Outcome) {

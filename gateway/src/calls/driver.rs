@@ -306,15 +306,7 @@ impl Driver {
     }
 
     fn finish(&mut self, now: Instant, outcome: &Outcome) {
-        let reason = outcome.reason;
-        tracing::info!(
-            class = reason.class().word(),
-            reason = reason.word(),
-            detail = reason.detail(),
-            phase = outcome.phase.word(),
-            blame = reason.blame().word(),
-            "call is over"
-        );
+        log_end(outcome);
         self.finished = true;
         (self.trunk, self.app) = (None, None);
         // What the browser said with its last breath may lie behind what ended the call.
@@ -348,6 +340,19 @@ impl Drop for Driver {
         self.shared.driving.fetch_sub(1, Ordering::AcqRel);
         self.shared.one_ended.notify_waiters();
     }
+}
+
+/// The line every call leaves.
+pub(super) fn log_end(outcome: &Outcome) {
+    let reason = outcome.reason;
+    tracing::info!(
+        class = reason.class().word(),
+        reason = reason.word(),
+        detail = reason.detail(),
+        phase = outcome.phase.word(),
+        blame = reason.blame().word(),
+        "call is over"
+    );
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -20,6 +20,8 @@ use crate::prompts::Prompts;
 use crate::session::Session;
 use crate::store::{Orphan, ReadError, Store};
 
+#[cfg(test)]
+mod agreement_tests;
 mod browser_leg;
 mod closing;
 mod counters;

@@ -72,6 +72,15 @@ pub(super) fn sdp(port: u16, codec: &str, direction: &str) -> Bytes {
     .into()
 }
 
+/// A call whose trunk has answered, with nothing left to be carried out.
+pub(crate) fn answered(now: Instant, about: About) -> Call {
+    let mut bench = Bench::of(Call::new(now, about, vec![route("sip:agent@acme")]), now);
+    bench.feed(Input::Start);
+    let mut bench = bench.invite(1);
+    bench.sip(SipEvent::Answered { sdp: pcmu() });
+    bench.call
+}
+
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
