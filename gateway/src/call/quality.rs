@@ -86,8 +86,8 @@ impl Quality {
         for (((half_leg, sample), track), change) in legs {
             // What a peer reported last says nothing once the peer itself is not heard any more.
             let heard = match half_leg.leg() {
-                Leg::Browser => samples.first().is_some_and(|up| !is_gap(up)) && !away,
-                Leg::Trunk => samples.get(2).is_some_and(|up| !is_gap(up)),
+                Leg::Browser => !is_gap(of(samples, HalfLeg::BrowserUp)) && !away,
+                Leg::Trunk => !is_gap(of(samples, HalfLeg::SipUp)),
             };
             *change = track.sampled(now, half_leg, sample, heard && !is_gap(sample));
         }
@@ -96,18 +96,18 @@ impl Quality {
 
     /// How a half-leg stands; of a lost leg: how it stood before the loss; never unknown if it ever was known.
     fn at_end(&self, half_leg: HalfLeg, lost: Option<Leg>) -> (Colour, &HalfLegSample) {
-        let Track { now, before, .. } = &self.tracks[half_leg as usize];
+        let Track { now, before, .. } = of(&self.tracks, half_leg);
         let look_back = lost == Some(half_leg.leg()) || now.level == Level::Unknown;
         match before {
             Some(before) if look_back => (before.colour, &before.sample),
-            Some(_) | None => (*now, &self.last[half_leg as usize]),
+            Some(_) | None => (*now, of(&self.last, half_leg)),
         }
     }
 
     /// The visitor's network, if it was red for `at_least` until it was lost, `slack` before `now` at most.
     pub(super) fn poor(&self, now: Instant, at_least: Duration, slack: Duration) -> Option<Poor> {
-        let of = |half_leg: HalfLeg| {
-            let Before { at, colour, .. } = self.tracks[half_leg as usize].before?;
+        let poor = |half_leg: HalfLeg| {
+            let Before { at, colour, .. } = of(&self.tracks, half_leg).before?;
             let red_for = at.saturating_duration_since(colour.since);
             let poor = colour.level == Level::Red
                 && red_for >= at_least
@@ -115,7 +115,7 @@ impl Quality {
                 && colour.reasons.iter().any(|reason| reason != LevelReason::NoMedia);
             poor.then_some(Poor { half_leg, red_for, reasons: colour.reasons })
         };
-        [HalfLeg::BrowserUp, HalfLeg::BrowserDown].into_iter().filter_map(of).max_by_key(|poor| poor.red_for)
+        [HalfLeg::BrowserUp, HalfLeg::BrowserDown].into_iter().filter_map(poor).max_by_key(|poor| poor.red_for)
     }
 
     /// How long ago the leg last was good both ways, as far as either is known; milliseconds.
@@ -127,23 +127,23 @@ impl Quality {
 
     /// The leg's levels before it was lost: half-leg, level and reasons.
     pub(super) fn levels_before(&self, leg: Leg) -> Value {
-        let of = |half_leg: HalfLeg| {
+        let show = |half_leg: HalfLeg| {
             let (colour, _) = self.at_end(half_leg, Some(leg));
             (half_leg.word().to_owned(), json!({ "level": colour.level.word(), "reasons": words(colour.reasons) }))
         };
-        HalfLeg::ALL.into_iter().filter(|half_leg| half_leg.leg() == leg).map(of).collect::<Map<_, _>>().into()
+        HalfLeg::ALL.into_iter().filter(|half_leg| half_leg.leg() == leg).map(show).collect::<Map<_, _>>().into()
     }
 
     /// Whether what is sent on a half-leg is known to arrive.
     pub(super) fn is_delivered(&self, half_leg: HalfLeg) -> bool {
-        let sample = &self.last[half_leg as usize];
+        let sample = of(&self.last, half_leg);
         let reported = sample.packets > 0 && sample.loss.is_some_and(|loss| loss < 0.5);
         reported || self.verdict(half_leg) == Verdict::Delivered
     }
 
     /// Whether audio gets through, as the media found it last.
     pub(super) fn verdict(&self, half_leg: HalfLeg) -> Verdict {
-        self.verdicts[half_leg as usize]
+        *of(&self.verdicts, half_leg)
     }
 }
 
@@ -160,6 +160,16 @@ impl Track {
         }
         let change = Change { half_leg, from, to: sample.level, reasons: sample.reasons };
         (from != sample.level).then_some(change)
+    }
+}
+
+/// A half-leg's own of all four.
+fn of<T>([browser_up, browser_down, sip_up, sip_down]: &[T; 4], half_leg: HalfLeg) -> &T {
+    match half_leg {
+        HalfLeg::BrowserUp => browser_up,
+        HalfLeg::BrowserDown => browser_down,
+        HalfLeg::SipUp => sip_up,
+        HalfLeg::SipDown => sip_down,
     }
 }
 
@@ -225,7 +235,7 @@ impl Call {
         let half_leg = |half_leg: HalfLeg| {
             let (colour, sample) = match &self.notes.outcome {
                 Some(_) => self.quality.at_end(half_leg, lost),
-                None => (self.quality.tracks[half_leg as usize].now, &self.quality.last[half_leg as usize]),
+                None => (of(&self.quality.tracks, half_leg).now, of(&self.quality.last, half_leg)),
             };
             let record = json!({
                 "level": colour.level.word(),

@@ -74,7 +74,7 @@ impl Series {
     fn open_step(&self) -> Option<Entry> {
         let from = self.open_from_ms?;
         let of_step = || self.recent.iter().filter(|entry| entry.at_ms > from);
-        let at_ms = of_step().last()?.at_ms;
+        let at_ms = self.recent.back().filter(|entry| entry.at_ms > from)?.at_ms;
         let point = |at: usize| merge(of_step().filter_map(|entry| entry.points.get(at).copied()));
         Some(Entry { at_ms, points: [point(0), point(1), point(2), point(3)] })
     }
