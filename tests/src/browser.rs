@@ -1,6 +1,7 @@
 //! A real Chromium, driven through ChromeDriver's W3C WebDriver protocol.
 
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,6 +10,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+
+use crate::namespace::Namespace;
+
+const CHROMIUM: &str = "/usr/bin/chromium";
 
 /// A headless Chromium whose microphone plays a WAV file. Ends with the value.
 pub struct Browser {
@@ -21,6 +26,11 @@ pub struct Browser {
 impl Browser {
     /// Starts ChromeDriver and a browser whose microphone loops `microphone` (WAV, 16 bit).
     pub async fn start(microphone: &Path) -> Result<Self> {
+        Self::start_on(None, "", microphone).await
+    }
+
+    /// As [`Browser::start`], on a machine of its own; pages of `trusted` (an origin) may use the microphone without TLS.
+    pub async fn start_on(machine: Option<&Namespace>, trusted: &str, microphone: &Path) -> Result<Self> {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -31,10 +41,14 @@ impl Browser {
         let base = format!("http://127.0.0.1:{}", announced_port(&mut driver).await?);
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
         let profile = TempDir::new()?;
+        let binary = match machine {
+            Some(machine) => launcher(machine, profile.path())?,
+            None => CHROMIUM.into(),
+        };
         let capabilities = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
             "goog:loggingPrefs": {"browser": "ALL"},
-            "goog:chromeOptions": {"binary": "/usr/bin/chromium", "args": arguments(microphone, profile.path())},
+            "goog:chromeOptions": {"binary": binary, "args": arguments(microphone, profile.path(), trusted)},
             "timeouts": {"script": 60_000},
         }}});
         let created: Value = http.post(format!("{base}/session")).json(&capabilities).send().await?.json().await?;
@@ -128,6 +142,14 @@ impl Browser {
     }
 }
 
+/// A script that starts Chromium on another machine; the pipes of its driver go along.
+fn launcher(machine: &Namespace, directory: &Path) -> Result<PathBuf> {
+    let script = directory.join("chromium.sh");
+    std::fs::write(&script, format!("#!/bin/sh\nexec {} {CHROMIUM} \"$@\"\n", machine.runs().join(" ")))?;
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700))?;
+    Ok(script)
+}
+
 /// ChromeDriver says on its standard output where it listens.
 async fn announced_port(driver: &mut Child) -> Result<u16> {
     let stdout = driver.stdout.take().context("no output of chromedriver")?;
@@ -142,7 +164,7 @@ async fn announced_port(driver: &mut Child) -> Result<u16> {
     bail!("chromedriver ended before it listened")
 }
 
-fn arguments(microphone: &Path, profile: &Path) -> Vec<String> {
+fn arguments(microphone: &Path, profile: &Path, trusted: &str) -> Vec<String> {
     let mut arguments: Vec<String> = [
         "--headless=new",
         "--no-sandbox",
@@ -165,5 +187,8 @@ fn arguments(microphone: &Path, profile: &Path) -> Vec<String> {
     .to_vec();
     arguments.push(format!("--use-file-for-fake-audio-capture={}", microphone.display()));
     arguments.push(format!("--user-data-dir={}", profile.display()));
+    if !trusted.is_empty() {
+        arguments.push(format!("--unsafely-treat-insecure-origin-as-secure={trusted}"));
+    }
     arguments
 }

@@ -1,6 +1,6 @@
 //! A gateway in the test's own process on free loopback ports, and what a test asks it over HTTP.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ pub struct Plan {
     codecs: Vec<&'static str>,
     browser_audio: &'static str,
     origins: Vec<String>,
+    host: IpAddr,
     trunk: String,
     media: String,
     transport: &'static str,
@@ -42,6 +43,7 @@ impl Plan {
             codecs: vec!["PCMU", "PCMA"],
             browser_audio: "opus",
             origins: vec!["https://shop.example".into()],
+            host: Ipv4Addr::LOCALHOST.into(),
             trunk: String::new(),
             media: String::new(),
             transport: "udp",
@@ -72,6 +74,13 @@ impl Plan {
     #[must_use]
     pub fn origin(mut self, origin: &str) -> Self {
         self.origins = vec![origin.into()];
+        self
+    }
+
+    /// Browsers reach it at this address, over plain HTTP.
+    #[must_use]
+    pub fn host(mut self, host: impl Into<IpAddr>) -> Self {
+        self.host = host.into();
         self
     }
 
@@ -113,7 +122,8 @@ name = "test"
 data_dir = {data_dir:?}
 drain_seconds = 1
 [public]
-listen = "127.0.0.1:0"
+listen = "{host}:0"
+allow_insecure = true
 limits = {{ sessions_per_minute_per_address = 0, calls_per_minute_per_address = 0 }}
 [control]
 listen = "127.0.0.1:0"
@@ -124,7 +134,7 @@ api_keys = [
 ]
 [media]
 workers = 1
-udp_listen = "127.0.0.1:0"
+udp_listen = "{host}:0"
 rtp_listen = "127.0.0.1"
 rtp_ports = "{base}-{last}"
 rtp_quarantine_seconds = 1
@@ -147,6 +157,7 @@ trunk = "t0"
 default_profile = "main"
 profiles = [{{ id = "main", destinations = [] }}]
 "#,
+            host = self.host,
             media = self.media,
             origins = self.origins,
         )

@@ -8,6 +8,7 @@ pub mod browser;
 pub mod console;
 pub mod gateway;
 pub mod media_phone;
+pub mod namespace;
 pub mod page;
 pub mod relay;
 pub mod sipp;

@@ -1,5 +1,6 @@
 //! A shop's page: it lives on an origin of its own and uses the gateway through `trunkline.js`, as a widget does.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,6 +16,7 @@ use trunkline_media::audio::tone::{Tone, detect, level};
 
 use crate::browser::Browser;
 use crate::gateway::{APP, Gateway, WIDGET_KEY};
+use crate::namespace::Namespace;
 
 const CLIENT: &str = include_str!("../../gateway/web/trunkline.js");
 const PAGE: &str = include_str!("page/index.html");
@@ -34,7 +36,13 @@ pub struct Page {
 impl Page {
     /// Serves the page and opens it in a browser of its own.
     pub async fn open(microphone_hz: f64) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Self::open_on(None, microphone_hz).await
+    }
+
+    /// As [`Page::open`], in a browser on a machine of its own.
+    pub async fn open_on(machine: Option<&Namespace>, microphone_hz: f64) -> Result<Self> {
+        let host = machine.map_or(Ipv4Addr::LOCALHOST, Namespace::outside);
+        let listener = TcpListener::bind((host, 0)).await?;
         let origin = format!("http://{}", listener.local_addr()?);
         let script = |text: &'static str| get(async move || ([(CONTENT_TYPE, "text/javascript")], text));
         let router = Router::new()
@@ -53,7 +61,7 @@ impl Page {
         let directory = TempDir::new()?;
         let voice = directory.path().join("voice.wav");
         write_tone(&voice, microphone_hz, RATE, 1)?;
-        let browser = Browser::start(&voice).await?;
+        let browser = Browser::start_on(machine, &origin, &voice).await?;
         browser.open(&origin).await?;
         browser.wait_for("window.ready", Duration::from_secs(20)).await?;
         Ok(Self { browser, origin, server, _microphone: directory })
