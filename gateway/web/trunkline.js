@@ -330,7 +330,17 @@ export class Call extends EventTarget {
       body: pc.localDescription?.sdp,
     });
     await pc.setRemoteDescription({ type: 'answer', sdp: await response.text() });
+    setTimeout(() => this.#tellCandidates(pc, response.headers.get('ETag')), CANDIDATES_AFTER_MS);
     return response;
+  }
+
+  /** Our candidates, where they explain something: a path that does not come up, a relay. @param {RTCPeerConnection} pc @param {string|null} etag */
+  #tellCandidates(pc, etag) {
+    const sdp = pc.localDescription?.sdp ?? '';
+    const isUp = pc.iceConnectionState === 'connected' || pc.iceConnectionState === 'completed';
+    if (pc !== this.#pc || this.isOver || !etag || (isUp && !sdp.includes(' typ relay'))) return;
+    const headers = { ...this.#auth(), 'Content-Type': 'application/trickle-ice-sdpfrag', 'If-Match': etag };
+    request(this.#callUrl, { method: 'PATCH', headers, body: sdpFragment(sdp) }).catch(() => {});
   }
 
   async #restartIce() {
@@ -462,6 +472,9 @@ export class Call extends EventTarget {
 }
 
 /** Best first. @type {Level[]} */
+/** A path that is up is up by then. */
+const CANDIDATES_AFTER_MS = 1500;
+
 const LEVELS = ['unknown', 'green', 'amber', 'red'];
 
 /** @returns {Quality} */

@@ -143,7 +143,12 @@ pub enum Command {
     /// The trunk has answered: from now on silence is nobody's right.
     Answered,
     /// The browser told more of its candidates.
-    AddCandidates(Vec<Candidate>),
+    AddCandidates {
+        /// How many.
+        count: usize,
+        /// Those whose address is one.
+        addresses: Vec<Candidate>,
+    },
     /// Stop or resume what this leg sends towards the other side.
     SetMuted {
         /// The leg whose speech is withheld.

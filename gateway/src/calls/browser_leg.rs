@@ -30,8 +30,9 @@ pub(super) async fn patch(
     }
     live.call().note_fragment(shared.clock.now().instant, true, text);
     // We are ICE-lite: candidates are checked by the browser, ours to note and no more.
-    if !fragment.candidate_addresses.is_empty() {
-        shared.media.command(live.key, Command::AddCandidates(fragment.candidate_addresses));
+    if fragment.candidates > 0 {
+        let Fragment { candidates: count, candidate_addresses: addresses, .. } = &fragment;
+        shared.media.command(live.key, Command::AddCandidates { count: *count, addresses: addresses.clone() });
     }
     if fragment.ice.ufrag == ice.remote_ufrag {
         return Ok(Patched::Trickled);

@@ -110,6 +110,11 @@ impl BrowserTransport {
         self.ice.local()
     }
 
+    /// The browser told so many more candidates: what a path that never comes up is explained with.
+    pub fn add_candidates(&mut self, count: usize) {
+        self.candidates = self.candidates.saturating_add(count);
+    }
+
     /// Whether datagrams from this address belong here (an authentic check came from it).
     #[must_use]
     pub fn knows(&self, from: SocketAddr) -> bool {

@@ -171,9 +171,10 @@ impl Call {
                 self.answered = true;
                 self.look_now(now);
             }
-            Command::AddCandidates(candidates) => {
+            Command::AddCandidates { count, addresses } => {
+                self.browser.transport.add_candidates(count);
                 if let Some(detectors) = &mut self.detectors {
-                    detectors.candidates(&candidates);
+                    detectors.candidates(&addresses);
                 }
             }
             Command::SetMuted { leg, muted } => {
