@@ -187,7 +187,7 @@ async fn the_agents_network_is_told_from_the_visitors() -> Result<()> {
         },
         Row {
             way: Way::FromAgent,
-            impairment: Impairment { jitter_ms: 160, ..Impairment::default() },
+            impairment: Impairment { jitter_ms: 350, ..Impairment::default() },
             half_leg: "sip_up",
             levels: &["amber", "red"],
             reason: "jitter",
@@ -217,9 +217,7 @@ async fn a_call_cut_off_by_a_poor_network_says_so() -> Result<()> {
     let scene = Scene::talking().await?;
     // Too poor to be heard for a while, and then gone, with the way to mend it.
     scene.visitor.both(Impairment::loss(0.3));
-    scene
-        .record_when("a red uplink", |record| record["quality"]["browser_up"]["level"] == "red")
-        .await?;
+    scene.record_when("a red uplink", |record| record["quality"]["browser_up"]["level"] == "red").await?;
     tokio::time::sleep(Duration::from_secs(7)).await;
     scene.page.browser().run("window.fetch = () => new Promise(() => {})", Value::Null).await?;
     scene.visitor.both(Impairment::blackout());
@@ -227,10 +225,8 @@ async fn a_call_cut_off_by_a_poor_network_says_so() -> Result<()> {
     let outcome = &record["outcome"];
     ensure!(outcome["reason"] == "network_poor", "{outcome:#}");
     ensure!(outcome["blame"] == "visitor_network" && outcome["quality_at_end"]["level"] == "red", "{outcome:#}");
-    let (status, bundle) = scene
-        .gateway
-        .operator(reqwest::Method::GET, &format!("/v1/calls/{}/bundle", scene.call), READ, None)
-        .await?;
+    let (status, bundle) =
+        scene.gateway.operator(reqwest::Method::GET, &format!("/v1/calls/{}/bundle", scene.call), READ, None).await?;
     ensure!(status == 200 && bundle["outcome"]["reason"] == "network_poor", "{bundle:#}");
     let timeline = bundle["timeline"].as_array().map_or(0, Vec::len);
     ensure!(timeline > 5 && bundle["sip_ladder"].as_array().is_some_and(|rows| !rows.is_empty()), "{bundle:#}");
