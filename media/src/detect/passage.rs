@@ -30,6 +30,9 @@ const COMFORT_NOISE: u8 = 13;
 /// Packets sent before the peer's report must mention them.
 const SENT_ENOUGH: u64 = 50;
 
+/// A report about our stream speaks for so long: two of a browser's intervals lost in a row.
+const REPORT_KEEPS: Duration = Duration::from_secs(16);
+
 /// Reports in a row that say nothing arrives.
 const REPORTS: u8 = 2;
 
@@ -225,6 +228,8 @@ pub(super) struct Delivery {
     sent: u64,
     missing: u8,
     missing_since: Option<Instant>,
+    /// When the peer last said anything about our stream.
+    about_us: Option<Instant>,
     pub(super) verdict: Verdict,
 }
 
@@ -250,6 +255,13 @@ impl Delivery {
     pub(super) fn reported(&mut self, now: Instant, fraction_lost: Option<f64>) {
         let Some((_, before)) = self.since else { return };
         if self.sent.saturating_sub(before) < SENT_ENOUGH && fraction_lost.is_none() {
+            return;
+        }
+        // Some peers report on us and on themselves in turns, and either may get lost.
+        let spoke = self.about_us.is_some_and(|at| now.saturating_duration_since(at) < REPORT_KEEPS);
+        if fraction_lost.is_some() {
+            self.about_us = Some(now);
+        } else if spoke {
             return;
         }
         if fraction_lost.is_some_and(|lost| lost < 0.97) {

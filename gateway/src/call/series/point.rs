@@ -176,7 +176,7 @@ fn unmos(code: u8) -> Option<f32> {
 }
 
 fn buffer(ms: Option<u16>) -> u8 {
-    ms.map_or(NONE, |ms| u8::try_from((ms + BUFFER_STEP / 2) / BUFFER_STEP).unwrap_or(NONE).min(NONE - 1))
+    ms.map_or(NONE, |ms| u8::try_from(ms.saturating_add(BUFFER_STEP / 2) / BUFFER_STEP).unwrap_or(NONE).min(NONE - 1))
 }
 
 fn octet(value: f32) -> u8 {
