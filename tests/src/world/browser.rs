@@ -73,12 +73,17 @@ pub struct SimBrowser {
 }
 
 impl SimBrowser {
-    /// A browser at this address that offers these codecs and speaks the first, and its offer.
+    /// A browser at this address (its own, and as the gateway sees it) that offers these codecs and speaks the first, and its offer.
     ///
     /// # Panics
     /// When the stack will not make an offer, or the gateway cannot read it.
     #[must_use]
-    pub fn new(now: Instant, inner: SocketAddr, codecs: &[Codec], visitor: Visitor) -> (Self, Offer) {
+    pub fn new(
+        now: Instant,
+        (inner, outer): (SocketAddr, SocketAddr),
+        codecs: &[Codec],
+        visitor: Visitor,
+    ) -> (Self, Offer) {
         let mut config = Rtc::builder()
             .set_crypto_provider(Arc::new(str0m::crypto::from_feature_flags()))
             .set_rtp_mode(true)
@@ -100,10 +105,7 @@ impl SimBrowser {
             config.codec_config().add_config(FOREIGN.into(), None, StrCodec::PCMA, Frequency::EIGHT_KHZ, None, format);
         }
         let mut rtc = config.build(now);
-        rtc.add_local_candidate(match visitor.relayed {
-            true => Candidate::relayed(inner, inner, "udp").unwrap(),
-            false => Candidate::host(inner, "udp").unwrap(),
-        });
+        rtc.add_local_candidate(Candidate::host(inner, "udp").unwrap());
         let mut change = rtc.sdp_api();
         let mid = change.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
         let (offer, pending) = change.apply().unwrap();
@@ -114,6 +116,12 @@ impl SimBrowser {
         });
         let text: String = lines
             .map(|line| match line.split_once(':') {
+                // What the gateway sees of it is the address of its relay.
+                _ if line.starts_with("a=candidate") && visitor.relayed => {
+                    let host = format!("{} {} typ host", inner.ip(), inner.port());
+                    let relay = format!("{} typ relay raddr 0.0.0.0 rport 9", outer.to_string().replace(':', " "));
+                    line.replace(&host, &relay)
+                }
                 _ if line.starts_with("m=") => line.replace(&format!(" {FOREIGN}"), ""),
                 Some(("a=fingerprint", value)) if visitor.wrong_fingerprint => {
                     let (start, end) = value.split_at(value.len() - 2);
@@ -155,10 +163,13 @@ impl SimBrowser {
     pub fn accept(&mut self, answer: &str) {
         self.answer = answer.to_owned();
         let answer = match self.visitor.foreign_payload {
-            true => &answer.lines().fold(String::new(), |all, line| match line.starts_with("m=audio") {
-                true => format!("{all}{line} {FOREIGN}\r\na=rtpmap:{FOREIGN} PCMA/8000\r\n"),
-                false => format!("{all}{line}\r\n"),
-            }),
+            true => {
+                let lines = answer.lines().map(|line| match line.starts_with("m=audio") {
+                    true => format!("{line} {FOREIGN}\r\n"),
+                    false => format!("{line}\r\n"),
+                });
+                &(lines.collect::<String>() + &format!("a=rtpmap:{FOREIGN} PCMA/8000\r\n"))
+            }
             false => answer,
         };
         let answer = match self.visitor.wrong_password {

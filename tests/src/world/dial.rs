@@ -26,6 +26,8 @@ pub struct Dial {
     pub visitor: Visitor,
     /// The trunk's longest call.
     pub max_duration: Duration,
+    /// How often the SIP session is refreshed, seconds (RFC 4028).
+    pub session_expires: u32,
     /// Whose RTP is believed.
     pub rtp_source: RtpSource,
 }
@@ -40,6 +42,7 @@ impl Default for Dial {
             limits: Limits { setup: secs(20), inactivity: secs(20), grace: secs(30) },
             visitor: Visitor::default(),
             max_duration: secs(4 * 3600),
+            session_expires: 1800,
             rtp_source: RtpSource::Signalled,
         }
     }
@@ -67,7 +70,7 @@ pub fn route(dial: &Dial, host: &str) -> Route {
         ring_timeout: dial.ring_timeout,
         max_duration: dial.max_duration,
         transport: trunkline_signaling::endpoint::Transport::Udp,
-        session_expires: 1800,
+        session_expires: dial.session_expires,
         rtp_source: dial.rtp_source,
         relay: dial.relay,
     }

@@ -5,6 +5,9 @@ use serde_json::Value;
 /// How bad a half-leg must be before it is named when nothing else explains a call.
 const BAD: [&str; 2] = ["red", "amber"];
 
+/// What people complain of, the worst first.
+const GRAVE_FIRST: [&str; 7] = ["not_reached", "microphone", "no_audio", "udp_blocked", "echo", "dtmf", "sounds_bad"];
+
 /// What a bundle says is wrong, most telling first: why the call failed, what was found, which half-leg is bad.
 /// `"uplink_loss at browser_up"`, `"dest_busy"`, `"ice_failed: udp_blocked"`, `"nothing"`.
 #[must_use]
@@ -14,8 +17,12 @@ pub fn cause(bundle: &Value) -> String {
         return with(&outcome["reason"], ": ", &outcome["detail"]);
     }
     let findings = bundle["diagnosis"]["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let confidence = |finding: &&Value| (finding["confidence"].as_f64().unwrap_or(0.0) * 1000.0) as i64;
-    if let Some(finding) = findings.iter().max_by_key(confidence) {
+    let weight = |finding: &&Value| {
+        let symptom = finding["symptom"].as_str().unwrap_or_default();
+        let rank = GRAVE_FIRST.iter().position(|grave| *grave == symptom).unwrap_or(GRAVE_FIRST.len());
+        (GRAVE_FIRST.len() - rank, (finding["confidence"].as_f64().unwrap_or(0.0) * 1000.0) as i64)
+    };
+    if let Some(finding) = findings.iter().rev().max_by_key(weight) {
         return with(&finding["finding"], " at ", &finding["half_leg"]);
     }
     let levels = bundle["record"]["quality"].as_object();

@@ -42,15 +42,19 @@ pub fn payload_type(codec: Codec) -> u8 {
     }
 }
 
-/// Writes a description with one codec, `telephone-event`, and this direction.
+/// Writes a description with one codec, `telephone-event` if it has that, and this direction.
 #[must_use]
-pub fn write(address: SocketAddr, codec: Codec, version: u32, direction: &str) -> String {
+pub fn write(address: SocketAddr, codec: Codec, events: bool, version: u32, direction: &str) -> String {
     let (ip, port, pt) = (address.ip(), address.port(), payload_type(codec));
     let channels = if codec == Codec::Opus { "/2" } else { "" };
     let (name, clock) = (codec.name(), codec.clock_rate());
+    let (format, events) = match events {
+        true => (" 101", "a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n"),
+        false => ("", ""),
+    };
     format!(
         "v=0\r\no=phone 77 {version} IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n\
-         m=audio {port} RTP/AVP {pt} 101\r\na=rtpmap:{pt} {name}/{clock}{channels}\r\n\
-         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na={direction}\r\n"
+         m=audio {port} RTP/AVP {pt}{format}\r\na=rtpmap:{pt} {name}/{clock}{channels}\r\n{events}\
+         a=ptime:20\r\na={direction}\r\n"
     )
 }

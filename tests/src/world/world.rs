@@ -158,8 +158,8 @@ impl World {
     ) -> (trunkline_media::sdp::browser::Offer, BrowserId) {
         let nth = self.browsers.len();
         let inner = browser_address(nth);
-        let (browser, offer) = SimBrowser::new(self.now(), inner, codecs, visitor);
         let outer = SocketAddr::new(at(&format!("198.51.100.{}:0", 1 + nth)).ip(), 40_000);
+        let (browser, offer) = SimBrowser::new(self.now(), (inner, outer), codecs, visitor);
         self.net.translate(inner, outer);
         if visitor.over_tcp {
             self.gateway.over_tcp.push(outer.ip());

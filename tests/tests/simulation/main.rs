@@ -3,12 +3,15 @@
 // Test code: a panic is a failed test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
+mod diagnosis;
 mod digits;
 mod hold;
 mod junk;
 mod loss;
+mod lying;
 mod moving;
 mod outcomes;
+mod quality;
 mod setup;
 mod signalling;
 mod talk;

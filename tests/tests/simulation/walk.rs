@@ -1,6 +1,6 @@
 //! Whatever is done to a call, in whatever order: who should hear whom does. And every scenario repeats by its seed.
 
-use trunkline::call::Api;
+use trunkline::call::{Api, Input};
 use trunkline_media::api::Leg;
 use trunkline_media::audio::Codec;
 use trunkline_tests::world::{BrowserId, CallNo, Dial, Link, Loss, PhoneId, Says, Script, World, ms, secs, seeds};
@@ -100,4 +100,49 @@ fn simulation_a_seed_repeats_a_storm() {
     for seed in seeds(20) {
         assert_eq!(storm(seed), storm(seed), "seed {seed}");
     }
+}
+
+/// Something that ends a call, or may, or does not.
+fn blow(world: &mut World, call: CallNo, browser: BrowserId, phone: PhoneId) {
+    match world.chance().below(12) {
+        0 => world.api(call, Api::VisitorHangup),
+        1 => world.phone_hangs_up(phone),
+        2 => world.api(call, Api::OperatorHangup("walk".into())),
+        3 => world.browser_mut(browser).vanished = true,
+        4 => {
+            let now = world.now();
+            world.browser_mut(browser).close(now);
+        }
+        5 => world.phone_says(phone, Says::Nothing),
+        6 => world.browser_says(browser, Says::Nothing),
+        7 => world.phone_mut(phone).vanished = true,
+        8 => world.tell_call(call, Input::Shutdown),
+        9 => world.restart_phone(phone),
+        10 => world.link_browser(browser, Link::mobile().loss(Loss::Random(0.4))),
+        _ => world.sleep(browser, secs(40)),
+    }
+}
+
+#[test]
+fn simulation_random_walks_end_once_and_for_a_reason() {
+    let mut reasons = std::collections::BTreeMap::new();
+    for seed in seeds(60) {
+        let dial = Dial { max_duration: secs(200), session_expires: 90, ..Dial::default() };
+        let (mut world, call, browser, phone) = World::talking(seed, &dial, Codec::Pcmu);
+        world.deafen();
+        for _ in 0..3 {
+            blow(&mut world, call, browser, phone);
+            let pause = ms(world.chance().below(6_000));
+            world.run_for(pause);
+        }
+        world.run_until(|world| world.outcome(call).is_some(), secs(201));
+        let bundle = world.bundle(call);
+        let outcome = &bundle["outcome"];
+        assert_eq!(world.call(call).outcomes.len(), 1, "seed {seed}");
+        let told = [&outcome["reason"], &outcome["class"], &outcome["phase"], &outcome["blame"], &outcome["advice"]];
+        assert!(told.iter().all(|word| word.as_str().is_some_and(|word| !word.is_empty() && word != "unknown")));
+        assert_eq!(outcome["phase"], "talking", "seed {seed}: {outcome:#}");
+        *reasons.entry(outcome["reason"].as_str().unwrap().to_owned()).or_insert(0) += 1;
+    }
+    assert!(reasons.len() > 4, "{reasons:?}");
 }

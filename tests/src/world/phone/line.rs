@@ -77,6 +77,11 @@ impl Line {
         }
     }
 
+    /// Whether RTP for it goes there: where it said, or where its own comes from.
+    pub(super) fn hears_at(&self, to: SocketAddr) -> bool {
+        self.rtp == to || self.sends_from == to
+    }
+
     pub(super) fn finish(&mut self, now: Instant, end: PhoneEnd) {
         self.mouth.say(now, Says::Nothing);
         if self.end.is_some() {

@@ -124,7 +124,7 @@ impl SimPhone {
     pub fn set_direction(&mut self, now: Instant, direction: &'static str) {
         let Some(line) = self.lines.last_mut().filter(|line| line.end.is_none()) else { return };
         line.version += 1;
-        let text = sdp::write(line.rtp, line.mouth.codec(), line.version, direction);
+        let text = sdp::write(line.rtp, line.mouth.codec(), self.script.events, line.version, direction);
         let _ = self.sip.reinvite(now, line.leg, Bytes::from(text));
         line.mouth
             .say(now, if direction == "inactive" || !self.script.audio { Says::Nothing } else { self.script.says });
@@ -161,7 +161,7 @@ impl SimPhone {
         if to == self.address {
             self.sip.handle_datagram(now, from, bytes.into());
             self.drain_sip(now);
-        } else if let Some(line) = self.lines.iter_mut().find(|line| line.rtp == to) {
+        } else if let Some(line) = self.lines.iter_mut().find(|line| line.hears_at(to)) {
             line.hear(now, &bytes);
         } else if let Some(line) = self.lines.iter_mut().find(|line| next_port(line.rtp) == to) {
             line.reporter.handle(now, &bytes);
@@ -214,14 +214,17 @@ impl SimPhone {
             Due::Ring => {
                 let (status, sdp) = if self.script.early_media {
                     line.mouth.say(now, Says::Tone);
-                    (183, Some(Bytes::from(sdp::write(line.rtp, line.mouth.codec(), 1, "sendrecv"))))
+                    (
+                        183,
+                        Some(Bytes::from(sdp::write(line.rtp, line.mouth.codec(), self.script.events, 1, "sendrecv"))),
+                    )
                 } else {
                     (180, None)
                 };
                 let _ = self.sip.ring(now, leg, status, sdp);
             }
             Due::Answer => {
-                let text = sdp::write(line.rtp, line.mouth.codec(), line.version, "sendrecv");
+                let text = sdp::write(line.rtp, line.mouth.codec(), self.script.events, line.version, "sendrecv");
                 if self.sip.accept(now, leg, text.into()).is_ok() {
                     line.answered_at = Some(now);
                     if self.script.audio {
@@ -265,7 +268,7 @@ impl SimPhone {
                     line.remote = described.address;
                 }
                 line.version += 1;
-                let text = sdp::write(line.rtp, line.mouth.codec(), line.version, "sendrecv");
+                let text = sdp::write(line.rtp, line.mouth.codec(), self.script.events, line.version, "sendrecv");
                 let _ = self.sip.answer_offer(now, leg, Ok(text.into()));
                 return;
             }

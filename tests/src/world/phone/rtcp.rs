@@ -294,7 +294,8 @@ impl Reporter {
             ssrc: counted.ssrc,
             fraction: fraction as u8,
             lost: lost.clamp(-0x80_0000, 0x7F_FFFF) as u32,
-            highest: counted.highest as u32,
+            // Cycles are counted from none.
+            highest: (counted.highest - 65_536) as u32,
             jitter: counted.jitter as u32,
             last_sr,
             delay,

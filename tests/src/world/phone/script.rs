@@ -29,6 +29,8 @@ pub struct Script {
     pub rtp_from: Option<SocketAddr>,
     /// Its RTP carries this payload type, whatever its SDP says.
     pub payload_type: Option<u8>,
+    /// Takes digits as telephone events.
+    pub events: bool,
     /// Hangs up this long after it answered.
     pub hang_up: Option<Duration>,
 }
@@ -58,6 +60,7 @@ impl Script {
             rtcp: Rtcp::Honest,
             rtp_from: None,
             payload_type: None,
+            events: true,
             hang_up: None,
         }
     }

@@ -34,7 +34,7 @@ pub enum Manner {
     Unstable,
     /// Nothing over 3.4 kHz.
     Narrow,
-    /// With a noise behind it, 14 dB quieter than the voice.
+    /// With a noise behind it, 9 dB quieter than the voice.
     Noisy,
 }
 
@@ -77,7 +77,7 @@ impl Speech {
             Manner::Unstable if self.at / self.rate as usize % 3 == 1 => voice * decibels(-24.0),
             Manner::Unstable => voice,
             Manner::Narrow => self.low_pass.iter_mut().fold(voice, |sample, stage| stage.filter(sample)),
-            Manner::Noisy => voice + gauss(&mut self.noise) * amplitude(ACTIVE_DBOV - 14.0),
+            Manner::Noisy => voice + gauss(&mut self.noise) * amplitude(ACTIVE_DBOV - 9.0),
         };
         voice.round().clamp(-32_768.0, 32_767.0) as i16
     }

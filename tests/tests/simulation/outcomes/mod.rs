@@ -61,6 +61,9 @@ impl Row {
         for key in self.evidence {
             assert!(!outcome["evidence"][key].is_null(), "{key} is not known in {outcome:#}");
         }
+        for key in world.call(call).outcomes[0].reason.required_evidence() {
+            assert!(outcome["evidence"].get(*key).is_some(), "no {key} in the evidence of {outcome:#}");
+        }
         assert!(said("advice").is_some_and(|advice| advice.len() > 10), "{outcome:#}");
         assert_eq!(bundle["record"]["outcome"], outcome);
         assert_eq!(bundle["record"]["state"], "ended");

@@ -1,6 +1,6 @@
 //! Calls whose visitor goes away, and how the ways of going away are told apart.
 
-use trunkline_tests::world::{PhoneEnd, ms, secs};
+use trunkline_tests::world::{Link, Loss, PhoneEnd, ms, secs};
 
 use super::{BROWSER, Row, at_phone, talking};
 
@@ -48,4 +48,17 @@ fn simulation_outcome_client_gone() {
     world.browser_mut(BROWSER).vanished = true;
     Row::error("client_gone", "talking", "visitor").check(&mut world, call, secs(40));
     at_phone(&mut world, phone, PhoneEnd::Ended, Some(("Q.850", 31)));
+}
+
+#[test]
+fn simulation_outcome_network_poor() {
+    let (mut world, call, phone) = talking();
+    world.run_for(secs(5));
+    world.link_browser(BROWSER, Link::good().loss(Loss::Random(0.3)));
+    world.run_for(secs(20));
+    world.browser_mut(BROWSER).vanished = true;
+    let outcome = Row::error("network_poor", "talking", "visitor_network").check(&mut world, call, secs(40));
+    assert_eq!(outcome["quality_at_end"]["level"], "red", "{outcome:#}");
+    assert_eq!(outcome["quality_at_end"]["half_leg"], "browser_up", "{outcome:#}");
+    at_phone(&mut world, phone, PhoneEnd::Ended, Some(("Q.850", 41)));
 }

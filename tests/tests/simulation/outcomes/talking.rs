@@ -2,7 +2,8 @@
 
 use trunkline::call::{Api, Input};
 use trunkline_media::api::MediaEvent;
-use trunkline_tests::world::{Dial, PhoneEnd, Says, World, secs};
+use trunkline_media::audio::Codec;
+use trunkline_tests::world::{CallNo, Dial, PhoneEnd, PhoneId, Says, World, secs};
 
 use super::{BROWSER, Row, at_phone, talking};
 
@@ -27,7 +28,7 @@ fn simulation_outcome_remote_hangup_bye() {
 #[test]
 fn simulation_outcome_remote_hangup_max_duration() {
     let dial = Dial { max_duration: secs(20), ..Dial::default() };
-    let (mut world, call, _, phone) = World::talking(1, &dial, trunkline_media::audio::Codec::Pcmu);
+    let (mut world, call, _, phone) = World::talking(1, &dial, Codec::Pcmu);
     let outcome =
         Row::ended("remote_hangup", "talking", "none").detail("max_duration").check(&mut world, call, secs(21));
     assert_eq!(outcome["evidence"]["timers_fired"][0], "max_duration", "{outcome:#}");
@@ -86,4 +87,38 @@ fn simulation_outcome_internal_error() {
         Row::error("internal_error", "talking", "gateway").evidence(&["error"]).check(&mut world, call, secs(1));
         at_phone(&mut world, phone, PhoneEnd::Ended, Some(("SIP", 500)));
     }
+}
+
+/// A call whose session is refreshed every 45 s.
+fn refreshed() -> (World, CallNo, PhoneId) {
+    let dial = Dial { session_expires: 90, ..Dial::default() };
+    let (world, call, _, phone) = World::talking(1, &dial, Codec::Pcmu);
+    (world, call, phone)
+}
+
+#[test]
+fn simulation_outcome_trunk_lost() {
+    let (mut world, call, phone) = refreshed();
+    world.restart_phone(phone);
+    let row = Row::error("trunk_lost", "talking", "trunk");
+    let outcome = row.check(&mut world, call, secs(60));
+    assert_eq!(outcome["evidence"]["last_sip"]["code"], 481, "{outcome:#}");
+}
+
+#[test]
+fn simulation_outcome_session_timer_expired() {
+    let (mut world, call, phone) = refreshed();
+    world.phone_mut(phone).sip_vanished = true;
+    let row = Row::error("session_timer_expired", "talking", "trunk").evidence(&["session_interval_seconds"]);
+    row.check(&mut world, call, secs(70));
+}
+
+#[test]
+fn simulation_outcome_none_while_the_session_is_refreshed() {
+    let (mut world, call, phone) = refreshed();
+    world.run_for(secs(600));
+    assert_eq!((world.state(call), world.outcome(call)), ("talking", None));
+    world.api(call, Api::VisitorHangup);
+    Row::ended("user_hangup", "talking", "none").check(&mut world, call, secs(1));
+    at_phone(&mut world, phone, PhoneEnd::Ended, Some(("Q.850", 16)));
 }
