@@ -88,7 +88,10 @@ impl HalfLegMeter {
             mos_cq: sample.mos_cq,
             gap_ms: second.gap_ms,
         };
-        self.machine.judge(&Judgement::of(&reading, policy));
+        // A second in which nothing came, and nothing was missed, shows nothing.
+        if second.packets > 0 || second.expected > 0 || second.gap_ms > 0 {
+            self.machine.judge(&Judgement::of(&reading, policy));
+        }
         sample.level = self.machine.level();
         sample.reasons = self.machine.reasons(in_use);
         sample

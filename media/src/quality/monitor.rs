@@ -246,7 +246,8 @@ impl LegMeter {
             is_expected,
             is_known: is_expected || packets > 0 || self.up.is_heard(UP_SECONDS),
             runs: (new.runs.0.saturating_sub(before.runs.0), new.runs.1.saturating_sub(before.runs.1)),
-            codec: parameters(new.codec),
+            // Both of our offers and answers ask for in-band FEC.
+            codec: parameters(new.codec, true),
             packet_ms: 20.0,
             loss_within: UP_SECONDS,
         }
@@ -284,11 +285,11 @@ impl LegMeter {
             concealed: None,
             gap_ms: u32::try_from(gap.as_millis()).unwrap_or(u32::MAX),
             is_expected: now.expects_down,
-            is_known: new.reported.is_some(),
+            is_known: new.reported.is_some() && (now.expects_down || self.down.is_heard(DOWN_SECONDS)),
             runs: (0, 0),
             codec: match (new.codec, new.voip.and_then(|voip| voip.conceals)) {
                 (Some(codec @ (Codec::Pcmu | Codec::Pcma)), Some(conceals)) => CodecParameters::of(codec, conceals),
-                (codec, _) => parameters(codec),
+                (codec, _) => parameters(codec, false),
             },
             packet_ms: new.packet_ms as f32,
             loss_within: DOWN_SECONDS,
@@ -296,10 +297,11 @@ impl LegMeter {
     }
 }
 
-fn parameters(codec: Option<Codec>) -> CodecParameters {
-    // G.711 is concealed by whoever plays it; FEC is not counted on.
+/// `fec`: the sender was asked for in-band FEC, and whoever plays it uses it.
+fn parameters(codec: Option<Codec>, fec: bool) -> CodecParameters {
+    // G.711 is concealed by whoever plays it.
     match codec {
-        Some(Codec::Opus) => CodecParameters::of(Codec::Opus, false),
+        Some(Codec::Opus) => CodecParameters::of(Codec::Opus, fec),
         Some(codec @ (Codec::Pcmu | Codec::Pcma)) => CodecParameters::of(codec, true),
         None => CodecParameters::G711_PLC,
     }

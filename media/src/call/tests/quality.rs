@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::world::World;
 use crate::api::{Command, Leg, MediaEvent};
 use crate::audio::Codec::{Opus, Pcma, Pcmu};
+use crate::detect::{Issue, Verdict};
 use crate::quality::{HalfLeg, HalfLegSample, Level, LevelReason, RttSource};
 use crate::sdp::browser::Direction;
 
@@ -80,6 +81,83 @@ fn a_browser_that_is_gone_is_red_and_alone() {
     let [up, down, sip_up, _] = levels(&world);
     assert_eq!((up, sip_up), (Level::Red, Level::Green));
     assert_eq!(down, Level::Unknown, "nobody reports");
+}
+
+/// Nothing comes from the browser any more, in one way or another.
+#[test]
+fn a_browser_that_is_lost_is_never_green_again() {
+    let ways: [fn(&mut World); 4] = [
+        |world| world.browser_link = false,
+        |world| {
+            world.browser.close();
+            world.run(100);
+            world.browser_link = false;
+        },
+        |world| {
+            world.command(Command::SetMuted { leg: Leg::Browser, muted: true });
+            world.browser_link = false;
+        },
+        |world| {
+            world.run(6_000);
+            world.browser.hush();
+            world.browser_link = false;
+        },
+    ];
+    for (n, lose) in ways.into_iter().enumerate() {
+        for (browser, trunk) in [(Opus, Pcmu), (Pcmu, Pcmu)] {
+            let mut world = settled(browser, trunk);
+            lose(&mut world);
+            world.run(6_000);
+            for second in 0..40 {
+                world.run(1_000);
+                let up = sample(&world, HalfLeg::BrowserUp);
+                assert!(up.level == Level::Red && up.expected, "{n} {browser:?} {second}: {up:?}");
+                assert!(up.reasons.contains(LevelReason::NoMedia), "{n} {browser:?} {second}: {up:?}");
+                let down = sample(&world, HalfLeg::BrowserDown);
+                assert!(second < 12 || down.level == Level::Unknown, "{n} {browser:?} {second}: {down:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_held_without_packets_is_unknown_and_never_green() {
+    let mut world = settled(Opus, Pcmu);
+    (world.browser_link, world.trunk_link) = (true, false);
+    world.browser.hush();
+    world.run(2_900);
+    assert_eq!((levels(&world)[0], levels(&world)[2]), (Level::Red, Level::Red));
+    let mut media = world.trunk_media(Pcmu);
+    media.peer_direction = Direction::Inactive;
+    world.command(Command::ConnectTrunk(media));
+    world.command(Command::SetMuted { leg: Leg::Browser, muted: true });
+    for second in 0..20 {
+        world.run(1_000);
+        for half_leg in [HalfLeg::BrowserUp, HalfLeg::SipUp] {
+            let sample = sample(&world, half_leg);
+            assert_ne!(sample.level, Level::Green, "{second} {half_leg:?}: {sample:?}");
+            assert!(second < 8 || sample.level == Level::Unknown, "{second} {half_leg:?}: {sample:?}");
+        }
+    }
+}
+
+/// What gets lost on the way up takes the reports along; of the way down that says nothing.
+#[test]
+fn loss_on_the_way_up_is_no_loss_on_the_way_down() {
+    for (browser, trunk) in [(Opus, Pcmu), (Pcmu, Pcmu), (Opus, Opus)] {
+        for share in [10, 30, 60, 90] {
+            let mut world = settled(browser, trunk);
+            world.browser_loses = share;
+            world.run(40_000);
+            let told = |event: &MediaEvent| {
+                matches!(event, MediaEvent::Issue(change) if change.raised
+                    && (change.half_leg == HalfLeg::BrowserDown || matches!(change.issue, Issue::BackgroundNoise)))
+            };
+            let issues: Vec<_> = world.events.iter().filter(|event| told(event)).collect();
+            assert!(issues.is_empty(), "{browser:?} {trunk:?} {share} %: {issues:?}");
+            assert_ne!(world.stats().verdicts[1], Verdict::NoPackets, "{browser:?} {trunk:?} {share} %");
+        }
+    }
 }
 
 #[test]
@@ -189,6 +267,32 @@ fn loss_that_is_relayed_is_blamed_on_where_it_came_from() {
     world.run(1000);
     let [up, _, sip_up, sip_down] = levels(&world);
     assert!(up >= Level::Amber, "{:?}", sample(&world, HalfLeg::BrowserUp));
+    assert_eq!((sip_up, sip_down), (Level::Green, Level::Green), "{:?}", sample(&world, HalfLeg::SipDown));
+}
+
+/// Nor is its jitter.
+#[test]
+fn jitter_that_is_relayed_is_blamed_on_where_it_came_from() {
+    let mut world = settled(Pcmu, Pcmu);
+    let to = world.trunk_media(Pcmu).remote_rtcp;
+    world.browser_jitter = 200;
+    let (mut jitter, mut seen) = (0.0f64, world.phone.heard.len());
+    for second in 0..25 {
+        world.run(1_000);
+        // RFC 3550 section 6.4.1, as the phone reckons it.
+        for pair in world.phone.heard[seen - 1..].windows(2) {
+            let came = pair[1].at.saturating_duration_since(pair[0].at).as_secs_f64() * 8_000.0;
+            let sent = f64::from(pair[1].timestamp.wrapping_sub(pair[0].timestamp).cast_signed());
+            jitter += ((came - sent).abs() - jitter) / 16.0;
+        }
+        seen = world.phone.heard.len();
+        let last = world.phone.heard.last().unwrap().clone();
+        world.inject_rtcp(to, &report(last.ssrc, 0, 0, u32::from(last.sequence), jitter as u32, (0, 0)));
+        assert_ne!(levels(&world)[3], Level::Red, "{second}: {:?}", sample(&world, HalfLeg::SipDown));
+    }
+    assert!(jitter > 8.0 * 50.0, "the phone sees red: {jitter}");
+    let [up, _, sip_up, sip_down] = levels(&world);
+    assert_eq!(up, Level::Red, "{:?}", sample(&world, HalfLeg::BrowserUp));
     assert_eq!((sip_up, sip_down), (Level::Green, Level::Green), "{:?}", sample(&world, HalfLeg::SipDown));
 }
 

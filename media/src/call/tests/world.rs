@@ -28,6 +28,11 @@ pub(super) struct World {
     /// Where the browser's packets seem to come from.
     pub(super) nat: SocketAddr,
     pub(super) browser_link: bool,
+    /// Of a hundred of the browser's datagrams so many are lost, and each is delayed by less than so many milliseconds.
+    pub(super) browser_loses: u32,
+    pub(super) browser_jitter: u64,
+    delayed: Vec<(Instant, Vec<u8>)>,
+    chance: u32,
     pub(super) trunk_link: bool,
     pub(super) phone_at: SocketAddr,
     /// Bytes that went to anybody else.
@@ -89,6 +94,10 @@ impl World {
             events: Vec::new(),
             nat: address,
             browser_link: true,
+            browser_loses: 0,
+            browser_jitter: 0,
+            delayed: Vec::new(),
+            chance: 1,
             trunk_link: true,
             phone_at: at("203.0.113.5:30000"),
             astray: 0,
@@ -251,6 +260,13 @@ impl World {
     fn step(&mut self) {
         self.now += STEP;
         for datagram in self.browser.step(self.now) {
+            let by = u64::from(self.chance()) % self.browser_jitter.max(1);
+            if u64::from(self.chance()) % 100 >= u64::from(self.browser_loses) {
+                self.delayed.push((self.now + Duration::from_millis(by), datagram));
+            }
+        }
+        let due = self.delayed.extract_if(.., |(due, _)| *due <= self.now).collect::<Vec<_>>();
+        for (_, datagram) in due {
             self.browser_sends(datagram);
         }
         for datagram in self.phone.step(self.now) {
@@ -266,6 +282,11 @@ impl World {
             self.call.handle_timeout(self.now, &mut out);
             self.deliver(out);
         }
+    }
+
+    fn chance(&mut self) -> u32 {
+        self.chance = self.chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        self.chance >> 8
     }
 
     fn browser_sends(&mut self, mut datagram: Vec<u8>) {
