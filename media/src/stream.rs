@@ -88,7 +88,9 @@ pub(crate) enum Heard<'a> {
 pub(crate) struct Told {
     /// What the peer loses of our stream, 0..1, if it said so.
     pub(crate) fraction_lost: Option<f64>,
-    /// It holds a report, be it about us or not.
+    /// The highest of our numbers that arrived, if it said so.
+    pub(crate) highest: Option<u32>,
+    /// It holds a report, about us and believed, or about others only.
     pub(crate) report: bool,
     /// It said goodbye.
     pub(crate) bye: bool,
@@ -235,7 +237,8 @@ impl Stream {
         }
         Some(Told {
             fraction_lost: believed.map(|about| about.fraction_lost),
-            report: received.sender_report || received.about_us.is_some(),
+            highest: believed.map(|about| about.highest_sequence),
+            report: believed.is_some() || (received.sender_report && received.about_us.is_none()),
             bye: received.bye,
         })
     }

@@ -163,6 +163,9 @@ impl Flow {
         }
         let relayed = packet.codec == output.codec;
         if let Some(ear) = &mut self.ear {
+            if switched || packet.restarted {
+                ear.begin_stream();
+            }
             ear.packet(now, packet.codec, packet.sequence, packet.rtp.payload, relayed);
         }
         if !relayed {

@@ -56,7 +56,7 @@ impl Call {
             Inbound::Rtcp(packet) => {
                 let told = stream.receive_report(now, packet, drops).unwrap_or_default();
                 if let Some(detectors) = self.detectors.as_mut().filter(|_| told.report) {
-                    detectors.reported(now, Leg::Browser, told.fraction_lost);
+                    detectors.reported(now, Leg::Browser, told.highest);
                 }
                 if let Some(fraction) = told.fraction_lost {
                     self.to_browser.set_expected_loss(fraction);
@@ -116,7 +116,7 @@ impl Call {
             return;
         };
         if let Some(detectors) = self.detectors.as_mut().filter(|_| told.report) {
-            detectors.reported(now, Leg::Trunk, told.fraction_lost);
+            detectors.reported(now, Leg::Trunk, told.highest);
         }
         // A BYE on the trunk is not believed to end anything: SIP does that.
         if let Some(fraction) = told.fraction_lost {

@@ -9,7 +9,7 @@ use super::ledger::Ledger;
 use super::microphone::Microphone;
 use super::passage::{Blocked, Delivery, Passage, Sight};
 use super::probe::Band;
-use super::{Fact, Issue, IssueChange};
+use super::{Fact, Issue, IssueChange, Verdict};
 use crate::api::{CallStats, DropStats, Leg, Path};
 use crate::quality::{HalfLeg, HalfLegSample, Level, LevelReason};
 use crate::sdp::browser::{Candidate, CandidateKind};
@@ -22,6 +22,15 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// An issue of a level is over when its reason was not among the reasons for so many looks.
 const REASON_GONE: u8 = 5;
+
+/// A second of which more than this is lost or made up says nothing of the microphone.
+const MADE_UP: f32 = 0.02;
+
+/// A pause like this has the same effect, milliseconds.
+const HOLE_MS: u32 = 200;
+
+/// Nor do the seconds after it, until the floor of the noise has forgotten it.
+const FORGOTTEN: u8 = 4;
 
 const NO_AUDIO: [Issue; 5] =
     [Issue::NoPackets, Issue::Undecryptable, Issue::WrongSource, Issue::UnknownPayloadType, Issue::Silence];
@@ -56,6 +65,8 @@ pub(crate) struct Detectors {
     relays: Vec<SocketAddr>,
     levels: [Option<i8>; 2],
     microphone: Box<Microphone>,
+    /// Seconds until what the browser says tells of its microphone again.
+    spoilt: u8,
     /// The trunk returns what it was sent; the browser does.
     echoes: Option<Box<[Echo; 2]>>,
     summed: Option<Instant>,
@@ -89,12 +100,12 @@ impl Detectors {
         }
     }
 
-    /// A report came from this leg: what it says is lost of our packets, or nothing about them.
-    pub(crate) fn reported(&mut self, now: Instant, leg: Leg, fraction_lost: Option<f64>) {
+    /// A report came from this leg: the highest number of ours it says has arrived, or nothing about us.
+    pub(crate) fn reported(&mut self, now: Instant, leg: Leg, highest: Option<u32>) {
         let [browser, trunk] = &mut self.deliveries;
         match leg {
-            Leg::Browser => browser.reported(now, fraction_lost),
-            Leg::Trunk => trunk.reported(now, fraction_lost),
+            Leg::Browser => browser.reported(now, highest),
+            Leg::Trunk => trunk.reported(now, highest),
         }
     }
 
@@ -132,7 +143,7 @@ impl Detectors {
         let second_over = self.summed.is_none_or(|at| now.saturating_duration_since(at) >= SECOND - SECOND / 50);
         if second_over {
             self.summed = Some(now);
-            self.listen(now, ears);
+            self.listen(now, &stats.quality, ears);
             self.look_at_levels(now, &stats.quality);
             self.look_at_path(now, stats.browser_remote);
         }
@@ -158,10 +169,13 @@ impl Detectors {
         let state = self.passages.iter_mut().zip(self.audio).zip(situation.strangers).zip(ears);
         for ((half_leg, expected, drops), (((passage, audio), stranger), ear)) in up.into_iter().zip(state) {
             let heard = ear.as_ref().map(|ear| ear.heard());
+            let blocked = passage.look(now, &Sight { expected, audio, drops, stranger, heard });
             if let Some(ear) = ear {
                 ear.listen_afresh();
+                if expected && passage.verdict != Verdict::Heard {
+                    ear.listen_closely();
+                }
             }
-            let blocked = passage.look(now, &Sight { expected, audio, drops, stranger, heard });
             tell_blocked(&mut self.ledger, now, half_leg, blocked);
         }
         let sent = [stats.browser_out.packets, stats.trunk_out.packets];
@@ -172,11 +186,15 @@ impl Detectors {
         }
     }
 
-    fn listen(&mut self, now: Instant, [browser, trunk]: [Option<&mut Ear>; 2]) {
+    fn listen(&mut self, now: Instant, quality: &[HalfLegSample; 4], [browser, trunk]: [Option<&mut Ear>; 2]) {
         let (Some(browser), Some(trunk)) = (browser, trunk) else { return };
         let second = browser.take_second();
         self.levels = [second.level(), trunk.take_second().level()];
-        self.microphone.push(&second);
+        let [browser_up, ..] = quality;
+        self.spoilt = if is_spoilt(browser_up) { FORGOTTEN } else { self.spoilt.saturating_sub(1) };
+        if self.spoilt == 0 {
+            self.microphone.push(&second);
+        }
         for complaint in self.microphone.complaints() {
             if !complaint.present {
                 self.ledger.clear(complaint.issue, HalfLeg::BrowserUp);
@@ -293,6 +311,12 @@ fn tell_blocked(ledger: &mut Ledger, now: Instant, half_leg: HalfLeg, blocked: O
         evidence.extend(blocked.loudest.map(|loudest| ("loudest_dbov", Fact::Number(f64::from(loudest)))));
         evidence
     });
+}
+
+/// Whether much of this second did not come as it was said.
+fn is_spoilt(sample: &HalfLegSample) -> bool {
+    let shares = [sample.loss, sample.late, sample.concealed];
+    sample.gap_ms > HOLE_MS || shares.into_iter().flatten().any(|share| share > MADE_UP)
 }
 
 fn network_evidence(sample: &HalfLegSample) -> Vec<(&'static str, Fact)> {

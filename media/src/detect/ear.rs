@@ -3,9 +3,10 @@
 //! Where audio is transcoded the ear gets the PCM that is there anyway. Of relayed G.711 it looks at every seventh
 //! sample: an energy needs no more. Relayed Opus is opaque but for the bursts the [`Probe`] decodes.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::level::{FLOOR_DBOV, dbov, dbov_of_sums};
+use super::passage::NOTHING;
 use super::probe::{Band, Probe};
 use super::voice_activity::VoiceActivity;
 use crate::audio::Codec;
@@ -28,6 +29,9 @@ const CLIPPED: u16 = 31_000;
 /// A frame this loud is sound, whatever the noise.
 const AUDIBLE_DBOV: i8 = -62;
 
+/// Relayed Opus in which sound was heard is not decoded again for this long.
+const REST: Duration = Duration::from_secs(60);
+
 /// An ear.
 pub(crate) struct Ear {
     origin: Instant,
@@ -38,6 +42,8 @@ pub(crate) struct Ear {
     second: Second,
     heard: Heard,
     probe: Option<Box<Probe>>,
+    /// Until then relayed Opus is not decoded.
+    rests_until: Option<Instant>,
     /// Continues from packet to packet.
     offset: usize,
 }
@@ -84,6 +90,7 @@ impl Ear {
             second: Second::default(),
             heard: Heard::default(),
             probe: Some(Box::default()),
+            rests_until: None,
             offset: 0,
         }
     }
@@ -116,9 +123,13 @@ impl Ear {
         }
         let speaking = relayed || self.activity.is_speaking();
         let Some(probe) = &mut self.probe else { return };
-        let Some(level) = probe.packet(now, sequence, payload, speaking) else { return };
+        let rests = relayed && self.rests_until.is_some_and(|until| now < until);
+        let Some(level) = probe.packet(now, sequence, payload, speaking, rests) else { return };
         if relayed {
             self.heard.note(level);
+            if level > NOTHING {
+                self.rests_until = Some(now + REST);
+            }
         }
     }
 
@@ -196,6 +207,19 @@ impl Ear {
     /// From now on it counts.
     pub(super) fn listen_afresh(&mut self) {
         self.heard = Heard { companded: self.heard.companded, ..Heard::default() };
+    }
+
+    /// Somebody waits for a sound.
+    pub(super) fn listen_closely(&mut self) {
+        self.rests_until = None;
+    }
+
+    /// Another stream begins: what was known of the last one does not hold for it.
+    pub(crate) fn begin_stream(&mut self) {
+        self.rests_until = None;
+        if let Some(probe) = &mut self.probe {
+            probe.ask_again();
+        }
     }
 
     /// How wide the speaker's spectrum is, if that is known.

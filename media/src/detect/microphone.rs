@@ -27,6 +27,9 @@ const NOISE_OVER: f32 = -53.0;
 const DISTANCE: f32 = 15.0;
 const DISTANCE_OVER: f32 = 18.0;
 
+/// Speech has peaks this far above its mean, dB; what has none is a tone, and its dents are no noise between words.
+const PEAKS: i16 = 2;
+
 /// Loudness that changes by so much, so often within the remembered seconds, is no speaker's.
 const SWING: i8 = 12;
 const SWINGS: u8 = 4;
@@ -76,7 +79,7 @@ impl Microphone {
             speech_frames: u8::try_from(second.speech_frames).unwrap_or(u8::MAX),
             speech: second.speech().unwrap_or(-127),
             peak: second.peak.unwrap_or(-127),
-            noise: second.noise.unwrap_or(i8::MIN),
+            noise: second.noise.filter(|_| !is_steady(second)).unwrap_or(i8::MIN),
             clipped: (share * 10_000.0) as u16,
         };
         // Seconds without a word take the place of none with: what was said before a long silence still counts.
@@ -172,4 +175,9 @@ impl Microphone {
         }
         swings
     }
+}
+
+fn is_steady(second: &Second) -> bool {
+    let (Some(peak), Some(speech)) = (second.peak, second.speech()) else { return false };
+    i16::from(peak) - i16::from(speech) < PEAKS
 }

@@ -21,7 +21,7 @@ const NOT_BY_CHANCE: u64 = 8;
 const FELL_SILENT: Duration = Duration::from_secs(30);
 
 /// The loudest frame that is no microphone's: digital silence, and what companding and Opus make of it. dBov.
-const NOTHING: i8 = -84;
+pub(super) const NOTHING: i8 = -84;
 const NOTHING_COMPANDED: i8 = -71;
 
 /// Comfort noise by its static payload type (RFC 3389).
@@ -30,11 +30,15 @@ const COMFORT_NOISE: u8 = 13;
 /// Packets sent before the peer's report must mention them.
 const SENT_ENOUGH: u64 = 50;
 
-/// A report about our stream speaks for so long: two of a browser's intervals lost in a row.
-const REPORT_KEEPS: Duration = Duration::from_secs(16);
-
-/// Reports in a row that say nothing arrives.
+/// Reports in a row whose highest number does not move show that nothing arrives.
 const REPORTS: u8 = 2;
+
+/// Who gets nothing at all cannot name a number: so many of its reports, over so long, show that too.
+const BARE_REPORTS: u8 = 3;
+const BARE_FOR: Duration = Duration::from_secs(8);
+
+/// What was reported is known no more after this; browsers report every five seconds or so.
+const REPORT_HOLDS: Duration = Duration::from_secs(16);
 
 /// What is known of an up half-leg now. Counts are totals.
 #[derive(Debug, Clone, Copy)]
@@ -223,13 +227,20 @@ impl Watch {
 /// A down half-leg.
 #[derive(Debug, Default)]
 pub(super) struct Delivery {
-    /// Since we send and are expected to be heard, and what was sent before.
-    since: Option<(Instant, u64)>,
+    /// Since we are expected to be heard.
+    since: Option<Instant>,
+    /// Packets so far, and when a report last said something.
     sent: u64,
+    told_at: u64,
+    /// The last report.
+    reported: Option<Instant>,
+    /// The highest number that arrived, as the peer last said.
+    highest: Option<u32>,
+    /// When it last said so.
+    named: Option<Instant>,
+    /// Reports in a row that show that nothing arrives, and the first of them.
     missing: u8,
     missing_since: Option<Instant>,
-    /// When the peer last said anything about our stream.
-    about_us: Option<Instant>,
     pub(super) verdict: Verdict,
 }
 
@@ -241,33 +252,50 @@ impl Delivery {
             (self.since, self.missing, self.missing_since) = (None, 0, None);
             return None;
         }
-        let (since, _) = *self.since.get_or_insert((now, sent));
-        if self.missing < REPORTS {
+        if self.since.is_none() {
+            (self.since, self.told_at) = (Some(now), sent);
+        }
+        let (first, last) = (self.missing_since?, self.reported?);
+        if now.saturating_duration_since(last) > REPORT_HOLDS {
+            (self.missing, self.missing_since) = (0, None);
+            if self.verdict == Verdict::NoPackets {
+                self.verdict = Verdict::Unknown;
+            }
+            return None;
+        }
+        let named = self.named.is_some_and(|at| at >= first);
+        let bare = self.missing >= BARE_REPORTS && last.saturating_duration_since(first) >= BARE_FOR;
+        let proven = bare || (named && self.missing >= REPORTS);
+        if !proven {
             return None;
         }
         self.verdict = Verdict::NoPackets;
-        let lasts = now.saturating_duration_since(self.missing_since.unwrap_or(since));
         let confidence = (0.7 + 0.05 * f32::from(self.missing)).min(0.95);
-        Some(Blocked::new(Issue::NoPackets, confidence, lasts))
+        Some(Blocked::new(Issue::NoPackets, confidence, now.saturating_duration_since(first)))
     }
 
-    /// A report of the peer's: what it says is lost of ours, or nothing.
-    pub(super) fn reported(&mut self, now: Instant, fraction_lost: Option<f64>) {
-        let Some((_, before)) = self.since else { return };
-        if self.sent.saturating_sub(before) < SENT_ENOUGH && fraction_lost.is_none() {
+    /// A report of the peer's: the highest of our numbers that arrived, or nothing about us.
+    pub(super) fn reported(&mut self, now: Instant, highest: Option<u32>) {
+        if self.since.is_none() {
+            return;
+        }
+        if highest.is_some() && highest != self.highest {
+            (self.missing, self.missing_since) = (0, None);
+            (self.highest, self.told_at) = (highest, self.sent);
+            (self.named, self.reported) = (Some(now), Some(now));
+            self.verdict = Verdict::Delivered;
             return;
         }
         // Some peers report on us and on themselves in turns, and either may get lost.
-        let spoke = self.about_us.is_some_and(|at| now.saturating_duration_since(at) < REPORT_KEEPS);
-        if fraction_lost.is_some() {
-            self.about_us = Some(now);
-        } else if spoke {
+        if highest.is_some() {
+            self.named = Some(now);
+        } else if self.named.is_some_and(|at| now.saturating_duration_since(at) < REPORT_HOLDS) {
+            self.reported = if self.missing > 0 { Some(now) } else { self.reported };
             return;
         }
-        if fraction_lost.is_some_and(|lost| lost < 0.97) {
-            (self.missing, self.missing_since) = (0, None);
-            self.verdict = Verdict::Delivered;
-        } else {
+        self.reported = Some(now);
+        if self.sent.saturating_sub(self.told_at) >= SENT_ENOUGH {
+            self.told_at = self.sent;
             self.missing = self.missing.saturating_add(1);
             self.missing_since.get_or_insert(now);
         }

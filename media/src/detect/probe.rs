@@ -79,13 +79,21 @@ struct Burst {
 }
 
 impl Probe {
-    /// A packet of Opus; the level of what is in it, if it was decoded. `speaking`: it is worth a look.
-    pub(super) fn packet(&mut self, now: Instant, sequence: u64, payload: &[u8], speaking: bool) -> Option<i8> {
+    /// A packet of Opus; the level of what is in it, if it was decoded. `speaking`: it is worth a look. `rests`: no
+    /// burst begins.
+    pub(super) fn packet(
+        &mut self,
+        now: Instant,
+        sequence: u64,
+        payload: &[u8],
+        speaking: bool,
+        rests: bool,
+    ) -> Option<i8> {
         if speaking && !Codec::Opus.is_quiet(payload) {
             self.read_header(now, payload);
         }
         if self.left == 0 {
-            if !speaking || self.next.is_some_and(|next| now < next) {
+            if rests || !speaking || self.next.is_some_and(|next| now < next) {
                 return None;
             }
             self.begin(now, sequence)?;
@@ -107,6 +115,11 @@ impl Probe {
             self.burst = None;
         }
         settled.then_some(level)
+    }
+
+    /// The next burst is due at once.
+    pub(super) fn ask_again(&mut self) {
+        self.next = None;
     }
 
     pub(super) fn band(&self) -> Option<Band> {

@@ -1,9 +1,9 @@
 //! Whether audio gets through: each way it may not, and none when it does.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::signals::{noise, voice};
-use super::{Bench, Way};
+use super::{Bench, Ear, Way};
 use crate::api::{DropStats, Leg};
 use crate::audio::Codec;
 use crate::detect::{Issue, Verdict};
@@ -158,24 +158,110 @@ fn audio_that_stops_or_turns_undecryptable_is_told() {
     assert!(!bench.raised(Issue::Undecryptable, HalfLeg::SipUp));
 }
 
+/// A report comes from the leg every so many milliseconds, while 50 packets a second are sent there.
+fn report(bench: &mut Bench, leg: Leg, every_ms: u64, reports: &[Option<u32>]) {
+    for highest in reports {
+        for _ in 0..every_ms / 20 {
+            bench.stats.browser_out.packets += 1;
+            bench.stats.trunk_out.packets += 1;
+            bench.wait(20);
+        }
+        bench.detectors.reported(bench.now, leg, *highest);
+    }
+    bench.wait(1_000);
+}
+
+/// With only the ways down expected.
+fn sending() -> Bench {
+    let mut bench = Bench::new();
+    bench.situation.expected = [false, true, false, true];
+    bench.look();
+    bench
+}
+
 #[test]
 fn reports_tell_what_arrives() {
-    let mut bench = Bench::answered();
-    let pcm = voice(4, 8_000, 0, 2, -28.0);
-    bench.stats.browser_out.packets = 200;
-    bench.stats.trunk_out.packets = 200;
-    bench.talk(Way::Relayed, &pcm, &pcm);
-    bench.detectors.reported(bench.now, Leg::Browser, Some(0.02));
-    bench.detectors.reported(bench.now, Leg::Trunk, None);
-    bench.talk(Way::Relayed, &pcm, &pcm);
-    assert_eq!(bench.stats.verdicts, [Verdict::Heard, Verdict::Delivered, Verdict::Heard, Verdict::Unknown]);
-    bench.detectors.reported(bench.now, Leg::Trunk, None);
-    bench.talk(Way::Relayed, &pcm, &pcm);
-    assert!(bench.raised(Issue::NoPackets, HalfLeg::SipDown));
-    assert_eq!(bench.stats.verdicts[3], Verdict::NoPackets);
-    bench.detectors.reported(bench.now, Leg::Trunk, Some(0.0));
-    bench.talk(Way::Relayed, &pcm, &pcm);
+    for (leg, half_leg, at) in [(Leg::Browser, HalfLeg::BrowserDown, 1), (Leg::Trunk, HalfLeg::SipDown, 3)] {
+        let mut bench = sending();
+        report(&mut bench, leg, 5_000, &[Some(200), Some(450), Some(450)]);
+        assert_eq!((bench.stats.verdicts[at], bench.told.len()), (Verdict::Delivered, 0), "one may be chance");
+        report(&mut bench, leg, 5_000, &[Some(450)]);
+        assert!(bench.raised(Issue::NoPackets, half_leg));
+        assert_eq!(bench.stats.verdicts[at], Verdict::NoPackets);
+        report(&mut bench, leg, 5_000, &[Some(460)]);
+        assert!(bench.cleared(Issue::NoPackets, half_leg));
+        assert_eq!(bench.stats.verdicts[at], Verdict::Delivered);
+    }
+}
+
+#[test]
+fn who_reports_nothing_is_not_said_to_get_nothing() {
+    let mut bench = sending();
+    bench.wait(40_000);
+    assert_eq!((bench.stats.verdicts, bench.told.len()), ([Verdict::Unknown; 4], 0));
+    // It once got something; then what tells of it is lost, and what tells of nothing is not.
+    report(&mut bench, Leg::Browser, 1_000, &[Some(3_000)]);
+    report(&mut bench, Leg::Browser, 1_000, &[None; 15]);
+    assert_eq!((bench.stats.verdicts[1], bench.told.len()), (Verdict::Delivered, 0));
+    // Nothing arrives, and then it is not heard either.
+    report(&mut bench, Leg::Browser, 1_000, &[Some(3_000); 3]);
+    assert_eq!(bench.stats.verdicts[1], Verdict::NoPackets);
+    bench.wait(20_000);
+    assert!(bench.cleared(Issue::NoPackets, HalfLeg::BrowserDown));
+    assert_eq!(bench.stats.verdicts[1], Verdict::Unknown);
+}
+
+#[test]
+fn who_never_names_a_number_gets_nothing() {
+    let mut bench = sending();
+    report(&mut bench, Leg::Trunk, 1_000, &[None; 5]);
+    assert_eq!(bench.told, [], "the first report may come before the first packet");
+    report(&mut bench, Leg::Trunk, 1_000, &[None; 6]);
+    assert!(bench.raised(Issue::NoPackets, HalfLeg::SipDown) && bench.told.len() == 1);
+    // Or gets nothing any more, and names none for long.
+    report(&mut bench, Leg::Trunk, 1_000, &[Some(300)]);
     assert!(bench.cleared(Issue::NoPackets, HalfLeg::SipDown));
+    report(&mut bench, Leg::Trunk, 1_000, &[None; 28]);
+    assert!(bench.told.last().is_some_and(|change| change.raised));
+}
+
+#[test]
+fn reports_of_silence_sent_are_no_news() {
+    let mut bench = sending();
+    for _ in 0..10 {
+        bench.detectors.reported(bench.now, Leg::Browser, Some(77));
+        bench.detectors.reported(bench.now, Leg::Trunk, None);
+        bench.wait(5_000);
+    }
+    assert_eq!(bench.told, [], "nothing was sent meanwhile");
+}
+
+/// How many packets of relayed Opus are decoded, by 20 ms frames of these seconds.
+fn decoded(ear: &mut Ear, now: &mut Instant, pcm: &[i16], sequence: &mut u64) -> u32 {
+    let before = ear.heard().frames;
+    for payload in super::signals::opus(pcm, 8_000) {
+        ear.packet(*now, Codec::Opus, *sequence, &payload, true);
+        *now += Duration::from_millis(20);
+        *sequence += 1;
+    }
+    ear.heard().frames - before
+}
+
+#[test]
+fn relayed_opus_is_decoded_until_a_sound_is_heard() {
+    let mut now = Bench::new().now;
+    let (mut ear, mut sequence) = (Ear::new(now), 0);
+    let (silence, speech) = (vec![0; 96_000], voice(0, 8_000, 0, 12, -26.0));
+    let burst = decoded(&mut ear, &mut now, &silence, &mut sequence) / 4;
+    assert!((5..=12).contains(&burst), "one every three seconds: {burst}");
+    assert_eq!(decoded(&mut ear, &mut now, &speech, &mut sequence), burst, "once is enough");
+    assert_eq!(decoded(&mut ear, &mut now, &speech, &mut sequence), 0);
+    ear.begin_stream();
+    assert_eq!(decoded(&mut ear, &mut now, &speech, &mut sequence), burst);
+    now += Duration::from_secs(60);
+    assert_eq!(decoded(&mut ear, &mut now, &speech, &mut sequence), burst);
+    ear.listen_closely();
+    assert!(decoded(&mut ear, &mut now, &silence, &mut sequence) <= 4 * burst);
 }
 
 #[test]

@@ -89,6 +89,27 @@ fn what_is_no_speech_is_no_bad_microphone() {
 }
 
 #[test]
+fn what_the_way_does_is_no_bad_microphone() {
+    let tone = Tone::new(440.0, RATE, -12.0).take(SAMPLES);
+    let speech = voice(0, RATE, 0, SECONDS, -24.0);
+    for way in WAYS {
+        // Of a hundred packets one is a hole, then seven, which is told.
+        for (every, loss) in [(100, None), (50, Some(0.02)), (14, Some(0.07)), (3, Some(0.33))] {
+            for pcm in [&tone, &speech] {
+                let mut holed = pcm.clone();
+                for hole in holed.chunks_mut(160).skip(every / 2).step_by(every) {
+                    hole.fill(0);
+                }
+                let mut bench = Bench::new();
+                bench.stats.quality[0].loss = loss;
+                bench.talk(way, &holed, &vec![0; SAMPLES]);
+                assert_eq!(bench.told, [], "one in {every} {way:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_low_microphone() {
     let mut rates = Rates::default();
     for n in 0..ALL {
