@@ -261,3 +261,17 @@ fn no_numbers_make_it_fail() {
         assert!(sample.loss.is_none_or(|loss| (0.0..=1.0).contains(&loss)));
     }
 }
+
+#[test]
+fn seconds_in_which_nothing_comes_make_nothing_better() {
+    let mut line = Line::new(1);
+    line.lose(10, 0.0, 0);
+    let nothing = Second { packets: 0, expected: 0, is_expected: false, ..clean() };
+    assert_eq!(line.push(&Second { gap_ms: 3_000, is_expected: true, ..nothing }), Level::Red);
+    for _ in 0..30 {
+        assert_eq!(line.push(&nothing), Level::Red, "held, or silent by right: as it was");
+    }
+    assert_eq!(line.push(&Second { is_known: false, ..nothing }), Level::Unknown);
+    line.lose(6, 0.0, 0);
+    assert_eq!(line.level(), Level::Green, "begins anew");
+}

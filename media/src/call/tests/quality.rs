@@ -123,7 +123,7 @@ fn a_browser_that_is_lost_is_never_green_again() {
 #[test]
 fn what_is_held_without_packets_is_unknown_and_never_green() {
     let mut world = settled(Opus, Pcmu);
-    (world.browser_link, world.trunk_link) = (true, false);
+    world.trunk_link = false;
     world.browser.hush();
     world.run(2_900);
     assert_eq!((levels(&world)[0], levels(&world)[2]), (Level::Red, Level::Red));
