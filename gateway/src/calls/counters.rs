@@ -8,7 +8,7 @@ use trunkline_media::quality::HalfLegSample;
 
 use crate::call::Timings;
 use crate::metrics::{CallMeasures, Family};
-use crate::outcome::{Outcome, Phase, Refusal};
+use crate::outcome::{Outcome, Phase, Reason, Refusal};
 
 /// Class, reason, phase: closed sets, so the map is bounded.
 type Labels = [&'static str; 3];
@@ -86,7 +86,8 @@ impl Counters {
 
     /// A call that an earlier process left behind.
     pub(super) fn crashed(&self, phase: Phase) {
-        self.count(["error", "node_crash", phase.word()]);
+        let reason = Reason::NodeCrash;
+        self.count([reason.class().word(), reason.word(), phase.word()]);
     }
 
     pub(super) fn refused(&self, refusal: Refusal) {

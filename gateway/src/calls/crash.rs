@@ -10,19 +10,13 @@ use super::papers::{Closed, no_details, time};
 use crate::outcome::{Evidence, IceState, Outcome, Phase, QualityAtEnd, Reason};
 use crate::store::{Kept, Orphan};
 
-/// The contract's word for such an end.
-const NODE_CRASH: &str = "node_crash";
-/// What an operator can do about it.
-const ADVICE: &str =
-    "The gateway's process ended without a shutdown: look for a crash, a kill or a power cut at that time.";
-
 /// Closes them: record, counter, log.
 pub(super) fn close(shared: &Shared, orphans: Vec<Orphan>) {
     for orphan in orphans {
         let phase = phase(&orphan.record);
         let kept = closed(&orphan, phase);
         tracing::info!(
-            id = %orphan.id, class = "error", reason = NODE_CRASH, phase = phase.word(), blame = "gateway",
+            id = %orphan.id, class = "error", reason = Reason::NodeCrash.word(), phase = phase.word(), blame = "gateway",
             "call is over: it was live when the gateway went away"
         );
         shared.counters.crashed(phase);
@@ -45,14 +39,14 @@ fn closed(orphan: &Orphan, phase: Phase) -> Kept {
         if timeline.is_empty() {
             timeline.extend(stages(&record));
         }
-        timeline.push(json!({ "at": time(end), "source": "call", "what": NODE_CRASH, "detail": {} }));
+        timeline.push(json!({ "at": time(end), "source": "call", "what": Reason::NodeCrash.word(), "detail": {} }));
     }
     Kept {
         id: orphan.id.clone(),
         session: orphan.session.clone(),
         app: orphan.app.clone(),
         started: orphan.started,
-        ended: Some((end, NODE_CRASH)),
+        ended: Some((end, Reason::NodeCrash.word())),
         papers: Arc::new(Closed { record, details: details.into() }),
         with_details: true,
     }
@@ -79,12 +73,7 @@ fn outcome(orphan: &Orphan, phase: Phase) -> Value {
         ..Evidence::default()
     };
     let outcome = Outcome::new(Reason::NodeCrash, phase, QualityAtEnd::unknown(), evidence);
-    let mut outcome = serde_json::to_value(outcome).unwrap_or(Value::Null);
-    if let Some(fields) = outcome.as_object_mut() {
-        fields.insert("reason".into(), NODE_CRASH.into());
-        fields.insert("advice".into(), ADVICE.into());
-    }
-    outcome
+    serde_json::to_value(outcome).unwrap_or(Value::Null)
 }
 
 /// The record as it was last written, with the end it never got.

@@ -86,8 +86,9 @@ export const OUTCOME = {
   internal_error: 'A fault of this gateway',
 };
 
-/** @type {Record<string, string>} */
+/** A destination that failed is a finding under its outcome's word. @type {Record<string, string>} */
 export const FINDING = {
+  ...Object.fromEntries(Object.entries(OUTCOME).filter(([word]) => /^dest_\w+$/.test(word))),
   no_packets: 'No packets arrive',
   undecryptable: 'Packets cannot be decrypted',
   wrong_source: 'Audio comes from an address that was not signalled',
@@ -110,7 +111,6 @@ export const FINDING = {
   background_noise: 'Background noise',
   agent_echo: 'Echo from the agent’s side',
   visitor_echo: 'Echo from the visitor’s side',
-  destination_failed: 'A destination did not take the call',
   profile_fallback: 'The profile asked for does not exist',
   no_destination: 'No destination',
   mic_denied: 'Microphone refused',
@@ -135,7 +135,11 @@ export const SYMPTOM = {
 export const VERDICT = {
   heard: 'speech is heard',
   silent: 'silent',
+  delivered: 'delivered',
   no_packets: 'no packets',
+  undecryptable: 'cannot be decrypted',
+  wrong_source: 'from a wrong address',
+  unknown_payload_type: 'in an unknown codec',
   unknown: '',
 };
 
