@@ -117,6 +117,7 @@ impl Streams {
         self.next = self.next.wrapping_add(1);
         let number = self.next;
         let (queue, mut receiver) = mpsc::channel(QUEUE);
+        // overflow: cannot be, the queue is new.
         queue.try_send(first).map_err(|_| StreamError::Unreachable)?;
         self.live.insert(key.clone(), Connection { number, queue });
         let plan = Plan { to: key.0, from: self.from, over: key.1.clone(), tls: self.tls.clone() };
