@@ -75,7 +75,7 @@ pub(crate) struct LevelMachine {
     samples: u8,
     /// Samples in a row that were better, and the worst of them.
     better: u8,
-    worst_better: Level,
+    worst_better: Past,
     /// Relapses in a row, and samples since it last got better.
     relapses: u8,
     since_better: u8,
@@ -127,7 +127,7 @@ impl Default for LevelMachine {
             past: [Past::default(); SAMPLES],
             samples: 0,
             better: 0,
-            worst_better: Level::Unknown,
+            worst_better: Past::default(),
             relapses: 0,
             since_better: RELAPSE,
         }
@@ -167,9 +167,9 @@ impl LevelMachine {
             self.become_worse(Level::Red);
         } else if let Some(worse) = self.majority() {
             self.become_worse(worse);
-        } else if self.grew_better(calm.level) {
-            self.level = self.worst_better;
-            self.reasons = calm.reasons;
+        } else if self.grew_better(calm) {
+            self.level = self.worst_better.level;
+            self.reasons = self.worst_better.reasons;
             self.better = 0;
             self.since_better = 0;
         }
@@ -204,12 +204,14 @@ impl LevelMachine {
     }
 
     /// Whether this is the fifth better sample in a row, or as many as it takes after relapses.
-    fn grew_better(&mut self, calm: Level) -> bool {
-        if calm >= self.level {
+    fn grew_better(&mut self, calm: Past) -> bool {
+        if calm.level >= self.level {
             self.better = 0;
             return false;
         }
-        self.worst_better = if self.better == 0 { calm } else { self.worst_better.max(calm) };
+        if self.better == 0 || calm.level > self.worst_better.level {
+            self.worst_better = calm;
+        }
         self.better += 1;
         usize::from(self.better) >= SAMPLES << (2 * self.relapses)
     }

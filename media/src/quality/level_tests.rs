@@ -88,6 +88,7 @@ fn five_good_ones_in_a_row_make_it_better() {
     let mut meter = Meter::new();
     meter.rtt(&[500.0; 6]);
     assert_eq!(meter.rtt(&[50.0, 50.0, 250.0, 50.0, 50.0]), [R, R, R, R, A], "as good as the worst of the five");
+    assert_eq!(meter.reasons(), ["rtt"], "and for its reasons");
     assert_eq!(meter.rtt(&[50.0; 5]), [A, A, A, A, G]);
 }
 
