@@ -9,7 +9,7 @@ use crate::quality::{Arrival, Arrivals, BurstMeter, DownReading, Kind, OwnStream
 use crate::rtp::receiver::{Accepted, Receiver};
 use crate::rtp::rtcp::{RtcpSession, VoipMetrics};
 use crate::rtp::sender::Sender;
-use crate::rtp::{PayloadType, RtpPacket, Ssrc};
+use crate::rtp::{PayloadType, RtpPacket, Ssrc, age_ms};
 
 /// The random beginnings of one stream.
 #[derive(Debug, Clone)]
@@ -393,9 +393,4 @@ impl Stream {
             remote_jitter_ms: self.peer.jitter_ms,
         }
     }
-}
-
-/// Milliseconds from `then` to `now`.
-pub(crate) fn age_ms(now: Instant, then: Instant) -> u64 {
-    u64::try_from(now.saturating_duration_since(then).as_millis()).unwrap_or(u64::MAX)
 }

@@ -138,12 +138,16 @@ async fn a_digest_challenge_is_answered_with_the_trunks_credentials() -> Result<
         let sipp = Sipp::start("digest", &keys(&phone, &[])).await?;
         let auth = format!("auth = {{ username = \"alice\", password = \"{password}\" }}");
         let gateway = Gateway::start(Plan::to(&[sipp.address()]).relay().trunk(&auth)).await?;
-        let visitor = WebClient::call(&gateway, Codec::Pcmu, VISITOR).await?;
-        if reason == "user_hangup" {
+        let call = if reason == "user_hangup" {
+            let visitor = WebClient::call(&gateway, Codec::Pcmu, VISITOR).await?;
             visitor.hears(AGENT, VISITOR).await?;
             gateway.visitor(&visitor.session, Method::DELETE, &visitor.call, "", None).await?;
-        }
-        let record = gateway.ended(&visitor.call).await?;
+            visitor.call.clone()
+        } else {
+            // It may be refused before any media path is up.
+            dial(&gateway).await?
+        };
+        let record = gateway.ended(&call).await?;
         ensure!(record["outcome"]["reason"] == reason, "{record:#}");
         let trace = sipp.finish().await?;
         ensure!(trace.contains("username=\"alice\"") && !trace.contains(password), "{trace}");
@@ -220,7 +224,8 @@ async fn a_session_is_refreshed_as_the_agent_wants_it() -> Result<()> {
 async fn an_agent_is_reached_over_tcp_and_hangs_up_over_it() -> Result<()> {
     let phone = MediaPhone::start(Codec::Pcmu, AGENT).await?;
     for (scenario, detail) in [("answer", Value::Null), ("answer_bye", Value::from("bye"))] {
-        let sipp = Sipp::start_tcp(scenario, &keys(&phone, &[("pause", "1500")])).await?;
+        // The agent hangs up by itself; the visitor must have heard it by then.
+        let sipp = Sipp::start_tcp(scenario, &keys(&phone, &[("pause", "6000")])).await?;
         let gateway = Gateway::start(Plan::to(&[sipp.address()]).relay().over("tcp")).await?;
         let visitor = WebClient::call(&gateway, Codec::Pcmu, VISITOR).await?;
         visitor.hears(AGENT, VISITOR).await?;

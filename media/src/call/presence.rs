@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::api::{BackCause, BrowserLoss, GapKind, Leg, Limits, MediaEvent};
-use crate::stream::age_ms;
+use crate::rtp::age_ms;
 
 /// A browser that sent audio and then nothing at all for this long is lost.
 const SILENCE: Duration = Duration::from_secs(3);

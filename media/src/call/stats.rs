@@ -8,7 +8,7 @@ use crate::api::{CallStats, Leg, StreamStats};
 use crate::bridge::Flow;
 use crate::outbox::Outbox;
 use crate::quality::{Audio, LegReading, RttSource};
-use crate::stream::age_ms;
+use crate::rtp::age_ms;
 use crate::trunk::TrunkLeg;
 
 impl Call {

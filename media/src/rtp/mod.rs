@@ -1,6 +1,6 @@
 //! RTP and RTCP (RFC 3550): headers, what a receiver counts, what a sender keeps, reports.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 mod packet;
 pub mod receiver;
@@ -32,4 +32,9 @@ pub(crate) fn clock_span(units: u64, clock_rate: u32) -> Duration {
     let rate = u128::from(clock_rate.max(1));
     let nanos = (u128::from(units) * 1_000_000_000 + rate / 2) / rate;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+/// Milliseconds from `then` to `now`.
+pub(crate) fn age_ms(now: Instant, then: Instant) -> u64 {
+    u64::try_from(now.saturating_duration_since(then).as_millis()).unwrap_or(u64::MAX)
 }
