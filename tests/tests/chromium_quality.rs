@@ -97,7 +97,7 @@ impl Scene {
         let well = |record: &Value| {
             let known = |leg: &str| record["quality"][leg]["level"] == "green";
             let bad = |leg: &&str| matches!(record["quality"][leg]["level"].as_str(), Some("amber" | "red"));
-            known("browser_up") && known("browser_down") && known("sip_up") && !HALF_LEGS.iter().any(|leg| bad(leg))
+            known("browser_up") && known("browser_down") && known("sip_up") && !HALF_LEGS.iter().any(bad)
         };
         self.record_when("all green", well).await.map(drop)
     }
