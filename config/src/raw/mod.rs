@@ -56,7 +56,7 @@ impl std::fmt::Debug for RawSecret {
 pub(crate) struct RawNode {
     /// Name of this gateway in logs, records and call ids.
     pub(crate) name: String,
-    /// Directory for calls, outbox and integration state; relative to the configuration file. Not active yet.
+    /// Directory for calls, outbox and integration state; relative to the configuration file.
     pub(crate) data_dir: String,
     /// How long a drain waits for live calls, seconds.
     #[schemars(range(min = 0, max = 86400))]

@@ -16,6 +16,7 @@ impl Call {
         let Some(detectors) = &mut self.detectors else { return };
         detectors.look(now, &situation, stats, [self.to_trunk.ear(), self.to_browser.ear()]);
         detectors.fill(stats);
+        self.quality.set_relay(detectors.is_relay(stats.browser_remote));
         while let Some(change) = self.detectors.as_mut().and_then(|detectors| detectors.poll()) {
             self.report(Some(MediaEvent::Issue(Box::new(change))));
         }

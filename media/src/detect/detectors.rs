@@ -278,6 +278,11 @@ impl Detectors {
         }
     }
 
+    /// Whether this address is one of the browser's relays.
+    pub(crate) fn is_relay(&self, remote: Option<SocketAddr>) -> bool {
+        remote.is_some_and(|remote| self.relays.contains(&remote))
+    }
+
     fn look_at_path(&mut self, now: Instant, remote: Option<SocketAddr>) {
         match self.path {
             Some(Path::Tcp) => {

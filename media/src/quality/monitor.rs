@@ -160,7 +160,6 @@ impl Monitor {
     }
 
     /// The browser's packets go through a relay.
-    #[allow(dead_code, reason = "whoever finds a relay says so")]
     pub(crate) fn set_relay(&mut self, relay: bool) {
         self.in_use.set(LevelReason::Relay, relay);
     }
