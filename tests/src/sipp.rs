@@ -1,6 +1,6 @@
 //! SIPp as the contact centre: one scenario, one call.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub struct Sipp {
 impl Sipp {
     /// Starts `tests/sipp/<scenario>.xml` on a free loopback port; `keys` fill in its `[key]`s.
     pub async fn start(scenario: &str, keys: &[(&str, String)]) -> Result<Self> {
-        Self::start_at(free_udp_port()?, scenario, keys).await
+        Self::launch_anywhere("u1", scenario, keys).await
     }
 
     /// As [`Sipp::start`], at an address of [`free_udp_port`] that somebody already knows.
@@ -29,7 +29,18 @@ impl Sipp {
 
     /// As [`Sipp::start`], reached over TCP.
     pub async fn start_tcp(scenario: &str, keys: &[(&str, String)]) -> Result<Self> {
-        Self::launch(free_udp_port()?, "t1", scenario, keys).await
+        Self::launch_anywhere("t1", scenario, keys).await
+    }
+
+    /// On a port that was free a moment ago; somebody's outgoing connection may have taken it since.
+    async fn launch_anywhere(transport: &str, scenario: &str, keys: &[(&str, String)]) -> Result<Self> {
+        let port = || if transport == "t1" { free_tcp_port() } else { free_udp_port() };
+        for _ in 0..2 {
+            if let Ok(sipp) = Self::launch(port()?, transport, scenario, keys).await {
+                return Ok(sipp);
+            }
+        }
+        Self::launch(port()?, transport, scenario, keys).await
     }
 
     async fn launch(address: SocketAddr, transport: &str, scenario: &str, keys: &[(&str, String)]) -> Result<Self> {
@@ -51,8 +62,8 @@ impl Sipp {
         }
         std::fs::write(directory.path().join("scenario.xml"), text)?;
         let child = command.spawn().context("sipp is not installed")?;
-        let sipp = Self { child, address, directory };
-        sipp.wait_until_bound(transport == "t1").await?;
+        let mut sipp = Self { child, address, directory };
+        sipp.wait_until_bound(if transport == "t1" { Table::Tcp } else { Table::Udp }).await?;
         Ok(sipp)
     }
 
@@ -85,19 +96,44 @@ impl Sipp {
         text
     }
 
-    async fn wait_until_bound(&self, tcp: bool) -> Result<()> {
-        for _ in 0..200 {
-            let is_free = if tcp {
-                std::net::TcpListener::bind(self.address).is_ok()
-            } else {
-                std::net::UdpSocket::bind(self.address).is_ok()
-            };
-            if !is_free {
+    /// Looks without touching: a probe that bound the port itself could be what keeps SIPp from it, and a TCP socket
+    /// that is bound does not listen yet.
+    async fn wait_until_bound(&mut self, table: Table) -> Result<()> {
+        for _ in 0..500 {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("SIPp did not start: {status}\n{}", self.trace());
+            }
+            if table.has(self.address)? {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         bail!("SIPp never listened\n{}", self.trace())
+    }
+}
+
+/// The kernel's list of sockets (`proc_pid_net(5)`).
+#[derive(Clone, Copy)]
+enum Table {
+    Tcp,
+    Udp,
+}
+
+impl Table {
+    /// Whether something receives at this IPv4 address.
+    fn has(self, address: SocketAddr) -> Result<bool> {
+        let IpAddr::V4(ip) = address.ip() else { bail!("{address} is not IPv4") };
+        // Addresses are in the machine's own order; 0A is LISTEN, 07 an unconnected UDP socket.
+        let local = format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port());
+        let (file, state) = match self {
+            Self::Tcp => ("/proc/net/tcp", "0A"),
+            Self::Udp => ("/proc/net/udp", "07"),
+        };
+        let sockets = std::fs::read_to_string(file)?;
+        Ok(sockets.lines().any(|line| {
+            let mut columns = line.split_whitespace().skip(1);
+            columns.next() == Some(&local) && columns.nth(1) == Some(state)
+        }))
     }
 }
 
@@ -108,4 +144,8 @@ fn scenario_file(name: &str) -> PathBuf {
 /// A loopback port nobody has.
 pub fn free_udp_port() -> Result<SocketAddr> {
     Ok(std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+fn free_tcp_port() -> Result<SocketAddr> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
