@@ -25,6 +25,7 @@ pub mod prompts;
 pub mod public_api;
 pub mod routing;
 pub mod session;
+pub mod settings;
 pub mod sip;
 pub mod store;
 #[cfg(test)]

@@ -59,9 +59,9 @@ pub(super) async fn reattach(shared: &Arc<Shared>, call: &CallId, sdp: &[u8]) ->
     let open = OpenCall {
         key: live.key,
         offer,
-        codecs: browser_codecs(shared),
+        codecs: browser_codecs(live.config()),
         prefer: None,
-        limits: limits(shared),
+        limits: limits(live.config()),
         seed: random_bits(),
     };
     let opened = shared.media.reattach(open).await.map_err(|error| match error {

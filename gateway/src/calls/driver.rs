@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
+use trunkline_config::Config;
 use trunkline_media::api::Command;
 use trunkline_media::worker::LeaseError;
 use trunkline_signaling::endpoint::{LegId, Reason as ReasonHeader};
@@ -209,7 +210,7 @@ impl Driver {
 
     fn lease(&mut self, attempt: AttemptId, trunk: &str) {
         self.trunk = None;
-        self.trunk = self.shared.trunks.acquire(trunk);
+        self.trunk = self.shared.trunks.acquire(trunk, self.most_calls(trunk));
         if self.trunk.is_none() {
             let result = Err(LeaseRefused::TrunkFull);
             return self.later(async move { Done::Input(Input::TrunkLeased { attempt, result }) });
@@ -222,6 +223,12 @@ impl Driver {
             });
             Done::Input(Input::TrunkLeased { attempt, result })
         });
+    }
+
+    /// The trunk's limit now; a call may still dial a trunk that is configured no more.
+    fn most_calls(&self, trunk: &str) -> u32 {
+        let limit = |config: &Config| config.trunks.iter().find(|t| t.id == trunk).map(|t| t.max_calls);
+        limit(&self.shared.settings.load()).or_else(|| limit(self.live.config())).unwrap_or(0)
     }
 
     fn invite(&mut self, order: InviteOrder) {

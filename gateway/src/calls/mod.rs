@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use tokio::sync::{Notify, broadcast, mpsc};
-use trunkline_config::Config;
 use trunkline_media::api::{CallKey, Digit, Leg, Report};
 use trunkline_signaling::endpoint::Event;
 
@@ -18,6 +17,7 @@ use crate::outcome::Refusal;
 use crate::problem::Problem;
 use crate::prompts::Prompts;
 use crate::session::Session;
+use crate::settings::Settings;
 use crate::store::{Orphan, ReadError, Store};
 
 #[cfg(test)]
@@ -52,7 +52,7 @@ pub use crate::events::EventStream;
 use counters::{Counters, bump};
 use inbox::{Desk, Inbox};
 use limits::Slots;
-use store::{EndedCalls, Live, Origin};
+use store::{EndedCalls, Live};
 
 /// How long a shutdown waits for calls to end.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -66,7 +66,7 @@ pub struct Calls {
 }
 
 struct Shared {
-    config: Arc<Config>,
+    settings: Settings,
     media: Arc<dyn MediaPort>,
     sip: Arc<dyn SipPort>,
     prompts: Prompts,
@@ -84,7 +84,6 @@ struct Shared {
     /// Whose calls ended a moment ago.
     just_ended: Mutex<reports::JustEnded>,
     store: Store,
-    origin: Arc<Origin>,
     next_key: AtomicU64,
     /// Drivers that have not come to their end: their calls may be over, but not yet hung up.
     driving: AtomicUsize,
@@ -98,26 +97,23 @@ impl Calls {
     /// to the store.
     #[must_use]
     pub fn with_store(
-        config: Arc<Config>,
+        settings: Settings,
         media: Arc<dyn MediaPort>,
         sip: Arc<dyn SipPort>,
         prompts: Prompts,
         clock: Clock,
         store: Store,
     ) -> Self {
-        let origin = Origin { node: config.node.name.clone(), config_version: papers::version_of(&config) };
-        let apps = Slots::new(config.apps.iter().map(|a| (a.id.clone(), a.max_calls)));
-        let trunks = Slots::new(config.trunks.iter().map(|t| (t.id.clone(), t.max_calls)));
         let shared = Shared {
-            config,
+            settings,
             media,
             sip,
             prompts,
             clock,
             bus: Bus::default(),
             counters: Arc::default(),
-            apps,
-            trunks,
+            apps: Slots::default(),
+            trunks: Slots::default(),
             desk: Desk::default(),
             live: DashMap::new(),
             by_key: DashMap::new(),
@@ -125,7 +121,6 @@ impl Calls {
             ended: Mutex::default(),
             just_ended: Mutex::default(),
             store,
-            origin: Arc::new(origin),
             next_key: AtomicU64::new(1),
             driving: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
@@ -311,11 +306,12 @@ impl Calls {
     /// Everything that is counted, and what is live.
     #[must_use]
     pub fn counters(&self) -> CallCounters {
+        let config = self.shared.settings.load();
         CallCounters {
             live: self.live(),
             tasks: self.shared.driving.load(Ordering::Acquire),
-            live_by_app: self.shared.apps.live(),
-            live_by_trunk: self.shared.trunks.live(),
+            live_by_app: self.shared.apps.live(config.apps.iter().map(|app| app.id.as_str())),
+            live_by_trunk: self.shared.trunks.live(config.trunks.iter().map(|trunk| trunk.id.as_str())),
             records_dropped: self.shared.store.stats().dropped,
             ..self.shared.counters.snapshot()
         }

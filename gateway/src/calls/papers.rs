@@ -3,16 +3,11 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
-use trunkline_config::Config;
 
 use super::Shared;
 use crate::clock::rfc3339;
 use crate::ids::CallId;
 use crate::store::{Papers, ReadError};
-
-/// Octets of a configuration's hash that name it.
-const VERSION_BYTES: usize = 6;
 
 /// All there is to tell of a call.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,12 +101,6 @@ pub(super) async fn record(shared: &Shared, call: &CallId) -> Result<Option<Valu
 pub(super) fn in_memory(shared: &Shared, call: &CallId) -> Option<Value> {
     let body = shared.body(call).map(|body| body.record());
     body.or_else(|| shared.store.waiting(call).map(|kept| kept.papers.record()))
-}
-
-/// Names a configuration; secrets do not show themselves in what is hashed.
-pub(super) fn version_of(config: &Config) -> String {
-    let hash = Sha256::digest(format!("{config:?}"));
-    hash.iter().take(VERSION_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The papers of a call whose gateway crashed.

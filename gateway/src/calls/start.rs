@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tracing::Instrument;
+use trunkline_config::Config;
 use trunkline_media::api::{CallKey, Limits, OpenCall, OpenError, Opened};
 use trunkline_media::audio::Codec;
 use trunkline_media::sdp::browser::{Offer, OfferError};
@@ -21,6 +22,7 @@ use crate::problem::Problem;
 use crate::prompts::NO_DESTINATION;
 use crate::routing::{self, Planned};
 use crate::session::Session;
+use crate::settings::Edition;
 
 /// When a refused caller may try again, seconds.
 const RETRY_SECONDS: u32 = 5;
@@ -35,24 +37,25 @@ pub(super) async fn start(shared: &Arc<Shared>, session: &Session, sdp: &[u8]) -
         return Err(Problem::draining("this node takes no new calls").retry_in(RETRY_SECONDS));
     }
     let offer = Offer::parse(sdp).map_err(refused_offer)?;
-    let app = shared.config.apps.iter().find(|app| app.id == session.app);
+    let edition = shared.settings.edition();
+    let app = edition.config.apps.iter().find(|app| app.id == session.app);
     let app = app.ok_or_else(|| Problem::unknown_app("the session's app is not configured any more"))?;
     let claim = Claim::of(shared, session)?;
-    let permit = shared.apps.acquire(&app.id).ok_or_else(|| full(shared, "the app has all the calls it may have"))?;
-    let birth = Birth { shared: Arc::clone(shared), session: session.clone(), claim, permit };
-    let codecs = browser_codecs(shared);
+    let permit = shared.apps.acquire(&app.id, app.max_calls);
+    let permit = permit.ok_or_else(|| full(shared, "the app has all the calls it may have"))?;
+    let birth = Birth { shared: Arc::clone(shared), edition, session: session.clone(), claim, permit };
     // On a task of its own: a client that goes away in between leaves no half-made call behind.
-    let born = tokio::spawn(birth.go(offer, sdp.to_vec(), codecs));
+    let born = tokio::spawn(birth.go(offer, sdp.to_vec()));
     born.await.unwrap_or_else(|_| Err(Problem::internal_error("the call could not be made")))
 }
 
 /// Codecs a browser may be answered with.
-pub(super) fn browser_codecs(shared: &Shared) -> Vec<Codec> {
-    shared.config.media.browser_codecs.iter().filter_map(|&codec| routing::codec(codec)).collect()
+pub(super) fn browser_codecs(config: &Config) -> Vec<Codec> {
+    config.media.browser_codecs.iter().filter_map(|&codec| routing::codec(codec)).collect()
 }
 
-pub(super) fn limits(shared: &Shared) -> Limits {
-    let media = &shared.config.media;
+pub(super) fn limits(config: &Config) -> Limits {
+    let media = &config.media;
     Limits { setup: media.setup, inactivity: media.inactivity, grace: media.grace }
 }
 
@@ -113,24 +116,27 @@ impl Drop for Claim {
 /// An admitted call on its way.
 struct Birth {
     shared: Arc<Shared>,
+    /// The configuration it keeps to its end.
+    edition: Edition,
     session: Session,
     claim: Claim,
     permit: Permit,
 }
 
 impl Birth {
-    async fn go(mut self, offer: Offer, sdp: Vec<u8>, codecs: Vec<Codec>) -> Result<Started, Problem> {
+    async fn go(mut self, offer: Offer, sdp: Vec<u8>) -> Result<Started, Problem> {
         let now = self.shared.clock.now();
-        let plan = routing::resolve(&self.shared.config, &self.session);
+        let config = Arc::clone(&self.edition.config);
+        let plan = routing::resolve(&config, &self.session);
         let key = CallKey(self.shared.next_key.fetch_add(1, Ordering::Relaxed));
         let (to_call, reading_end) = inbox(Arc::clone(&self.shared.counters));
         let remote_ufrag = offer.ice.ufrag.clone();
         let open = OpenCall {
             key,
             offer,
-            codecs,
+            codecs: browser_codecs(&config),
             prefer: preferred(&plan),
-            limits: limits(&self.shared),
+            limits: limits(&config),
             seed: random_bits(),
         };
         self.shared.by_key.insert(key, to_call.clone());
@@ -148,8 +154,7 @@ impl Birth {
         call.note_description(now.instant, SdpKind::Offer, true, &sdp);
         call.note_description(now.instant, SdpKind::Answer, false, opened.answer.as_bytes());
         drop(sdp);
-        let origin = Arc::clone(&self.shared.origin);
-        let live = self.register(Live::new(key, now.wall, to_call, ice, call, origin));
+        let live = self.register(Live::new(key, now.wall, to_call, ice, call, self.edition.clone()));
         self.claim.kept = true;
         let span = tracing::info_span!("call", id = %live.id);
         let driver = Driver::new(Arc::clone(&self.shared), Arc::clone(&live), reading_end, self.permit);
@@ -170,7 +175,7 @@ impl Birth {
     }
 
     fn about(&self, now: Now, opened: &Opened) -> About {
-        let session = &self.session;
+        let (session, config) = (&self.session, &self.edition.config);
         let (fields, dropped) = headers::of_session(session);
         if dropped > 0 {
             tracing::warn!(dropped, session = %session.id, "header fields beyond the limits do not go to the trunk");
@@ -186,11 +191,11 @@ impl Birth {
             has_form_values: !session.form.is_empty(),
             fields,
             browser_codec: opened.codec,
-            advertise: self.shared.config.sip.advertise,
+            advertise: config.sip.advertise,
             // RFC 8866 section 5.2 wants a number; 62 bits are safe with every reader.
             sdp_session: u64::from_be_bytes(random_bits()) >> 2,
-            limits: limits(&self.shared),
-            poor_after: self.shared.config.quality.poor_after,
+            limits: limits(config),
+            poor_after: config.quality.poor_after,
             asked_profile: session.asked_profile.clone(),
             no_destination: self.shared.prompts.get(NO_DESTINATION, &session.lang),
             wall: now,

@@ -6,12 +6,14 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use trunkline_config::Config;
 use trunkline_media::api::CallKey;
 
 use super::inbox::Inbox;
 use crate::call::Call;
 use crate::events::EventLog;
 use crate::ids::{CallId, SessionId};
+use crate::settings::Edition;
 use crate::store::{Kept, Papers};
 
 /// Ended calls whose events can still be replayed and whose record needs no disk.
@@ -37,21 +39,8 @@ pub(super) struct Live {
 #[derive(Debug)]
 pub(super) struct Body {
     call: Mutex<Call>,
-    origin: Arc<Origin>,
-}
-
-/// Who made a record.
-#[derive(Debug)]
-pub(super) struct Origin {
-    pub(super) node: String,
-    /// Of the effective configuration, without its secrets.
-    pub(super) config_version: String,
-}
-
-impl Origin {
-    pub(super) fn to_json(&self) -> Value {
-        json!({ "node": self.node, "version": env!("CARGO_PKG_VERSION"), "config_version": self.config_version })
-    }
+    /// The configuration it began with, and ends with.
+    edition: Edition,
 }
 
 /// The browser's ICE session.
@@ -70,7 +59,7 @@ impl Live {
         inbox: Inbox,
         ice: IceSession,
         call: Call,
-        origin: Arc<Origin>,
+        edition: Edition,
     ) -> Self {
         Self {
             id: call.about().call.clone(),
@@ -80,13 +69,18 @@ impl Live {
             inbox,
             log: Arc::default(),
             ice: tokio::sync::Mutex::new(ice),
-            body: Arc::new(Body { call: Mutex::new(call), origin }),
+            body: Arc::new(Body { call: Mutex::new(call), edition }),
         }
     }
 
     /// The call itself. Held for one input or one look; a panic in between is dealt with by the driver.
     pub(super) fn call(&self) -> MutexGuard<'_, Call> {
         self.body.call()
+    }
+
+    /// The configuration it began with.
+    pub(super) fn config(&self) -> &Config {
+        &self.body.edition.config
     }
 
     /// Its place in the journal: what is needed to close it should this process end before it does.
@@ -110,6 +104,11 @@ impl Body {
     pub(super) fn call(&self) -> MutexGuard<'_, Call> {
         self.call.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn made_by(&self) -> Value {
+        let Edition { config, version } = &self.edition;
+        json!({ "node": config.node.name, "version": env!("CARGO_PKG_VERSION"), "config_version": **version })
+    }
 }
 
 impl Papers for Body {
@@ -120,7 +119,7 @@ impl Papers for Body {
     fn details(&self) -> Value {
         let (now, call) = (Instant::now(), self.call());
         json!({
-            "made_by": self.origin.to_json(),
+            "made_by": self.made_by(),
             "quality": call.quality_series(now),
             "diagnosis": call.diagnosis(now),
             "trail": call.trail(now),

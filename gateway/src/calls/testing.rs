@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
-use trunkline_config::Config;
 use trunkline_media::api::{CallKey, Command, OpenCall, OpenError, Opened, Restarted};
 use trunkline_media::audio::Codec;
 use trunkline_media::sdp::browser::IceCredentials;
@@ -14,11 +13,12 @@ use trunkline_media::worker::LeaseError;
 use trunkline_signaling::endpoint::{EndpointConfig, Event, LegId, Reason as ReasonHeader, Timers};
 use trunkline_signaling::transport::udp::{self, Handle};
 
-use super::store::{IceSession, Live, Origin};
+use super::store::{IceSession, Live};
 use super::{Calls, MediaPort, Placed, SipPort, inbox};
 use crate::call::{Call, InviteOrder, NotSent};
 use crate::clock::Clock;
 use crate::prompts::Prompts;
+use crate::settings::Settings;
 use crate::store::Store;
 
 /// Says yes to everything and remembers what it was asked.
@@ -125,14 +125,14 @@ pub(crate) fn sip_socket(accepts_calls: bool) -> (Handle, mpsc::Receiver<Event>,
 impl Calls {
     /// With a store that goes with them.
     pub(crate) fn new(
-        config: Arc<Config>,
+        settings: Settings,
         media: Arc<dyn MediaPort>,
         sip: Arc<dyn SipPort>,
         prompts: Prompts,
         clock: Clock,
     ) -> Self {
         let store = Store::temporary(&clock).unwrap();
-        Self::with_store(config, media, sip, prompts, clock, store)
+        Self::with_store(settings, media, sip, prompts, clock, store)
     }
 }
 
@@ -141,14 +141,14 @@ pub(super) fn lonely_call() -> Live {
     let clock = Clock::system().now();
     let call = Call::new(clock.instant, crate::call::tests::about(clock.instant), Vec::new());
     let ice = IceSession { tag: "tag".into(), remote_ufrag: "ufrag".into() };
-    let origin = Arc::new(Origin { node: "test".into(), config_version: "1".into() });
-    Live::new(CallKey(1), clock.wall, inbox::inbox(Arc::default()).0, ice, call, origin)
+    let edition = Settings::new(crate::testing::config()).edition();
+    Live::new(CallKey(1), clock.wall, inbox::inbox(Arc::default()).0, ice, call, edition)
 }
 
 /// The calls of a configuration, with nothing behind them.
-pub(crate) fn calls(config: &Config) -> Calls {
+pub(crate) fn calls(settings: &Settings) -> Calls {
     let (media, sip) = (Arc::new(FakeMedia::default()), Arc::new(FakeSip::default()));
-    Calls::new(Arc::new(config.clone()), media, sip, Prompts::none(), Clock::system())
+    Calls::new(settings.clone(), media, sip, Prompts::none(), Clock::system())
 }
 
 /// The browser's user fragment in [`OFFER`].

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use trunkline_config::Config;
 use trunkline_media::api::{MediaEvent, Path};
 use trunkline_signaling::endpoint::{Failure, LegId};
 
@@ -31,7 +32,7 @@ impl Bench {
         }
         change(&mut config);
         let (media, sip) = (Arc::new(FakeMedia::default()), Arc::new(FakeSip::default()));
-        let calls = Calls::new(Arc::new(config), media.clone(), sip.clone(), Prompts::none(), Clock::system());
+        let calls = Calls::new(config.into(), media.clone(), sip.clone(), Prompts::none(), Clock::system());
         let (reports, reports_in) = mpsc::channel(16);
         let (events, events_in) = mpsc::channel(16);
         calls.listen(reports_in, events_in);
@@ -39,7 +40,8 @@ impl Bench {
     }
 
     fn session(&self, id: &str) -> Session {
-        let app = self.calls.shared.config.apps.first().unwrap();
+        let config = self.calls.shared.settings.load();
+        let app = config.apps.first().unwrap();
         Session {
             id: SessionId::from_client(id),
             app: app.id.clone(),
@@ -356,13 +358,8 @@ async fn over_real_sip_context_arrives_and_both_sides_can_hang_up() {
     let (reports, reports_in) = mpsc::channel(16);
     let media = Arc::new(FakeMedia::default());
     let sip = Arc::new(FakeSip::default());
-    let calls = Calls::new(
-        Arc::new(config),
-        media.clone(),
-        Arc::new(testing::RealSip(handle)),
-        Prompts::none(),
-        Clock::system(),
-    );
+    let calls =
+        Calls::new(config.into(), media.clone(), Arc::new(testing::RealSip(handle)), Prompts::none(), Clock::system());
     calls.listen(reports_in, events);
     let bench = Bench { calls, media, sip, reports, events: mpsc::channel(1).0 };
 

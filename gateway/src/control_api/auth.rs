@@ -15,11 +15,12 @@ use crate::public_api::body::bearer;
 use crate::session::keys::api_key;
 
 /// The key of a request, if it has the scope. Scopes do not imply each other.
-pub(super) fn require<'a>(api: &'a Api, headers: &HeaderMap, scope: Scope) -> Result<&'a ApiKey, Problem> {
-    let key = api_key(&api.keys, bearer(headers).unwrap_or_default())
+pub(super) fn require(api: &Api, headers: &HeaderMap, scope: Scope) -> Result<ApiKey, Problem> {
+    let config = api.settings.load();
+    let key = api_key(&config.control.api_keys, bearer(headers).unwrap_or_default())
         .ok_or_else(|| Problem::invalid_api_key("send an API key as a bearer token"))?;
     if key.scopes.contains(&scope) {
-        Ok(key)
+        Ok(key.clone())
     } else {
         let scope = match scope {
             Scope::Read => "read",

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 use futures::future::BoxFuture;
-use trunkline_config::{ApiKey, Config};
 
 use crate::calls::Calls;
 use crate::clock::{Clock, Now};
 use crate::metrics::{Listener, Metrics, Snapshot};
 use crate::public_api::watch::{self, Watch};
 use crate::session::Desk;
+use crate::settings::Settings;
 
 mod auth;
 mod calls;
@@ -27,22 +27,21 @@ pub type Gauges = Box<dyn Fn() -> BoxFuture<'static, Snapshot> + Send + Sync>;
 
 /// What the handlers share.
 pub struct Api {
-    config: Arc<Config>,
+    settings: Settings,
     desk: Arc<Desk>,
     calls: Calls,
     metrics: Arc<Metrics>,
     clock: Clock,
-    keys: Vec<ApiKey>,
     address: SocketAddr,
     started: Now,
     gauges: Gauges,
 }
 
 impl Api {
-    /// The control surface of a configuration, on a listener that is bound. `gauges` fills in what the planes count.
+    /// The control surface, on a listener that is bound. `gauges` fills in what the planes count.
     #[must_use]
     pub fn new(
-        config: Arc<Config>,
+        settings: Settings,
         desk: Arc<Desk>,
         calls: Calls,
         metrics: Arc<Metrics>,
@@ -50,8 +49,8 @@ impl Api {
         address: SocketAddr,
         gauges: Gauges,
     ) -> Self {
-        let (keys, started) = (config.control.api_keys.clone(), clock.now());
-        Self { config, desk, calls, metrics, clock, keys, address, started, gauges }
+        let started = clock.now();
+        Self { settings, desk, calls, metrics, clock, address, started, gauges }
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) async fn node(State(api): State<Arc<Api>>, headers: HeaderMap) -> Res
         })
         .collect();
     Ok(Json(json!({
-        "node": api.config.node.name, "version": env!("CARGO_PKG_VERSION"),
+        "node": api.settings.load().node.name, "version": env!("CARGO_PKG_VERSION"),
         "started_at": rfc3339(api.started.wall), "uptime_seconds": now.uptime.as_secs(),
         "calls": {"live": now.calls.live, "started": now.calls.started}, "sessions": now.sessions, "draining": now.draining, "workers": workers,
         "sip": {"legs": now.sip.legs, "transactions": now.sip.transactions},
@@ -69,8 +69,9 @@ pub(super) async fn drain(State(api): State<Arc<Api>>, headers: HeaderMap) -> Re
 pub(super) async fn trunks(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
     auth::require(&api, &headers, Scope::Read)?;
     let live: HashMap<String, u32> = api.calls.counters().live_by_trunk.into_iter().collect();
+    let config = api.settings.load();
     let trunks: Vec<Value> =
-        api.config.trunks.iter().map(|trunk| view(trunk, live.get(&trunk.id).copied().unwrap_or(0))).collect();
+        config.trunks.iter().map(|trunk| view(trunk, live.get(&trunk.id).copied().unwrap_or(0))).collect();
     Ok(Json(json!({"trunks": trunks})))
 }
 
@@ -82,7 +83,7 @@ async fn snapshot(api: &Api) -> Snapshot {
         calls: api.calls.counters(),
         sessions: api.desk.reap(now),
         draining: api.calls.is_draining(),
-        capacity: Capacity::of(&api.config),
+        capacity: Capacity::of(&api.settings.load()),
         store: Some(api.calls.store().stats()),
         uptime: now.instant.saturating_duration_since(api.started.instant),
         ..planes

@@ -14,12 +14,12 @@ struct Desktop {
 
 impl Desktop {
     fn new() -> Self {
-        let config = Arc::new(testing::config());
-        let desk = Arc::new(Desk::new(config.clone()));
-        let calls = crate::calls::testing::calls(&config);
+        let settings = Settings::new(testing::config());
+        let desk = Arc::new(Desk::new(settings.clone()));
+        let calls = crate::calls::testing::calls(&settings);
         let gauges: Gauges = Box::new(|| Box::pin(std::future::ready(Snapshot::default())));
         let address = "127.0.0.1:8081".parse().unwrap();
-        let api = Api::new(config, desk, calls, Arc::new(Metrics::new()), Clock::system(), address, gauges);
+        let api = Api::new(settings, desk, calls, Arc::new(Metrics::new()), Clock::system(), address, gauges);
         Self { router: router(Arc::new(api)) }
     }
 

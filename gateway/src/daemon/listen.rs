@@ -20,6 +20,7 @@ use tower::ServiceExt;
 use crate::metrics::{Listener, Metrics};
 use crate::public_api::client::Peer;
 use crate::public_api::limits::client_key;
+use crate::settings::Settings;
 
 /// From the accept, or the end of the answer before, to the end of a request's headers.
 const HEADERS: Duration = Duration::from_secs(10);
@@ -37,8 +38,8 @@ pub(super) struct Caps {
     pub(super) total: usize,
     /// From one client address (IPv6: one /64).
     pub(super) per_address: usize,
-    /// Proxies, which speak for many.
-    pub(super) proxies: Vec<IpAddr>,
+    /// Whose trusted proxies speak for many; no limit per address holds for them.
+    pub(super) proxies: Option<Settings>,
 }
 
 /// Serves until `stop` turns true, then lets answers under way end.
@@ -104,6 +105,15 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
+impl Caps {
+    fn speaks_for_many(&self, address: IpAddr) -> bool {
+        let is_proxy = |settings: &Settings| {
+            settings.load().public.trusted_proxies.iter().any(|proxy| client_key(*proxy) == address)
+        };
+        address.is_loopback() || self.proxies.as_ref().is_some_and(is_proxy)
+    }
+}
+
 /// Counts who is in.
 struct Door {
     caps: Caps,
@@ -130,9 +140,7 @@ impl Door {
             return Err("total");
         }
         let here = open.by_address.get(&address).copied().unwrap_or(0);
-        let speaks_for_many =
-            address.is_loopback() || door.caps.proxies.iter().any(|proxy| client_key(*proxy) == address);
-        if here >= door.caps.per_address && !speaks_for_many {
+        if here >= door.caps.per_address && !door.caps.speaks_for_many(address) {
             return Err("address");
         }
         open.total += 1;

@@ -7,7 +7,9 @@ use super::*;
 
 #[test]
 fn the_door_counts_in_and_out() {
-    let caps = Caps { total: 5, per_address: 2, proxies: vec!["10.0.0.1".parse().unwrap()] };
+    let mut config = crate::testing::config();
+    config.public.trusted_proxies = vec!["10.0.0.1".parse().unwrap()];
+    let caps = Caps { total: 5, per_address: 2, proxies: Some(config.into()) };
     let door = Arc::new(Door { caps, open: Mutex::default() });
     let enter = |address: &str| Door::enter(&door, address.parse().unwrap());
     let first = enter("2001:db8::1").map_err(drop).unwrap();
@@ -21,7 +23,7 @@ fn the_door_counts_in_and_out() {
 
 #[test]
 fn everybody_gone_leaves_nothing_behind() {
-    let caps = Caps { total: 5, per_address: 2, proxies: vec![] };
+    let caps = Caps { total: 5, per_address: 2, proxies: None };
     let door = Arc::new(Door { caps, open: Mutex::default() });
     drop(Door::enter(&door, "192.0.2.1".parse().unwrap()));
     let open = door.open.lock().unwrap();
@@ -37,7 +39,7 @@ async fn served(total: usize) -> (SocketAddr, watch::Sender<bool>, tokio::task::
         "slow"
     };
     let router = Router::new().route("/", get(async || "quick")).route("/slow", get(slow));
-    let caps = Caps { total, per_address: 1, proxies: vec![] };
+    let caps = Caps { total, per_address: 1, proxies: None };
     let (stop, stopped) = watch::channel(false);
     let counted = (Arc::new(Metrics::new()), Listener::Public);
     (address, stop, tokio::spawn(serve(listener, router, caps, counted, stopped)))

@@ -6,7 +6,7 @@
 //!                                └─ listen: control_api::router
 //! ```
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::metrics::{Listener, Metrics};
 use crate::session::Desk;
+use crate::settings::Settings;
 use crate::store::{self, OpenError, Orphan, Store};
 use crate::{control_api, public_api};
 
@@ -89,7 +90,7 @@ pub struct Daemon {
     planes: Planes,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
-    drain: Duration,
+    settings: Settings,
 }
 
 /// Runs a gateway until a signal ends it.
@@ -143,16 +144,18 @@ impl Daemon {
         }
         let (sip, events, sip_addr) = SipSide::start(&config).map_err(StartError::Sip)?;
         config.sip.udp_listen = sip_addr;
-        let config = Arc::new(config);
-        let planes = Planes::start(&config, (sip, events), &clock, store)?;
+        let settings = Settings::new(config);
+        let config = settings.load();
+        let planes = Planes::start(&settings, (sip, events), &clock, store)?;
         let calls = planes.calls();
         calls.adopt(orphans);
-        let (desk, metrics) = (Arc::new(Desk::new(config.clone())), Arc::new(Metrics::new()));
+        let (desk, metrics) = (Arc::new(Desk::new(settings.clone())), Arc::new(Metrics::new()));
         let (stop, stopped) = watch::channel(false);
 
-        let public_api = public_api::Api::new(&config, desk.clone(), calls.clone(), metrics.clone(), clock.clone());
+        let public_api =
+            public_api::Api::new(settings.clone(), desk.clone(), calls.clone(), metrics.clone(), clock.clone());
         let control_api = control_api::Api::new(
-            config.clone(),
+            settings.clone(),
             desk.clone(),
             calls.clone(),
             metrics.clone(),
@@ -161,14 +164,14 @@ impl Daemon {
             planes.gauges(),
         );
         let mut tasks = JoinSet::new();
-        let serve = |listener, router, proxies: &[IpAddr], name| {
+        let serve = |listener, router, proxies: Option<Settings>, name| {
             let total = listen::connection_cap();
-            let caps = Caps { total, per_address: PER_ADDRESS, proxies: proxies.to_vec() };
+            let caps = Caps { total, per_address: PER_ADDRESS, proxies };
             listen::serve(listener, router, caps, (metrics.clone(), name), stopped.clone())
         };
-        let proxies = &config.public.trusted_proxies;
-        tasks.spawn(serve(public.0, public_api::router(Arc::new(public_api)).merge(pages), proxies, Listener::Public));
-        tasks.spawn(serve(control.0, control_api::router(Arc::new(control_api)), &[], Listener::Control));
+        let public_pages = public_api::router(Arc::new(public_api)).merge(pages);
+        tasks.spawn(serve(public.0, public_pages, Some(settings.clone()), Listener::Public));
+        tasks.spawn(serve(control.0, control_api::router(Arc::new(control_api)), None, Listener::Control));
         tasks.spawn(reap(desk, calls.clone(), clock, stopped));
 
         let daemon = Self {
@@ -180,7 +183,7 @@ impl Daemon {
             planes,
             stop,
             tasks,
-            drain: config.node.drain,
+            settings,
         };
         tracing::info!(
             node = config.node.name,
@@ -214,7 +217,7 @@ impl Daemon {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        if tokio::time::timeout(self.drain, empty).await.is_err() {
+        if tokio::time::timeout(self.settings.load().node.drain, empty).await.is_err() {
             tracing::warn!(live = self.calls.live(), "calls are still live at the end of the drain");
         }
     }

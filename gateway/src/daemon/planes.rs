@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::control_api::Gauges;
 use crate::metrics::Snapshot;
 use crate::prompts::Prompts;
+use crate::settings::Settings;
 use crate::store::Store;
 
 /// Calls a worker takes at once.
@@ -30,15 +31,16 @@ pub(super) struct Planes {
 impl Planes {
     /// Starts the media plane, and joins it with a SIP side that has started. On an error the SIP side ends with it.
     pub(super) fn start(
-        config: &Arc<Config>,
+        settings: &Settings,
         (sip, events): (Arc<SipSide>, mpsc::Receiver<Event>),
         clock: &Clock,
         store: Store,
     ) -> Result<Self, StartError> {
-        let (plane, reports) = Plane::start(plane_config(config))?;
+        let config = settings.load();
+        let (plane, reports) = Plane::start(plane_config(&config))?;
         let prompts = Prompts::load(config.media.prompts_dir.as_deref());
         let calls =
-            Calls::with_store(config.clone(), Arc::new(plane.clone()), sip.clone(), prompts, clock.clone(), store);
+            Calls::with_store(settings.clone(), Arc::new(plane.clone()), sip.clone(), prompts, clock.clone(), store);
         calls.listen(reports, events);
         Ok(Self { plane, sip, calls })
     }

@@ -40,8 +40,9 @@ async fn take(api: &Api, request: Request) -> Result<Response, Problem> {
         api.calls.refused(Refusal::PreviewSession);
         return Err(Problem::preview_session("a preview shows the widget; it starts no calls"));
     }
-    let client = client_key(client::address(&request, &api.trusted_proxies));
-    api.limits.calls.take(now.instant, client).inspect_err(|_| api.calls.refused(Refusal::RateLimited))?;
+    let public = &api.settings.load().public;
+    let client = client_key(client::address(&request, &public.trusted_proxies));
+    api.limits.call(now.instant, public.limits, client).inspect_err(|_| api.calls.refused(Refusal::RateLimited))?;
     let session = api
         .desk
         .session(now, &claims.sid)
@@ -123,7 +124,7 @@ pub(super) async fn dtmf(
     request: Request,
 ) -> Result<StatusCode, Problem> {
     let call = owned(&api, &request, &call, None)?;
-    api.limits.digits.take(api.clock.now().instant, call.as_str().to_owned())?;
+    api.limits.digits(api.clock.now().instant, &call)?;
     let (parts, body) = request.into_parts();
     let asked: Digits = read_json(&parts.headers, body).await?;
     check_digits(&asked.digits, asked.duration_ms)?;

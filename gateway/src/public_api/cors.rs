@@ -21,7 +21,7 @@ pub(super) struct CrossOrigin(pub(super) String);
 
 /// Refuses foreign origins, answers preflights, and lets the page read what is meant for it.
 pub(super) async fn guard(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let origin = match foreign_origin(request.headers(), &api.public_url) {
+    let origin = match foreign_origin(request.headers(), &api.settings.load().public.url) {
         Ok(origin) => origin,
         Err(problem) => return problem.into_response(),
     };

@@ -11,10 +11,17 @@ use crate::problem::Problem;
 /// Buckets in each of the two generations.
 const GENERATION: usize = 20_000;
 
-/// A limit per key: `burst` at once, `per_minute` in the long run.
+/// How often is too often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// In the long run; 0 is no limit.
+    pub per_minute: u32,
+    /// At once.
+    pub burst: u32,
+}
+
+/// A limit per key, of the rate that holds when it is asked.
 pub struct Limiter<K> {
-    burst: f64,
-    per_second: f64,
     buckets: Mutex<Buckets<K>>,
 }
 
@@ -30,30 +37,30 @@ struct Bucket {
     filled: Instant,
 }
 
-impl<K: Hash + Eq> Limiter<K> {
-    /// A limit; `per_minute` 0 is none.
-    #[must_use]
-    pub fn new(per_minute: u32, burst: u32) -> Self {
-        let buckets = Mutex::new(Buckets { young: HashMap::new(), old: HashMap::new() });
-        Self { burst: f64::from(burst.max(1)), per_second: f64::from(per_minute) / 60.0, buckets }
+impl<K> Default for Limiter<K> {
+    fn default() -> Self {
+        Self { buckets: Mutex::new(Buckets { young: HashMap::new(), old: HashMap::new() }) }
     }
+}
 
+impl<K: Hash + Eq> Limiter<K> {
     /// Takes one. Problem: `rate-limited` 429 with the time to wait.
-    pub fn take(&self, now: Instant, key: K) -> Result<(), Problem> {
-        if self.per_second <= 0.0 {
+    pub fn take(&self, now: Instant, rate: Rate, key: K) -> Result<(), Problem> {
+        if rate.per_minute == 0 {
             return Ok(());
         }
+        let (burst, per_second) = (f64::from(rate.burst.max(1)), f64::from(rate.per_minute) / 60.0);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let known = buckets.young.get(&key).or_else(|| buckets.old.get(&key)).copied();
-        let mut bucket = known.unwrap_or(Bucket { tokens: self.burst, filled: now });
+        let mut bucket = known.unwrap_or(Bucket { tokens: burst, filled: now });
         let since = now.saturating_duration_since(bucket.filled).as_secs_f64();
-        bucket.tokens = (bucket.tokens + since * self.per_second).min(self.burst);
+        bucket.tokens = (bucket.tokens + since * per_second).min(burst);
         bucket.filled = bucket.filled.max(now);
         let verdict = if bucket.tokens >= 1.0 {
             bucket.tokens -= 1.0;
             Ok(())
         } else {
-            Err(wait((1.0 - bucket.tokens) / self.per_second))
+            Err(wait((1.0 - bucket.tokens) / per_second))
         };
         buckets.keep(key, bucket);
         verdict
@@ -95,35 +102,45 @@ mod tests {
 
     #[test]
     fn a_bucket_empties_refills_and_says_how_long_to_wait() {
-        let limiter = Limiter::new(30, 3);
+        let (limiter, rate) = (Limiter::default(), Rate { per_minute: 30, burst: 3 });
         let now = Instant::now();
         for _ in 0..3 {
-            assert_eq!(limiter.take(now, "a"), Ok(()));
+            assert_eq!(limiter.take(now, rate, "a"), Ok(()));
         }
-        let refused = limiter.take(now, "a").unwrap_err();
+        let refused = limiter.take(now, rate, "a").unwrap_err();
         assert_eq!((refused.status, refused.retry_after), (429, Some(2)));
-        assert_eq!(limiter.take(now, "b"), Ok(()));
-        assert_eq!(limiter.take(now + Duration::from_secs(2), "a"), Ok(()));
-        assert!(limiter.take(now + Duration::from_secs(2), "a").is_err());
+        assert_eq!(limiter.take(now, rate, "b"), Ok(()));
+        assert_eq!(limiter.take(now + Duration::from_secs(2), rate, "a"), Ok(()));
+        assert!(limiter.take(now + Duration::from_secs(2), rate, "a").is_err());
         // A reading from before the last one gives nothing for free.
-        assert!(limiter.take(now, "a").is_err());
+        assert!(limiter.take(now, rate, "a").is_err());
     }
 
     #[test]
     fn zero_is_no_limit() {
-        let limiter = Limiter::new(0, 0);
-        assert!((0..1000).all(|_| limiter.take(Instant::now(), 1).is_ok()));
+        let (limiter, rate) = (Limiter::default(), Rate { per_minute: 0, burst: 0 });
+        assert!((0..1000).all(|_| limiter.take(Instant::now(), rate, 1).is_ok()));
+    }
+
+    #[test]
+    fn a_rate_that_changes_holds_for_buckets_that_are_there() {
+        let limiter = Limiter::default();
+        let (wide, narrow) = (Rate { per_minute: 60, burst: 10 }, Rate { per_minute: 60, burst: 1 });
+        let now = Instant::now();
+        assert!(limiter.take(now, wide, "a").is_ok() && limiter.take(now, narrow, "a").is_ok());
+        assert!(limiter.take(now, narrow, "a").is_err() && limiter.take(now, wide, "a").is_err());
+        assert!((0..9).all(|_| limiter.take(now + Duration::from_secs(9), wide, "a").is_ok()));
     }
 
     #[test]
     fn memory_is_bounded_and_a_busy_key_is_not_forgotten() {
-        let limiter = Limiter::new(1, 1);
+        let (limiter, rate) = (Limiter::default(), Rate { per_minute: 1, burst: 1 });
         let now = Instant::now();
-        assert!(limiter.take(now, u32::MAX).is_ok());
+        assert!(limiter.take(now, rate, u32::MAX).is_ok());
         for key in 0..100_000 {
-            assert!(limiter.take(now, key).is_ok());
+            assert!(limiter.take(now, rate, key).is_ok());
             if key % 1000 == 0 {
-                assert!(limiter.take(now, u32::MAX).is_err(), "{key}");
+                assert!(limiter.take(now, rate, u32::MAX).is_err(), "{key}");
             }
         }
         let buckets = limiter.buckets.lock().unwrap();

@@ -16,14 +16,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use serde_json::json;
-use trunkline_config::Config;
+use trunkline_config::PublicLimits;
 
 use crate::calls::Calls;
 use crate::clock::Clock;
-use crate::ids::CallId;
+use crate::ids::{CallId, SessionId};
 use crate::metrics::{Listener, Metrics};
 use crate::problem::Problem;
 use crate::session::Desk;
+use crate::settings::Settings;
 
 pub mod body;
 #[cfg(test)]
@@ -38,7 +39,11 @@ pub mod sessions;
 mod tests;
 pub mod watch;
 
-use limits::Limiter;
+use limits::{Limiter, Rate};
+
+const STEER: Rate = Rate { per_minute: 240, burst: 60 };
+const DIGITS: Rate = Rate { per_minute: 240, burst: 40 };
+const REPORTS: Rate = Rate { per_minute: 20, burst: 10 };
 
 /// What the handlers share.
 pub struct Api {
@@ -46,28 +51,20 @@ pub struct Api {
     calls: Calls,
     metrics: Arc<Metrics>,
     clock: Clock,
-    public_url: String,
-    trusted_proxies: Vec<IpAddr>,
+    settings: Settings,
     limits: Limits,
 }
 
 impl Api {
-    /// The public surface of a configuration.
+    /// The public surface.
     #[must_use]
-    pub fn new(config: &Config, desk: Arc<Desk>, calls: Calls, metrics: Arc<Metrics>, clock: Clock) -> Self {
-        Self {
-            desk,
-            calls,
-            metrics,
-            clock,
-            public_url: config.public.url.clone(),
-            trusted_proxies: config.public.trusted_proxies.clone(),
-            limits: Limits::new(config),
-        }
+    pub fn new(settings: Settings, desk: Arc<Desk>, calls: Calls, metrics: Arc<Metrics>, clock: Clock) -> Self {
+        Self { desk, calls, metrics, clock, settings, limits: Limits::default() }
     }
 }
 
 /// How often: per client address, and per call or session.
+#[derive(Default)]
 struct Limits {
     sessions: Limiter<IpAddr>,
     calls: Limiter<IpAddr>,
@@ -77,22 +74,35 @@ struct Limits {
 }
 
 impl Limits {
-    fn new(config: &Config) -> Self {
-        let limits = &config.public.limits;
-        let (sessions, calls) = (limits.sessions_per_minute_per_address, limits.calls_per_minute_per_address);
-        Self {
-            sessions: Limiter::new(sessions, sessions),
-            calls: Limiter::new(calls, calls),
-            steer: Limiter::new(240, 60),
-            digits: Limiter::new(240, 40),
-            reports: Limiter::new(20, 10),
-        }
+    /// `POST /v1/sessions` of one client.
+    fn session(&self, now: Instant, limits: PublicLimits, client: IpAddr) -> Result<(), Problem> {
+        self.sessions.take(now, a_minute(limits.sessions_per_minute_per_address), client)
+    }
+
+    /// `POST /v1/calls` of one client.
+    fn call(&self, now: Instant, limits: PublicLimits, client: IpAddr) -> Result<(), Problem> {
+        self.calls.take(now, a_minute(limits.calls_per_minute_per_address), client)
     }
 
     /// PATCH, reattach, mute and event streams of one call.
     fn steer(&self, now: Instant, call: &CallId) -> Result<(), Problem> {
-        self.steer.take(now, call.as_str().to_owned())
+        self.steer.take(now, STEER, call.as_str().to_owned())
     }
+
+    /// Digits of one call.
+    fn digits(&self, now: Instant, call: &CallId) -> Result<(), Problem> {
+        self.digits.take(now, DIGITS, call.as_str().to_owned())
+    }
+
+    /// Reports of one session.
+    fn report(&self, now: Instant, session: &SessionId) -> Result<(), Problem> {
+        self.reports.take(now, REPORTS, session.as_str().to_owned())
+    }
+}
+
+/// All of a minute's at once, if somebody likes.
+fn a_minute(per_minute: u32) -> Rate {
+    Rate { per_minute, burst: per_minute }
 }
 
 /// The routes.

@@ -36,8 +36,9 @@ pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Res
 
 async fn open(api: &Api, request: Request) -> Result<Response, Problem> {
     let now = api.clock.now();
-    let client = client_key(client::address(&request, &api.trusted_proxies));
-    api.limits.sessions.take(now.instant, client)?;
+    let public = &api.settings.load().public;
+    let client = client_key(client::address(&request, &public.trusted_proxies));
+    api.limits.session(now.instant, public.limits, client)?;
     let (parts, body) = request.into_parts();
     expect_type(&parts.headers, "application/json")?;
     let body = read(&parts.headers, body).await?;
@@ -93,7 +94,7 @@ pub(super) async fn client_report(
     if verified.expired && !api.calls.takes_report(&session) {
         return Err(Problem::token_expired("create a new session"));
     }
-    api.limits.reports.take(now.instant, session.as_str().to_owned())?;
+    api.limits.report(now.instant, &session)?;
     let (parts, body) = request.into_parts();
     let report: Report = read_json(&parts.headers, body).await?;
     let Some(code) = REPORT_CODES.into_iter().find(|code| *code == report.code) else {

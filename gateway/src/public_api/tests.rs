@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tower::ServiceExt;
+use trunkline_config::Config;
 
 use super::client::Peer;
 use super::*;
@@ -49,8 +50,8 @@ impl Answer {
 
 impl Site {
     pub(super) fn new(config: Config) -> Self {
-        let config = Arc::new(config);
-        let desk = Arc::new(Desk::with_room_for(config.clone(), 100));
+        let settings = Settings::new(config);
+        let desk = Arc::new(Desk::with_room_for(settings.clone(), 100));
         let metrics = Arc::new(Metrics::new());
         let seconds = Arc::new(AtomicU64::new(0));
         let clock = {
@@ -60,7 +61,8 @@ impl Site {
                 Now { instant: start + passed, wall: Timestamp::from_second(1_700_000_000).unwrap() + passed }
             })
         };
-        let api = Api::new(&config, desk.clone(), crate::calls::testing::calls(&config), metrics.clone(), clock);
+        let calls = crate::calls::testing::calls(&settings);
+        let api = Api::new(settings, desk.clone(), calls, metrics.clone(), clock);
         Self { router: router(Arc::new(api)), desk, seconds, metrics }
     }
 

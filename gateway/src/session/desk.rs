@@ -1,6 +1,6 @@
 //! Where sessions are opened: the one path both listeners take.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 use trunkline_config::{App, Config, Hours, Profile, Secret};
@@ -14,6 +14,7 @@ use super::{NewSession, Session, Sessions, TokenKey};
 use crate::clock::{Now, rfc3339};
 use crate::ids::{SessionId, random_bits};
 use crate::problem::Problem;
+use crate::settings::Settings;
 
 /// Octets kept of the name of a profile that does not exist.
 const ASKED_BYTES: usize = 64;
@@ -48,7 +49,7 @@ pub struct Opened {
 
 /// Opens sessions and checks their tokens.
 pub struct Desk {
-    config: Arc<Config>,
+    settings: Settings,
     tokens: TokenKey,
     state: Mutex<State>,
 }
@@ -61,18 +62,19 @@ struct State {
 impl Desk {
     /// A desk for a configuration. Without a configured key, tokens are good until the process ends.
     #[must_use]
-    pub fn new(config: Arc<Config>) -> Self {
-        Self::with_room_for(config, SESSIONS)
+    pub fn new(settings: Settings) -> Self {
+        Self::with_room_for(settings, SESSIONS)
     }
 
     /// As [`Self::new`], with another limit on sessions at once.
     #[must_use]
-    pub fn with_room_for(config: Arc<Config>, sessions: usize) -> Self {
+    pub fn with_room_for(settings: Settings, sessions: usize) -> Self {
+        let config = settings.load();
         let random = || Secret::new(random_bits::<32>().map(|byte| format!("{byte:02x}")).concat());
         let key = config.public.token_key.clone().unwrap_or_else(random);
         let tokens = TokenKey::new(&key, &config.public.url);
         let state = Mutex::new(State { sessions: Sessions::new(sessions), answers: Answers::default() });
-        Self { config, tokens, state }
+        Self { settings, tokens, state }
     }
 
     /// Opens a session. Problems in this order: `unknown-app`, `widget-key-mismatch`, `origin-not-allowed`,
@@ -84,15 +86,16 @@ impl Desk {
         asked: &NewSession,
         claim: Option<&Claim>,
     ) -> Result<Opened, Problem> {
-        let app = self.app(&asked.app).ok_or_else(|| Problem::unknown_app("check the app id"))?;
+        let config = self.settings.load();
+        let app = app_of(&config, &asked.app).ok_or_else(|| Problem::unknown_app("check the app id"))?;
         let additions = match caller {
             Caller::Widget { origin, .. } => {
-                self.check_widget(app, asked, origin)?;
+                check_widget(app, asked, origin)?;
                 Additions::default()
             }
             Caller::BackEnd { .. } => asked.additions()?,
         };
-        if !self.has_enabled_trunk(app, additions.destination.as_deref()) {
+        if !has_enabled_trunk(&config, app, additions.destination.as_deref()) {
             return Err(Problem::provider_not_active("enable a trunk for the app"));
         }
         let mut state = self.state();
@@ -116,22 +119,16 @@ impl Desk {
         &self.tokens
     }
 
-    /// The app of this name.
-    #[must_use]
-    pub fn app(&self, id: &str) -> Option<&App> {
-        self.config.apps.iter().find(|app| app.id == id)
-    }
-
     /// Whether a page of this origin may use the app.
     #[must_use]
     pub fn allows_origin(&self, app: &str, origin: &str) -> bool {
-        self.app(app).is_some_and(|app| app.allowed_origins.iter().any(|allowed| allowed == origin))
+        app_of(&self.settings.load(), app).is_some_and(|app| allows(app, origin))
     }
 
     /// Whether a page of this origin may use any app: all that is known at a preflight.
     #[must_use]
     pub fn knows_origin(&self, origin: &str) -> bool {
-        self.config.apps.iter().any(|app| app.allowed_origins.iter().any(|allowed| allowed == origin))
+        self.settings.load().apps.iter().any(|app| allows(app, origin))
     }
 
     /// A session that may still start calls.
@@ -158,27 +155,6 @@ impl Desk {
         state.sessions.len()
     }
 
-    fn check_widget(&self, app: &App, asked: &NewSession, origin: Option<&str>) -> Result<(), Problem> {
-        if !widget_key_fits(&app.widget_keys, asked.widget_key.as_deref().unwrap_or_default()) {
-            return Err(Problem::widget_key_mismatch("check widget_key"));
-        }
-        match origin {
-            Some(origin) if !self.allows_origin(&app.id, origin) => {
-                Err(Problem::origin_not_allowed("add the page's origin to the app's allowed_origins"))
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// The app's own trunk, or one that a destination names as its host.
-    fn has_enabled_trunk(&self, app: &App, given: Option<&str>) -> bool {
-        let enabled = |id: &str| self.config.trunks.iter().any(|trunk| trunk.enabled && trunk.id == id);
-        let mut destinations = app.profiles.iter().flat_map(|profile| &profile.destinations).map(String::as_str);
-        app.trunk.as_deref().is_some_and(enabled)
-            || given.is_some_and(|uri| enabled(host(uri)))
-            || destinations.any(|uri| enabled(host(uri)))
-    }
-
     fn answer(&self, now: Now, app: &App, session: &Session, report: &Report) -> Result<Value, Problem> {
         let (token, expires_at) = self.tokens.issue(now.wall, session, random_bits())?;
         let survey = profile_of(app, session.profile.as_deref()).is_some_and(|profile| profile.survey);
@@ -197,6 +173,36 @@ impl Desk {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn app_of<'a>(config: &'a Config, id: &str) -> Option<&'a App> {
+    config.apps.iter().find(|app| app.id == id)
+}
+
+/// Whether a page of this origin may use the app.
+fn allows(app: &App, origin: &str) -> bool {
+    app.allowed_origins.iter().any(|allowed| allowed == origin)
+}
+
+fn check_widget(app: &App, asked: &NewSession, origin: Option<&str>) -> Result<(), Problem> {
+    if !widget_key_fits(&app.widget_keys, asked.widget_key.as_deref().unwrap_or_default()) {
+        return Err(Problem::widget_key_mismatch("check widget_key"));
+    }
+    match origin {
+        Some(origin) if !allows(app, origin) => {
+            Err(Problem::origin_not_allowed("add the page's origin to the app's allowed_origins"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The app's own trunk, or one that a destination names as its host.
+fn has_enabled_trunk(config: &Config, app: &App, given: Option<&str>) -> bool {
+    let enabled = |id: &str| config.trunks.iter().any(|trunk| trunk.enabled && trunk.id == id);
+    let mut destinations = app.profiles.iter().flat_map(|profile| &profile.destinations).map(String::as_str);
+    app.trunk.as_deref().is_some_and(enabled)
+        || given.is_some_and(|uri| enabled(host(uri)))
+        || destinations.any(|uri| enabled(host(uri)))
 }
 
 fn build(now: Now, app: &App, asked: &NewSession, additions: Additions) -> (Session, Report) {

@@ -1,6 +1,5 @@
 //! The desk as the listeners use it, and what tokens it takes back.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -31,7 +30,7 @@ fn open(desk: &Desk, caller: Caller<'_>, body: &Value) -> Result<Value, &'static
 
 #[test]
 fn who_may_open_a_session() {
-    let desk = Desk::new(Arc::new(testing::config()));
+    let desk = Desk::new(testing::config().into());
     let from = |origin| Caller::Widget { address: "192.0.2.1", origin: Some(origin) };
     let good = json!({"app": "acme", "widget_key": "wk_demo"});
     for (caller, body, expected) in [
@@ -57,7 +56,7 @@ fn who_may_open_a_session() {
 
 #[test]
 fn an_unknown_profile_falls_back_and_says_so() {
-    let desk = Desk::new(Arc::new(testing::config()));
+    let desk = Desk::new(testing::config().into());
     for (asked, profile, fallback, survey) in [
         (json!("sales"), "sales", false, false),
         (json!("nope"), "main", true, true),
@@ -75,7 +74,7 @@ fn an_unknown_profile_falls_back_and_says_so() {
 
 #[test]
 fn only_a_back_end_chooses_the_destination() {
-    let desk = Desk::new(Arc::new(testing::config()));
+    let desk = Desk::new(testing::config().into());
     let body = json!({"app": "acme", "widget_key": "wk_demo", "destination": "sip:x@acme", "headers": {"X-Case": "42"},
         "metadata": {"order": 7}});
     let session = |caller| {
@@ -92,7 +91,7 @@ fn only_a_back_end_chooses_the_destination() {
 
 #[test]
 fn sessions_are_counted_and_expire() {
-    let desk = Desk::with_room_for(Arc::new(testing::config()), 2);
+    let desk = Desk::with_room_for(testing::config().into(), 2);
     let start = now();
     let asked = NewSession::parse(br#"{"app":"acme","widget_key":"wk_demo"}"#).ok().unwrap();
     let first = desk.open(start, WIDGET, &asked, None).unwrap().body;
@@ -109,7 +108,7 @@ fn sessions_are_counted_and_expire() {
 
 #[test]
 fn a_retry_gets_the_same_session() {
-    let desk = Desk::new(Arc::new(testing::config()));
+    let desk = Desk::new(testing::config().into());
     let asked = NewSession::parse(br#"{"app":"acme","widget_key":"wk_demo"}"#).ok().unwrap();
     let claim = |body: &[u8]| Claim::new("192.0.2.1", "acme", "k-1", body).unwrap();
     let start = now();
@@ -131,7 +130,7 @@ fn issued(desk: &Desk) -> (String, Claims) {
 
 #[test]
 fn a_token_ages_at_the_second_it_says() {
-    let desk = Desk::new(Arc::new(testing::config()));
+    let desk = Desk::new(testing::config().into());
     let (token, claims) = issued(&desk);
     assert_eq!((claims.exp - claims.iat, claims.app.as_str(), claims.mode), (600, "acme", Mode::Live));
     let expired = |seconds| desk.tokens().verify(later(now(), seconds).wall, &token).map(|verified| verified.expired);
@@ -147,7 +146,7 @@ fn forged_tokens_are_refused() {
     const KEY: &str = "a-key-of-the-test-a-key-of-the-test";
     let mut config = testing::config();
     config.public.token_key = Some(Secret::new(KEY));
-    let desk = Desk::new(Arc::new(config));
+    let desk = Desk::new(config.into());
     let (token, claims) = issued(&desk);
     let header = jsonwebtoken::decode_header(&token).unwrap();
     let sign = |header: &Header, claims: &Value, key: &str| {

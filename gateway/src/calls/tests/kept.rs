@@ -11,8 +11,8 @@ const SOON: Duration = Duration::from_secs(20);
 impl Bench {
     /// The same node after a restart.
     fn reborn(&self, store: Store) -> Calls {
-        let config = Arc::clone(&self.calls.shared.config);
-        Calls::with_store(config, self.media.clone(), self.sip.clone(), Prompts::none(), Clock::system(), store)
+        let settings = self.calls.shared.settings.clone();
+        Calls::with_store(settings, self.media.clone(), self.sip.clone(), Prompts::none(), Clock::system(), store)
     }
 }
 
