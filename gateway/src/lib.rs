@@ -19,6 +19,7 @@ pub mod diagnosis;
 pub mod events;
 pub mod ids;
 pub mod metrics;
+pub mod openapi;
 pub mod outbound;
 pub mod outcome;
 pub mod problem;

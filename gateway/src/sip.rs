@@ -32,11 +32,13 @@ pub fn leg_of(event: &Event) -> LegId {
         | Event::Incoming { leg, .. }
         | Event::Confirmed { leg, .. }
         | Event::Cancelled { leg, .. }
+        | Event::Pinged { leg, .. }
         | Event::Traced { leg, .. } => *leg,
     }
 }
 
-/// What an event means to a call; `None` for those of calls towards us, which this gateway does not take.
+/// What an event means to a call; `None` for those of calls towards us, which this gateway does not take, and of no
+/// call.
 #[must_use]
 pub fn translate(event: Event) -> Option<SipEvent> {
     Some(match event {
@@ -51,7 +53,9 @@ pub fn translate(event: Event) -> Option<SipEvent> {
             SipEvent::SessionExpired { interval, refresher_is_us, since }
         }
         Event::Traced { traced, .. } => SipEvent::Traced(traced),
-        Event::Incoming { .. } | Event::Confirmed { .. } | Event::Cancelled { .. } => return None,
+        Event::Incoming { .. } | Event::Confirmed { .. } | Event::Cancelled { .. } | Event::Pinged { .. } => {
+            return None;
+        }
     })
 }
 

@@ -168,6 +168,7 @@ impl Desk {
                 | Event::Answered { .. }
                 | Event::Failed { .. }
                 | Event::OfferAnswered { .. }
+                | Event::Pinged { .. }
                 | Event::Traced { .. } => {}
             }
         }

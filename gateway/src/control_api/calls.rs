@@ -10,11 +10,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use trunkline_config::Scope;
 use trunkline_media::api::Leg;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{Api, auth};
 use crate::calls::{CallFilter, HangupBy};
 use crate::clock::rfc3339;
 use crate::ids::CallId;
+use crate::openapi::schemas::{CallList, CallRecord};
 use crate::problem::Problem;
 use crate::public_api::body::{read_json, read_json_or_nothing};
 use crate::public_api::calls::{about, check_digits, default_duration_ms, unknown_call};
@@ -25,14 +27,26 @@ const PAGE: usize = 50;
 const LONGEST_PAGE: usize = 200;
 
 /// The query of `GET /v1/calls`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
+    /// `live` is every state but `ended`.
+    #[param(pattern = "^(live|setup|ringing|talking|reconnecting|ended)$")]
     state: Option<String>,
+    /// App id.
     app: Option<String>,
+    /// Reason of the outcome.
     reason: Option<String>,
+    /// Started then or later, RFC 3339.
+    #[param(format = DateTime)]
     since: Option<String>,
+    /// Started before, RFC 3339.
+    #[param(format = DateTime)]
     until: Option<String>,
+    /// `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Records of a page, 50 if not said.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
 }
 
@@ -65,7 +79,12 @@ fn time_of(name: &str, text: &str) -> Result<String, Problem> {
     Ok(rfc3339(time))
 }
 
-/// `GET /v1/calls`.
+/// Calls, live and ended
+///
+/// Newest first.
+#[utoipa::path(get, path = "/v1/calls", tag = "calls", params(Wanted), security(("api_key" = ["read"])),
+    responses((status = 200, description = "A page of records", body = CallList),
+        (status = 503, description = "`records-unavailable`")))]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
@@ -77,7 +96,10 @@ pub(super) async fn list(
     Ok(Json(json!({"calls": page.calls, "next_cursor": page.next_cursor})))
 }
 
-/// `GET /v1/calls/{call}`.
+/// A call's record
+#[utoipa::path(get, path = "/v1/calls/{call}", tag = "calls", security(("api_key" = ["read"])),
+    responses((status = 200, description = "The record", body = CallRecord),
+        (status = 503, description = "`records-unavailable`")))]
 pub(super) async fn record(
     State(api): State<Arc<Api>>,
     Path(call): Path<String>,
@@ -87,13 +109,20 @@ pub(super) async fn record(
     api.calls.find(&CallId::from_client(&call)).await?.map(Json).ok_or_else(unknown_call)
 }
 
-#[derive(Deserialize)]
+/// What the detail of the outcome and the log say.
+#[derive(Deserialize, ToSchema)]
 struct HangUp {
+    /// `operator` if not said.
     #[serde(default)]
+    #[schema(pattern = "^[A-Za-z0-9_.-]{1,64}$")]
     reason: Option<String>,
 }
 
-/// `POST /v1/calls/{call}/hangup`.
+/// End a call
+///
+/// With the outcome `remote_hangup` and the detail `operator`.
+#[utoipa::path(post, path = "/v1/calls/{call}/hangup", tag = "calls", request_body = Option<HangUp>, security(("api_key" = ["control"])),
+    responses((status = 202, description = "It is being ended")))]
 pub(super) async fn hang_up(
     State(api): State<Arc<Api>>,
     Path(call): Path<String>,
@@ -111,14 +140,16 @@ pub(super) async fn hang_up(
     if api.calls.hangup(&call, HangupBy::Operator(reason)) { Ok(StatusCode::ACCEPTED) } else { Err(unknown_call()) }
 }
 
-#[derive(Deserialize)]
+/// Of a leg, or the browser's if not said.
+#[derive(Deserialize, ToSchema)]
 struct OneLeg {
+    /// The leg whose audio it is.
     #[serde(default)]
     leg: Option<LegName>,
 }
 
 /// A leg by its name in the API.
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum LegName {
     Browser,
@@ -134,7 +165,9 @@ impl From<LegName> for Leg {
     }
 }
 
-/// `POST /v1/calls/{call}/mute`.
+/// Send silence instead of a leg's audio
+#[utoipa::path(post, path = "/v1/calls/{call}/mute", tag = "calls", request_body = Option<OneLeg>, security(("api_key" = ["control"])),
+    responses((status = 204, description = "It is muted"), (status = 409, description = "`call-ended`, `call-not-connected`")))]
 pub(super) async fn mute(
     State(api): State<Arc<Api>>,
     Path(call): Path<String>,
@@ -143,7 +176,9 @@ pub(super) async fn mute(
     set_muted(&api, &call, request, true).await
 }
 
-/// `POST /v1/calls/{call}/unmute`.
+/// Send a leg's audio again
+#[utoipa::path(post, path = "/v1/calls/{call}/unmute", tag = "calls", request_body = Option<OneLeg>, security(("api_key" = ["control"])),
+    responses((status = 204, description = "It is not muted"), (status = 409, description = "`call-ended`, `call-not-connected`")))]
 pub(super) async fn unmute(
     State(api): State<Arc<Api>>,
     Path(call): Path<String>,
@@ -161,16 +196,25 @@ async fn set_muted(api: &Api, call: &str, request: Request, muted: bool) -> Resu
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
+/// Digits, and the leg that shall hear them.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = LegDigits)]
 struct Digits {
+    /// `sip` if not said.
     #[serde(default)]
     leg: Option<LegName>,
+    /// RFC 4733 events.
+    #[schema(pattern = "^[0-9*#A-Da-d]{1,64}$")]
     digits: String,
+    /// Of each digit.
     #[serde(default = "default_duration_ms")]
+    #[schema(minimum = 40, maximum = 6000)]
     duration_ms: u32,
 }
 
-/// `POST /v1/calls/{call}/dtmf`.
+/// Send digits to a leg
+#[utoipa::path(post, path = "/v1/calls/{call}/dtmf", tag = "calls", request_body = Digits, security(("api_key" = ["control"])),
+    responses((status = 202, description = "They are being sent"), (status = 409, description = "`call-ended`, `call-not-connected`")))]
 pub(super) async fn dtmf(
     State(api): State<Arc<Api>>,
     Path(call): Path<String>,

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::routing::{get, post};
 use axum::{Router, middleware};
 use futures::future::BoxFuture;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::calls::Calls;
 use crate::clock::{Clock, Now};
@@ -16,6 +18,7 @@ use crate::settings::Settings;
 
 mod auth;
 mod calls;
+mod document;
 mod node;
 mod papers;
 mod sessions;
@@ -56,23 +59,7 @@ impl Api {
 
 /// The routes.
 pub fn router(api: Arc<Api>) -> Router {
-    Router::new()
-        .route("/healthz", get(node::healthz))
-        .route("/readyz", get(node::readyz))
-        .route("/metrics", get(node::metrics))
-        .route("/v1/sessions", post(sessions::create))
-        .route("/v1/calls", get(calls::list))
-        .route("/v1/calls/{call}", get(calls::record))
-        .route("/v1/calls/{call}/quality", get(papers::quality))
-        .route("/v1/calls/{call}/diagnosis", get(papers::diagnosis))
-        .route("/v1/calls/{call}/bundle", get(papers::bundle))
-        .route("/v1/calls/{call}/hangup", post(calls::hang_up))
-        .route("/v1/calls/{call}/mute", post(calls::mute))
-        .route("/v1/calls/{call}/unmute", post(calls::unmute))
-        .route("/v1/calls/{call}/dtmf", post(calls::dtmf))
-        .route("/v1/trunks", get(node::trunks))
-        .route("/v1/node", get(node::node))
-        .route("/v1/node/drain", post(node::drain))
+    Router::from(routes())
         .merge(crate::console::router())
         .fallback(watch::nothing_here)
         .method_not_allowed_fallback(watch::wrong_method)
@@ -80,4 +67,31 @@ pub fn router(api: Arc<Api>) -> Router {
         .layer(middleware::from_fn_with_state(Watch::new(&api.metrics, Listener::Control), watch::watch))
         .layer(watch::nosniff())
         .with_state(api)
+}
+
+/// What the listener's routes take and answer.
+pub(crate) fn document() -> OpenApi {
+    routes().into_openapi()
+}
+
+/// Each route with its entry in the document.
+fn routes() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::with_openapi(OpenApi::default())
+        .routes(routes!(node::healthz))
+        .routes(routes!(node::readyz))
+        .routes(routes!(node::metrics))
+        .routes(routes!(document::serve))
+        .routes(routes!(sessions::create))
+        .routes(routes!(calls::list))
+        .routes(routes!(calls::record))
+        .routes(routes!(papers::quality))
+        .routes(routes!(papers::diagnosis))
+        .routes(routes!(papers::bundle))
+        .routes(routes!(calls::hang_up))
+        .routes(routes!(calls::mute))
+        .routes(routes!(calls::unmute))
+        .routes(routes!(calls::dtmf))
+        .routes(routes!(node::trunks))
+        .routes(routes!(node::node))
+        .routes(routes!(node::drain))
 }

@@ -13,14 +13,19 @@ use trunkline_config::{BrowserAudio, Codec, Scope, SipTransport, Srtp, Trunk};
 use super::{Api, auth};
 use crate::clock::rfc3339;
 use crate::metrics::{Capacity, Snapshot, TEXT_FORMAT};
+use crate::openapi::schemas::{Draining, Health, Node, TrunkList};
 use crate::problem::Problem;
 
-/// `GET /healthz`: the process answers.
+/// The process answers
+#[utoipa::path(get, path = "/healthz", tag = "node",
+    responses((status = 200, description = "It does", body = Health)))]
 pub(super) async fn healthz() -> Json<Value> {
     Json(json!({"status": "ok"}))
 }
 
-/// `GET /readyz`: new calls are taken.
+/// New calls are taken
+#[utoipa::path(get, path = "/readyz", tag = "node",
+    responses((status = 200, description = "They are", body = Health), (status = 503, description = "`draining`")))]
 pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Json<Value>, Problem> {
     if api.calls.is_draining() {
         return Err(Problem::draining("the node is being drained").retry_in(5));
@@ -28,12 +33,18 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Json<Value>, P
     Ok(Json(json!({"status": "ready"})))
 }
 
-/// `GET /metrics`: needs no key, and says nothing of anybody.
+/// Metrics for Prometheus
+///
+/// Needs no key, and says nothing of anybody.
+#[utoipa::path(get, path = "/metrics", tag = "node",
+    responses((status = 200, description = "In the text format", body = String, content_type = TEXT_FORMAT)))]
 pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Response {
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], api.metrics.render(&snapshot(&api).await)).into_response()
 }
 
-/// `GET /v1/node`.
+/// How the node is
+#[utoipa::path(get, path = "/v1/node", tag = "node", security(("api_key" = ["read"])),
+    responses((status = 200, description = "Version, load, admission", body = Node)))]
 pub(super) async fn node(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
     auth::require(&api, &headers, Scope::Read)?;
     let now = snapshot(&api).await;
@@ -57,7 +68,11 @@ pub(super) async fn node(State(api): State<Arc<Api>>, headers: HeaderMap) -> Res
     })))
 }
 
-/// `POST /v1/node/drain`: no new calls from now on; live ones go on.
+/// Take no new calls from now on
+///
+/// Live ones go on. Repeating it changes nothing.
+#[utoipa::path(post, path = "/v1/node/drain", tag = "node", security(("api_key" = ["admin"])),
+    responses((status = 202, description = "The node is being drained", body = Draining)))]
 pub(super) async fn drain(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Response, Problem> {
     let key = auth::require(&api, &headers, Scope::Admin)?;
     tracing::info!(key = key.name, "draining, as asked by an operator");
@@ -65,7 +80,9 @@ pub(super) async fn drain(State(api): State<Arc<Api>>, headers: HeaderMap) -> Re
     Ok((StatusCode::ACCEPTED, Json(json!({"draining": true, "calls": {"live": api.calls.live()}}))).into_response())
 }
 
-/// `GET /v1/trunks`.
+/// The trunks and their state
+#[utoipa::path(get, path = "/v1/trunks", tag = "trunks", security(("api_key" = ["read"])),
+    responses((status = 200, description = "Every trunk", body = TrunkList)))]
 pub(super) async fn trunks(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
     auth::require(&api, &headers, Scope::Read)?;
     let live: HashMap<String, u32> = api.calls.counters().live_by_trunk.into_iter().collect();

@@ -8,15 +8,19 @@ use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
 use trunkline_config::Scope;
+use utoipa::IntoParams;
 
 use super::{Api, auth};
 use crate::calls::CallPapers;
 use crate::clock::rfc3339;
 use crate::ids::CallId;
+use crate::openapi::schemas::{Bundle, Diagnosis, QualitySeries};
 use crate::problem::Problem;
 use crate::public_api::calls::unknown_call;
 
-/// `GET /v1/calls/{call}/quality`.
+/// The sampled series of each half-leg
+#[utoipa::path(get, path = "/v1/calls/{call}/quality", tag = "calls", security(("api_key" = ["read"])),
+    responses((status = 200, description = "What is known", body = QualitySeries), (status = 503, description = "`records-unavailable`")))]
 pub(super) async fn quality(
     State(api): State<Arc<Api>>,
     Path(call): Path<String>,
@@ -26,7 +30,9 @@ pub(super) async fn quality(
     Ok(Json(papers(&api, &call).await?.quality()))
 }
 
-/// `GET /v1/calls/{call}/diagnosis`.
+/// What was found wrong with a call
+#[utoipa::path(get, path = "/v1/calls/{call}/diagnosis", tag = "calls", security(("api_key" = ["read"])),
+    responses((status = 200, description = "What is known", body = Diagnosis), (status = 503, description = "`records-unavailable`")))]
 pub(super) async fn diagnosis(
     State(api): State<Arc<Api>>,
     Path(call): Path<String>,
@@ -37,12 +43,20 @@ pub(super) async fn diagnosis(
 }
 
 /// The query of `GET /v1/calls/{call}/bundle`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
+    /// `context`: with what the page and the back end said of the visitor.
+    #[param(pattern = "^context$")]
     include: Option<String>,
 }
 
-/// `GET /v1/calls/{call}/bundle`. What the page said of its visitor (`include=context`) is for administrators.
+/// Everything known of a call, for support
+///
+/// What the page said of its visitor (`include=context`) is for keys of the scope `admin`.
+#[utoipa::path(get, path = "/v1/calls/{call}/bundle", tag = "calls", params(Wanted),
+    security(("api_key" = ["read"]), ("api_key" = ["admin"])),
+    responses((status = 200, description = "The bundle", body = Bundle), (status = 503, description = "`records-unavailable`")))]
 pub(super) async fn bundle(
     State(api): State<Arc<Api>>,
     Path(call): Path<String>,

@@ -7,12 +7,20 @@ use axum::response::Response;
 use trunkline_config::Scope;
 
 use super::{Api, auth};
+use crate::openapi::schemas::SessionAnswer;
 use crate::problem::Problem;
 use crate::public_api::body::{expect_type, read};
 use crate::public_api::sessions::{claim, created};
 use crate::session::{Caller, NewSession};
 
-/// `POST /v1/sessions`.
+/// Open a session
+///
+/// With an API key instead of a widget key, and more to say about the call.
+#[utoipa::path(post, path = "/v1/sessions", tag = "sessions", request_body = NewSession, security(("api_key" = ["control"])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "A retry with the same key and body gets the same session")),
+    responses((status = 201, description = "The session", body = SessionAnswer), (status = 404, description = "`unknown-app`"),
+        (status = 409, description = "`provider-not-active`"), (status = 422, description = "`idempotency-key-reused`"),
+        (status = 503, description = "`overloaded`")))]
 pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     open(&api, request).await.inspect_err(|problem| api.metrics.session_rejected(problem.slug))
 }

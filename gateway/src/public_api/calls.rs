@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use trunkline_media::api::Leg;
+use utoipa::ToSchema;
 
 use super::Api;
 use super::body::{bearer, expect_type, read, read_json};
@@ -24,7 +25,17 @@ pub const SDP: &str = "application/sdp";
 /// The media type of RFC 8840 section 9.
 pub const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
-/// `POST /v1/calls`.
+/// Start a call
+///
+/// WHIP-style (RFC 9725 with two-way audio): an offer with one audio section, BUNDLE, rtcp-mux, DTLS-SRTP.
+#[utoipa::path(post, path = "/v1/calls", tag = "calls", request_body(content = String, content_type = SDP), security(("session_token" = [])),
+    responses((status = 201, description = "The answer, with all server candidates", body = String, content_type = SDP,
+            headers(("Location" = String, description = "`/v1/calls/{call}`"), ("ETag" = String, description = "Of the ICE session"),
+                ("Link" = Option<String>, description = "One per ICE server"))),
+        (status = 403, description = "`preview-session`, `closed` with `opens_at`, `origin-not-allowed`"),
+        (status = 404, description = "`unknown-app`"), (status = 409, description = "`call-in-progress`"),
+        (status = 422, description = "`unsupported-sdp`"), (status = 429, description = "`rate-limited`"),
+        (status = 503, description = "`capacity`, `draining`")))]
 pub(super) async fn start(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let answered = take(&api, request).await;
     if let Err(problem) = &answered {
@@ -56,7 +67,15 @@ async fn take(api: &Api, request: Request) -> Result<Response, Problem> {
     created(started)
 }
 
-/// `POST /v1/calls/{call}/reattach`.
+/// A new peer connection for a live call
+///
+/// After a page reload, or from another network. The SIP dialog is untouched.
+#[utoipa::path(post, path = "/v1/calls/{call}/reattach", tag = "calls", request_body(content = String, content_type = SDP), security(("session_token" = [])),
+    responses((status = 201, description = "The answer, with all server candidates", body = String, content_type = SDP,
+            headers(("Location" = String, description = "`/v1/calls/{call}`"), ("ETag" = String, description = "Of the ICE session"),
+                ("Link" = Option<String>, description = "One per ICE server"))),
+        (status = 409, description = "`call-ended`"), (status = 422, description = "`unsupported-sdp`"),
+        (status = 429, description = "`rate-limited`"), (status = 503, description = "`capacity`")))]
 pub(super) async fn reattach(
     State(api): State<Arc<Api>>,
     Path(call): Path<String>,
@@ -68,7 +87,18 @@ pub(super) async fn reattach(
     created(api.calls.reattach(&call, &offer).await.map_err(about(&call))?)
 }
 
-/// `PATCH /v1/calls/{call}`: trickle, or an ICE restart (RFC 9725 section 4.3).
+/// Trickle candidates, or restart ICE
+///
+/// RFC 9725 section 4.3: the same user fragment with the ETag trickles; a new one with `*` restarts. A failed restart
+/// never ends the call.
+#[utoipa::path(patch, path = "/v1/calls/{call}", tag = "calls", request_body(content = String, content_type = FRAGMENT), security(("session_token" = [])),
+    params(("If-Match" = Option<String>, Header, description = "The ETag, or `*`")),
+    responses((status = 200, description = "ICE is restarted", body = String, content_type = FRAGMENT,
+            headers(("ETag" = String, description = "Of the new ICE session"))),
+        (status = 204, description = "Candidates are noted"), (status = 409, description = "`call-ended`"),
+        (status = 412, description = "`precondition-failed`"), (status = 422, description = "`unsupported-sdp`"),
+        (status = 428, description = "`precondition-required`"), (status = 429, description = "`rate-limited`"),
+        (status = 503, description = "`capacity`")))]
 pub(super) async fn patch(
     State(api): State<Arc<Api>>,
     Path(call): Path<String>,
@@ -91,7 +121,11 @@ pub(super) async fn patch(
     }
 }
 
-/// `DELETE /v1/calls/{call}`: the visitor hung up. Whatever If-Match says (RFC 9725 section 4.2).
+/// The visitor hangs up
+///
+/// Whatever If-Match says (RFC 9725 section 4.2).
+#[utoipa::path(delete, path = "/v1/calls/{call}", tag = "calls", security(("session_token" = [])),
+    responses((status = 200, description = "The call is being ended")))]
 pub(super) async fn hang_up(
     State(api): State<Arc<Api>>,
     Path(call): Path<String>,
@@ -101,7 +135,9 @@ pub(super) async fn hang_up(
     if api.calls.hangup(&call, HangupBy::Visitor) { Ok(StatusCode::OK) } else { Err(unknown_call()) }
 }
 
-/// `GET /v1/calls/{call}`: nothing to see (RFC 9725 section 4.2), to the call's owner.
+/// Nothing to see, to the call's owner
+#[utoipa::path(get, path = "/v1/calls/{call}", tag = "calls", security(("session_token" = [])),
+    responses((status = 204, description = "The call is the asker's")))]
 pub(super) async fn look(
     State(api): State<Arc<Api>>,
     Path(call): Path<String>,
@@ -110,14 +146,22 @@ pub(super) async fn look(
     owned(&api, &request, &call, None).map(|_| StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
+/// Digits.
+#[derive(Deserialize, ToSchema)]
 struct Digits {
+    /// RFC 4733 events.
+    #[schema(pattern = "^[0-9*#A-Da-d]{1,64}$")]
     digits: String,
+    /// Of each digit.
     #[serde(default = "default_duration_ms")]
+    #[schema(minimum = 40, maximum = 6000)]
     duration_ms: u32,
 }
 
-/// `POST /v1/calls/{call}/dtmf`.
+/// Send digits to the agent
+#[utoipa::path(post, path = "/v1/calls/{call}/dtmf", tag = "calls", request_body = Digits, security(("session_token" = [])),
+    responses((status = 202, description = "They are being sent"), (status = 409, description = "`call-ended`, `call-not-connected`"),
+        (status = 429, description = "`rate-limited`")))]
 pub(super) async fn dtmf(
     State(api): State<Arc<Api>>,
     Path(call): Path<String>,
@@ -132,12 +176,17 @@ pub(super) async fn dtmf(
     Ok(StatusCode::ACCEPTED)
 }
 
-#[derive(Deserialize)]
+/// Whether the agent shall hear silence.
+#[derive(Deserialize, ToSchema)]
 struct Mute {
+    /// It shall.
     muted: bool,
 }
 
-/// `POST /v1/calls/{call}/mute`.
+/// Mute the visitor
+#[utoipa::path(post, path = "/v1/calls/{call}/mute", tag = "calls", request_body = Mute, security(("session_token" = [])),
+    responses((status = 204, description = "Done"), (status = 409, description = "`call-ended`, `call-not-connected`"),
+        (status = 429, description = "`rate-limited`")))]
 pub(super) async fn mute(
     State(api): State<Arc<Api>>,
     Path(call): Path<String>,

@@ -11,6 +11,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::Api;
 use super::calls::{owned, unknown_call};
@@ -21,12 +22,21 @@ use crate::problem::Problem;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// `EventSource` sets no headers, so a token may come in the query here, and only here.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
+    /// The session's token.
     #[serde(default)]
     token: Option<String>,
 }
 
+/// Follow a call's events
+///
+/// Each as the envelope of all events, its `seq` as the `id:`. `Last-Event-ID` replays what came after.
+#[utoipa::path(get, path = "/v1/calls/{call}/events", tag = "events", params(Wanted,
+        ("Last-Event-ID" = Option<String>, Header, description = "The last `seq` that was seen")), security(("session_token" = [])),
+    responses((status = 200, description = "A stream that ends with the call's last event", body = String, content_type = "text/event-stream"),
+        (status = 429, description = "`rate-limited`")))]
 pub(super) async fn follow(
     State(api): State<Arc<Api>>,
     Path(call): Path<String>,

@@ -13,15 +13,18 @@ use std::time::Instant;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use serde_json::json;
 use trunkline_config::PublicLimits;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 
 use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::ids::{CallId, SessionId};
 use crate::metrics::{Listener, Metrics};
+use crate::openapi::schemas::Health;
 use crate::problem::Problem;
 use crate::session::Desk;
 use crate::settings::Settings;
@@ -107,16 +110,7 @@ fn a_minute(per_minute: u32) -> Rate {
 
 /// The routes.
 pub fn router(api: Arc<Api>) -> Router {
-    Router::new()
-        .route("/healthz", get(healthz))
-        .route("/v1/sessions", post(sessions::create).options(options))
-        .route("/v1/sessions/{session}/client-report", post(sessions::client_report).options(options))
-        .route("/v1/calls", post(calls::start).get(no_content).options(options))
-        .route("/v1/calls/{call}", get(calls::look).patch(calls::patch).delete(calls::hang_up).options(options))
-        .route("/v1/calls/{call}/reattach", post(calls::reattach).options(options))
-        .route("/v1/calls/{call}/dtmf", post(calls::dtmf).options(options))
-        .route("/v1/calls/{call}/mute", post(calls::mute).options(options))
-        .route("/v1/calls/{call}/events", get(events::follow).options(options))
+    Router::from(routes())
         .fallback(watch::nothing_here)
         .method_not_allowed_fallback(watch::wrong_method)
         .layer(middleware::from_fn_with_state(api.clone(), cors::guard))
@@ -125,6 +119,29 @@ pub fn router(api: Arc<Api>) -> Router {
         .with_state(api)
 }
 
+/// What the listener's routes take and answer.
+pub(crate) fn document() -> OpenApi {
+    routes().into_openapi()
+}
+
+/// Each route with its entry in the document. All of them answer OPTIONS.
+fn routes() -> OpenApiRouter<Arc<Api>> {
+    let with_options = |routes: UtoipaMethodRouter<Arc<Api>>| routes.map(|methods| methods.options(options));
+    OpenApiRouter::with_openapi(OpenApi::default())
+        .routes(routes!(healthz))
+        .routes(with_options(routes!(sessions::create)))
+        .routes(with_options(routes!(sessions::client_report)))
+        .routes(with_options(routes!(calls::start, no_content)))
+        .routes(with_options(routes!(calls::look, calls::patch, calls::hang_up)))
+        .routes(with_options(routes!(calls::reattach)))
+        .routes(with_options(routes!(calls::dtmf)))
+        .routes(with_options(routes!(calls::mute)))
+        .routes(with_options(routes!(events::follow)))
+}
+
+/// The process answers
+#[utoipa::path(get, path = "/healthz", tag = "node",
+    responses((status = 200, description = "It does", body = Health)))]
 async fn healthz() -> Response {
     Json(json!({"status": "ok"})).into_response()
 }
@@ -133,7 +150,10 @@ async fn options(request: Request) -> Response {
     cors::options_answer(request.uri().path())
 }
 
-/// GET on the endpoint is answered without content (RFC 9725 section 4.2).
+/// Nothing to see
+///
+/// A WHIP endpoint answers GET without content (RFC 9725 section 4.2).
+#[utoipa::path(get, path = "/v1/calls", tag = "calls", responses((status = 204, description = "Nothing")))]
 async fn no_content(State(_): State<Arc<Api>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }

@@ -6,6 +6,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::body::{expect_type, read, read_json};
 use super::client;
@@ -13,6 +14,7 @@ use super::cors::CrossOrigin;
 use super::limits::client_key;
 use super::{Api, calls};
 use crate::ids::SessionId;
+use crate::openapi::schemas::SessionAnswer;
 use crate::problem::Problem;
 use crate::session::idempotency::Claim;
 use crate::session::store::ClientReport;
@@ -29,7 +31,14 @@ pub const REPORT_CODES: [&str; 7] = [
     "other",
 ];
 
-/// `POST /v1/sessions`.
+/// Open a session
+#[utoipa::path(post, path = "/v1/sessions", tag = "sessions", request_body = NewSession,
+    params(("Idempotency-Key" = Option<String>, Header, description = "A retry with the same key and body gets the same session")),
+    responses((status = 201, description = "The session", body = SessionAnswer),
+        (status = 401, description = "`widget-key-mismatch`"), (status = 404, description = "`unknown-app`"),
+        (status = 409, description = "`provider-not-active`"), (status = 429, description = "`rate-limited`"),
+        (status = 422, description = "`idempotency-key-reused`"),
+        (status = 503, description = "`overloaded`")))]
 pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     open(&api, request).await.inspect_err(|problem| api.metrics.session_rejected(problem.slug))
 }
@@ -72,14 +81,23 @@ pub(crate) fn created(body: serde_json::Value) -> Response {
     (StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response()
 }
 
-#[derive(Deserialize)]
+/// What only the browser knows.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ClientReport)]
 struct Report {
+    /// What is the matter.
+    #[schema(
+        pattern = "^(mic_denied|mic_not_found|mic_policy_blocked|insecure_context|autoplay_blocked|ice_failed|other)$"
+    )]
     code: String,
+    /// In the browser's words.
     #[serde(default)]
     detail: Option<String>,
 }
 
-/// `POST /v1/sessions/{session}/client-report`.
+/// Report what only the browser knows
+#[utoipa::path(post, path = "/v1/sessions/{session}/client-report", tag = "sessions", request_body = Report, security(("session_token" = [])),
+    responses((status = 204, description = "It is kept"), (status = 429, description = "`rate-limited`")))]
 pub(super) async fn client_report(
     State(api): State<Arc<Api>>,
     Path(session): Path<String>,

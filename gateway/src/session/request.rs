@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::context::Pairs;
 use crate::problem::Problem;
@@ -14,7 +15,7 @@ const HEADER_VALUE_BYTES: usize = 1024;
 const METADATA_BYTES: usize = 4096;
 
 /// A session that is asked for. Has no `Debug`: it carries the widget key.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub struct NewSession {
     /// App id.
     pub app: String,
@@ -32,15 +33,19 @@ pub struct NewSession {
     pub preview: bool,
     /// What the page knows of the visitor.
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     pub context: Pairs,
     /// What the visitor filled in.
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     pub form: Pairs,
     /// Back ends only: where the call goes.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     pub destination: Option<Value>,
     /// Back ends only: SIP header fields.
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     pub headers: Pairs,
     /// Back ends only: returned in records.
     #[serde(default)]

@@ -56,6 +56,17 @@ pub struct Invite {
     pub session_expires: u32,
 }
 
+/// An OPTIONS to send outside of any call.
+#[derive(Debug, Clone)]
+pub struct Ping {
+    /// Where the request goes (already resolved).
+    pub target: SocketAddr,
+    /// And over what.
+    pub over: Transport,
+    /// Request-URI and To.
+    pub uri: Uri,
+}
+
 /// The Session-Expires RFC 4028 section 4.2 recommends, seconds.
 pub const SESSION_EXPIRES: u32 = 1800;
 
@@ -208,6 +219,14 @@ pub enum Event {
         leg: LegId,
         /// Its Reason.
         reason: Option<Reason>,
+    },
+    /// An OPTIONS of ours has its final answer, or none will come: its status and the time it took (with that of a
+    /// connection that had to be made first), or [`Failure::Transport`], [`Failure::Tls`], [`Failure::NoProvisional`].
+    Pinged {
+        /// Which.
+        leg: LegId,
+        /// What came of it.
+        result: Result<(u16, Duration), Failure>,
     },
     /// A message of the leg's was sent or received.
     Traced {

@@ -3,6 +3,7 @@
 //! ```text
 //! receive ── screen (refusals without state)
 //!    ├─ outgoing   our INVITEs: forks, CANCEL, digest
+//!    ├─ ping       our OPTIONS outside of any call
 //!    ├─ incoming   theirs: ringing, 2xx until ACK
 //!    ├─ session    in-dialog requests, BYE
 //!    ├─ offers     re-INVITE, UPDATE, glare
@@ -17,6 +18,7 @@ mod incoming;
 mod leg;
 mod offers;
 mod outgoing;
+mod ping;
 mod receive;
 mod refresh;
 mod schedule;
@@ -37,7 +39,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 pub use self::api::{
-    EndpointConfig, EndpointStats, Event, Failure, Full, Invite, LegId, NoSuchLeg, SESSION_EXPIRES, StreamError,
+    EndpointConfig, EndpointStats, Event, Failure, Full, Invite, LegId, NoSuchLeg, Ping, SESSION_EXPIRES, StreamError,
     Traced, Transmit, Transport,
 };
 use self::core::Core;
@@ -66,6 +68,11 @@ impl Endpoint {
     /// Calls somebody. Also usable again at once after a failure (next destination).
     pub fn invite(&mut self, now: Instant, invite: Invite) -> Result<LegId, Full> {
         self.start_call(now, invite)
+    }
+
+    /// Sends OPTIONS outside of any call; [`Event::Pinged`] tells what came of it, once.
+    pub fn ping(&mut self, now: Instant, ping: Ping) -> Result<LegId, Full> {
+        self.start_ping(now, ping)
     }
 
     /// Ends a leg in whatever way its state asks for: CANCEL (held back until a 1xx came), BYE (held back until the

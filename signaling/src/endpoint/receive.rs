@@ -183,9 +183,10 @@ impl Endpoint {
             (ClientMachine::Invite(machine), User::Invite(sent)) => {
                 machine.handle_response(now, response.status, || compose::ack_of_refusal(&sent.request, response))
             }
-            (ClientMachine::Invite(_), User::Bye(_) | User::ByeToFork(_) | User::Update(_) | User::Cancel(_)) => {
-                Reaction::nothing()
-            }
+            (
+                ClientMachine::Invite(_),
+                User::Bye(_) | User::ByeToFork(_) | User::Update(_) | User::Cancel(_) | User::Ping(..),
+            ) => Reaction::nothing(),
             (ClientMachine::Other(machine), _) => machine.handle_response(now, response.status),
         };
         match transmit {
@@ -214,6 +215,10 @@ impl Endpoint {
             User::Update(leg) => {
                 let leg = *leg;
                 self.handle_update_response(now, tx, leg, response);
+            }
+            User::Ping(leg, sent) => {
+                let (leg, sent) = (*leg, *sent);
+                self.handle_ping_response(now, leg, sent, response);
             }
             User::ByeToFork(_) | User::Cancel(_) => {}
         }

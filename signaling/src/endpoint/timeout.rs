@@ -77,6 +77,10 @@ impl Endpoint {
                 let leg = *leg;
                 self.handle_update_fault(now, tx, leg, fault);
             }
+            User::Ping(leg, _) => {
+                let leg = *leg;
+                self.handle_ping_fault(leg, fault);
+            }
             User::ByeToFork(_) | User::Cancel(_) => {}
         }
     }

@@ -39,6 +39,8 @@ pub(super) enum User {
     Update(LegId),
     /// A CANCEL. What matters is what becomes of the INVITE.
     Cancel(LegId),
+    /// An OPTIONS outside of any call, and when it was sent.
+    Ping(LegId, Instant),
 }
 
 impl User {
@@ -46,7 +48,7 @@ impl User {
     pub(super) fn leg(&self) -> LegId {
         match self {
             Self::Invite(sent) => sent.leg,
-            Self::Bye(leg) | Self::ByeToFork(leg) | Self::Update(leg) | Self::Cancel(leg) => *leg,
+            Self::Bye(leg) | Self::ByeToFork(leg) | Self::Update(leg) | Self::Cancel(leg) | Self::Ping(leg, _) => *leg,
         }
     }
 }
@@ -103,7 +105,10 @@ impl ClientTx {
                 }
                 ClientInviteState::Completed { .. } | ClientInviteState::Terminated => true,
             },
-            (ClientMachine::Invite(_), User::Bye(_) | User::ByeToFork(_) | User::Update(_) | User::Cancel(_)) => false,
+            (
+                ClientMachine::Invite(_),
+                User::Bye(_) | User::ByeToFork(_) | User::Update(_) | User::Cancel(_) | User::Ping(..),
+            ) => false,
             (ClientMachine::Other(machine), _) => match machine.state() {
                 ClientState::Trying { .. } | ClientState::Proceeding => false,
                 ClientState::Completed | ClientState::Terminated => true,

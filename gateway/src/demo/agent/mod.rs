@@ -103,6 +103,7 @@ impl Desk {
                 | Event::Failed { .. }
                 | Event::OfferAnswered { .. }
                 | Event::Confirmed { .. }
+                | Event::Pinged { .. }
                 | Event::Traced { .. } => {}
             }
         }

@@ -92,6 +92,7 @@ fn is_end(event: &Event) -> bool {
         | Event::Incoming { .. }
         | Event::Confirmed { .. }
         | Event::SessionExpired { .. }
+        | Event::Pinged { .. }
         | Event::Traced { .. } => false,
     }
 }

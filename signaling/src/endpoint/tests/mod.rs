@@ -7,6 +7,7 @@ mod hostile;
 mod ladder;
 mod loss;
 mod modify;
+mod pings;
 mod requests;
 mod session_timers;
 
@@ -229,6 +230,8 @@ pub(super) fn name(event: &Event) -> String {
             Some(reason) => format!("cancelled {reason}"),
             None => "cancelled".into(),
         },
+        Event::Pinged { result: Ok((status, after)), .. } => format!("pinged {status} {}", after.as_millis()),
+        Event::Pinged { result: Err(failure), .. } => format!("ping failed {failure:?}"),
         Event::Traced { .. } => "traced".into(),
     }
 }
@@ -246,6 +249,7 @@ pub(super) fn leg_of(event: &Event) -> LegId {
         | Event::Incoming { leg, .. }
         | Event::Confirmed { leg, .. }
         | Event::Cancelled { leg, .. }
+        | Event::Pinged { leg, .. }
         | Event::Traced { leg, .. } => *leg,
     }
 }
@@ -271,6 +275,7 @@ pub(super) fn obliging(end: &mut Endpoint, now: Instant, _side: usize, event: &E
         | Event::SessionExpired { .. }
         | Event::Confirmed { .. }
         | Event::Cancelled { .. }
+        | Event::Pinged { .. }
         | Event::Traced { .. } => {}
     }
 }
