@@ -4,31 +4,11 @@ use super::seconds;
 use super::urls::http_url;
 use super::{every, id};
 use crate::lines::join;
-use crate::model::{Integration, Secret};
+use crate::model::{EVENT_NAMES, Integration, Secret};
 use crate::raw::RawIntegration;
 use crate::report::Report;
 use crate::secrets::Secrets;
 use crate::shape::suggestion;
-
-/// Names of the events there are.
-const EVENTS: [&str; 16] = [
-    "session_created",
-    "call_started",
-    "call_ringing",
-    "call_answered",
-    "network_quality_changed",
-    "issue_detected",
-    "issue_cleared",
-    "call_reconnecting",
-    "call_reconnected",
-    "dtmf_received",
-    "call_transferred",
-    "call_ended",
-    "call_error",
-    "trunk_state_changed",
-    "integration_paused",
-    "node_draining",
-];
 
 /// Header names the gateway writes itself.
 const OWN_HEADERS: [&str; 8] = [
@@ -80,10 +60,10 @@ fn url(key: &str, raw: &RawIntegration, report: &mut Report) {
 }
 
 fn event(key: &str, name: &str, report: &mut Report) -> Option<String> {
-    if EVENTS.contains(&name) {
+    if EVENT_NAMES.contains(&name) {
         return Some(name.to_owned());
     }
-    report.problem(key, format!("there is no event {name:?}{}", suggestion(name, EVENTS.into_iter())));
+    report.problem(key, format!("there is no event {name:?}{}", suggestion(name, EVENT_NAMES.into_iter())));
     None
 }
 

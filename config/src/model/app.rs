@@ -95,6 +95,26 @@ pub struct Profile {
     pub survey: bool,
 }
 
+/// Names of the events there are: what an integration may ask for.
+pub const EVENT_NAMES: [&str; 16] = [
+    "session_created",
+    "call_started",
+    "call_ringing",
+    "call_answered",
+    "network_quality_changed",
+    "issue_detected",
+    "issue_cleared",
+    "call_reconnecting",
+    "call_reconnected",
+    "dtmf_received",
+    "call_transferred",
+    "call_ended",
+    "call_error",
+    "trunk_state_changed",
+    "integration_paused",
+    "node_draining",
+];
+
 /// A webhook destination (not active yet).
 #[derive(Debug, Clone)]
 pub struct Integration {

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use app::{App, ContextLimits, Hours, Integration, Profile, Schedule, ScheduleException, WidgetKey};
+pub use app::{App, ContextLimits, EVENT_NAMES, Hours, Integration, Profile, Schedule, ScheduleException, WidgetKey};
 pub use quality::{Bands, Quality, Records};
 pub use trunk::{BrowserAudio, RtpSource, SipTransport, Srtp, Trunk, TrunkAuth, TrunkTarget};
 

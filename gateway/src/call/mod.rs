@@ -358,6 +358,7 @@ impl Call {
         data.insert("call".into(), self.about.call.as_str().into());
         data.insert("session".into(), self.about.session.as_str().into());
         data.insert("context".into(), self.context());
+        data.insert("state".into(), self.state().word().into());
         data.extend(own);
         self.effects.push_back(Effect::Emit(CallEvent { seq: self.seq, name, data }));
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::store::{Body, Live};
 use super::{Shared, reports};
+use crate::events::Word;
 use crate::ids::CallId;
 use crate::outcome::Outcome;
 
@@ -24,7 +25,7 @@ impl Shared {
     }
 
     /// A call is over: it goes to the store, its session may call again.
-    pub(super) fn finish(&self, live: &Live, outcome: &Outcome, now: Instant) {
+    pub(super) fn finish(&self, live: &Live, outcome: &Outcome, now: Instant, last: Option<Word>) {
         let at = {
             let call = live.call();
             self.counters.ended(outcome, &call.timings());
@@ -32,7 +33,10 @@ impl Shared {
         };
         let ended = live.ended(at, outcome.reason.word());
         // Before it leaves the live ones, so that whoever looks finds it.
-        self.store.keep(ended.kept.clone());
+        match last {
+            Some(word) => self.herald.tell(now, word, Some(&live.log), Some(ended.kept.clone())),
+            None => self.store.keep(ended.kept.clone()),
+        }
         self.ended().insert(ended);
         reports::ended(self, live, now);
         self.by_session.remove_if(&live.session, |_, call| *call == live.id);

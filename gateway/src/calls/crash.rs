@@ -7,10 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::Shared;
 use super::papers::{Closed, no_details, time};
+use crate::events::Word;
 use crate::outcome::{Evidence, IceState, Outcome, Phase, QualityAtEnd, Reason};
 use crate::store::{Kept, Orphan};
 
-/// Closes them: record, counter, log.
+/// Closes them: record and last event together, counter, log.
 pub(super) fn close(shared: &Shared, orphans: Vec<Orphan>) {
     for orphan in orphans {
         let phase = phase(&orphan.record);
@@ -20,7 +21,13 @@ pub(super) fn close(shared: &Shared, orphans: Vec<Orphan>) {
             "call is over: it was live when the gateway went away"
         );
         shared.counters.crashed(phase);
-        shared.store.keep(kept);
+        if orphan.end_told {
+            shared.store.keep(kept);
+        } else {
+            let now = shared.clock.now();
+            let word = last_word(&orphan, phase, now.wall, &kept.papers.record());
+            shared.herald.tell(now.instant, word, None, Some(kept));
+        }
     }
 }
 
@@ -50,6 +57,29 @@ fn closed(orphan: &Orphan, phase: Phase) -> Kept {
         papers: Arc::new(Closed { record, details: details.into() }),
         with_details: true,
     }
+}
+
+/// The event that its end never got.
+fn last_word(orphan: &Orphan, phase: Phase, at: Timestamp, record: &Value) -> Word {
+    let reason = Reason::NodeCrash;
+    let of_record = |name: &str| record.get(name).cloned().unwrap_or(Value::Null);
+    let data = json!({
+        "call": orphan.id,
+        "session": orphan.session,
+        "context": record.get("context").cloned().unwrap_or_else(|| json!({})),
+        "state": "ended",
+        "class": reason.class().word(),
+        "reason": reason.word(),
+        "detail": reason.detail(),
+        "phase": phase.word(),
+        "blame": reason.blame().word(),
+        "duration_seconds": of_record("duration_seconds"),
+        "talk_seconds": of_record("talk_seconds"),
+        "quality_at_end": record.pointer("/outcome/quality_at_end"),
+    });
+    let data = data.as_object().cloned().unwrap_or_default();
+    let (app, call, seq) = (orphan.app.clone(), orphan.id.clone(), orphan.last_seq.saturating_add(1));
+    Word { name: "call_error", app, call, seq, at, data }
 }
 
 /// How far the call had come.

@@ -21,9 +21,7 @@ use super::ports::Placed;
 use super::store::Live;
 use super::tally::CallTally;
 use crate::call::{AttemptId, Call, CallEvent, Effect, Input, InviteOrder, LeaseRefused, NotSent, SipEvent, State};
-use crate::clock::rfc3339;
-use crate::events::Envelope;
-use crate::ids::{EventId, random_bits};
+use crate::events::Word;
 use crate::outcome::Outcome;
 use crate::sip;
 
@@ -48,6 +46,8 @@ pub(super) struct Driver {
     /// What the journal knows of the call's state.
     journalled: State,
     finished: bool,
+    /// The event that ends the call, until it has ended.
+    last_word: Option<Word>,
 }
 
 /// A slow effect has come to something.
@@ -80,6 +80,7 @@ impl Driver {
             tally: CallTally::default(),
             journalled: State::Setup,
             finished: false,
+            last_word: None,
         }
     }
 
@@ -298,18 +299,21 @@ impl Driver {
         }
     }
 
-    fn emit(&self, now: Instant, event: CallEvent) {
+    fn emit(&mut self, now: Instant, event: CallEvent) {
         super::tally::event(&event, &self.shared.counters);
-        let (app, timestamp) = {
+        let (app, at) = {
             let call = self.live.call();
-            (call.about().app.clone(), rfc3339(call.about().wall.wall_at(now)))
+            (call.about().app.clone(), call.about().wall.wall_at(now))
         };
         let CallEvent { seq, name, data } = event;
-        let id = EventId::from_random(random_bits());
-        let envelope = Arc::new(Envelope { id, name, timestamp, app, seq, data });
         tracing::info!(event = name, seq);
-        self.live.log.push(Arc::clone(&envelope));
-        self.shared.bus.publish(envelope);
+        let word = Word { name, app, call: self.live.id.clone(), seq, at, data };
+        if word.is_last() {
+            // It is written together with what stays of the call, so that a crash finds both or neither.
+            self.last_word = Some(word);
+        } else {
+            self.shared.herald.tell(now, word, Some(&self.live.log), None);
+        }
     }
 
     fn finish(&mut self, now: Instant, outcome: &Outcome) {
@@ -320,7 +324,7 @@ impl Driver {
         while let Ok(input) = self.inbox.try_recv() {
             self.late(now, input);
         }
-        self.shared.finish(&self.live, outcome, now);
+        self.shared.finish(&self.live, outcome, now, self.last_word.take());
     }
 
     /// Even ending the call panicked: free what it holds and say so, by hand.

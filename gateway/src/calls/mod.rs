@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::sync::{Notify, mpsc};
 use trunkline_media::api::{CallKey, Digit, Leg, Report};
 use trunkline_signaling::endpoint::Event;
 
 use crate::call::{Api, Input, State};
 use crate::clock::Clock;
-use crate::events::{Bus, Envelope};
+use crate::events::Herald;
 use crate::ids::{CallId, SessionId};
 use crate::outcome::Refusal;
 use crate::problem::Problem;
@@ -71,7 +71,7 @@ struct Shared {
     sip: Arc<dyn SipPort>,
     prompts: Prompts,
     clock: Clock,
-    bus: Bus,
+    herald: Herald,
     counters: Arc<Counters>,
     apps: Slots,
     trunks: Slots,
@@ -104,13 +104,14 @@ impl Calls {
         clock: Clock,
         store: Store,
     ) -> Self {
+        let herald = Herald::new(settings.clone(), store.clone(), clock.clone());
         let shared = Shared {
             settings,
             media,
             sip,
             prompts,
             clock,
-            bus: Bus::default(),
+            herald,
             counters: Arc::default(),
             apps: Slots::default(),
             trunks: Slots::default(),
@@ -266,13 +267,13 @@ impl Calls {
     pub fn events(&self, call: &CallId, after: u64) -> Option<EventStream> {
         let live = self.shared.get_live(call).map(|live| Arc::clone(&live.log));
         let log = live.or_else(|| self.shared.ended().get(call).map(|ended| Arc::clone(&ended.log)))?;
-        Some(EventStream::new(log, after))
+        Some(EventStream::new(call.clone(), Some(log), self.shared.store.clone(), after))
     }
 
-    /// Every event of every call from now on. A receiver that lies too far behind misses some and is told how many.
+    /// Where events of sessions, trunks, integrations and the node are announced.
     #[must_use]
-    pub fn subscribe_all(&self) -> broadcast::Receiver<Arc<Envelope>> {
-        self.shared.bus.subscribe()
+    pub fn herald(&self) -> &Herald {
+        &self.shared.herald
     }
 
     /// Notes a client report in the session's live call, or in the one that has ended just now. `false`: neither is there.

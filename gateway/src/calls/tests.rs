@@ -9,6 +9,7 @@ use trunkline_signaling::endpoint::{Failure, LegId};
 
 use super::testing::{FakeMedia, FakeSip, OFFER};
 use super::*;
+use crate::events::{Feed, Filter, Heard};
 
 mod kept;
 
@@ -109,7 +110,7 @@ impl Bench {
 #[tokio::test]
 async fn a_call_lives_and_leaves_a_record() {
     let bench = Bench::new();
-    let mut bus = bench.calls.subscribe_all();
+    let mut feed = Feed::open(bench.calls.store(), Filter::default(), None).await.unwrap().unwrap();
     let call = bench.talking("ses_1").await;
     assert_eq!(bench.calls.live(), 1);
     assert_eq!(bench.live_on_trunks(), 1);
@@ -142,8 +143,8 @@ async fn a_call_lives_and_leaves_a_record() {
     assert!(!bench.calls.hangup(&CallId::from_client("call_x"), HangupBy::Visitor));
     let hangups = bench.sip.hangups.lock().unwrap().clone();
     assert_eq!((hangups.len(), hangups[0].1.cause), (1, 16));
-    let first = bus.recv().await.unwrap();
-    assert_eq!((first.name, first.data["context"]["plan"].as_str()), ("call_started", Some("gold")));
+    let Heard::Event(first) = feed.next().await.unwrap() else { panic!("it keeps up") };
+    assert_eq!((first.name, first.data()["context"]["plan"].as_str()), ("call_started", Some("gold")));
 }
 
 #[tokio::test]

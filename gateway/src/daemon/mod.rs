@@ -237,8 +237,12 @@ impl Daemon {
 /// Also the calls an earlier process left behind.
 async fn open_store(config: &Config, clock: &Clock) -> Result<(Store, Vec<Orphan>), StartError> {
     let (records, clock) = (&config.records, clock.clone());
-    let options =
-        store::Options { dir: config.node.data_dir.clone(), keep: records.keep, keep_bytes: records.keep_bytes };
+    let options = store::Options {
+        dir: config.node.data_dir.clone(),
+        keep: records.keep,
+        keep_bytes: records.keep_bytes,
+        events: store::EventOptions::default(),
+    };
     let opened = tokio::task::spawn_blocking(move || Store::open(&options, &clock)).await;
     Ok(opened.map_err(|_| StartError::Broken)??)
 }

@@ -60,7 +60,8 @@ fn last_seen(headers: &HeaderMap) -> u64 {
 fn stream(events: EventStream) -> impl Stream<Item = Result<Event, Infallible>> {
     futures::stream::unfold(events, |mut events| async move {
         let envelope = events.next().await?;
-        let data = serde_json::to_string(&*envelope).unwrap_or_default();
+        let body = envelope.body();
+        let data = std::str::from_utf8(&body).unwrap_or_default();
         Some((Ok(Event::default().id(envelope.seq.to_string()).event(envelope.name).data(data)), events))
     })
 }

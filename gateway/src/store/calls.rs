@@ -5,7 +5,7 @@ use rusqlite::types::{FromSql, Value as SqlValue};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params, params_from_iter};
 use serde_json::Value;
 
-use super::{Kept, ReadError, pack};
+use super::{Kept, ReadError, events, pack};
 use crate::ids::{CallId, SessionId};
 
 /// Most calls a start finds to close; a node never has more.
@@ -28,6 +28,10 @@ pub struct Orphan {
     pub record: Value,
     /// Its details as they were then, if there were any.
     pub details: Value,
+    /// The `seq` of its last event.
+    pub last_seq: u64,
+    /// Its end has been told already.
+    pub end_told: bool,
 }
 
 /// Which calls.
@@ -165,6 +169,7 @@ pub(super) fn orphans(db: &Connection) -> rusqlite::Result<Vec<Orphan>> {
         db.prepare("SELECT id, session, app, started, record, details FROM calls WHERE state = 'live' LIMIT ?1")?;
     let rows = statement.query_map([ORPHANS], |row| {
         let started: i64 = row.get(3)?;
+        let (last_seq, end_told) = events::told(db, &column::<String>(row, 0)?)?;
         let time = |micros| Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH);
         let details: Option<Vec<u8>> = row.get(5)?;
         Ok(Orphan {
@@ -175,6 +180,8 @@ pub(super) fn orphans(db: &Connection) -> rusqlite::Result<Vec<Orphan>> {
             last_known: time(alive.unwrap_or(started).max(started)),
             record: serde_json::from_str(&column::<String>(row, 4)?).unwrap_or(Value::Null),
             details: details.and_then(|packed| pack::unpack(&packed)).unwrap_or(Value::Null),
+            last_seq,
+            end_told,
         })
     })?;
     rows.collect()

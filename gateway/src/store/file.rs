@@ -19,7 +19,8 @@ const LOG_BYTES: u32 = 16 << 20;
 
 /// Each step brings the file from the version of its index to the next (`user_version`). Steps are never changed once
 /// released, only added.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE calls (
         id TEXT NOT NULL PRIMARY KEY,
         session TEXT NOT NULL,
@@ -40,7 +41,46 @@ const STEPS: &[&str] = &["
         name TEXT NOT NULL PRIMARY KEY,
         value INTEGER NOT NULL
     );
-"];
+",
+    "
+    CREATE TABLE events (
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        call TEXT,                  -- null: belongs to no call
+        app TEXT NOT NULL,          -- empty: belongs to no app
+        name TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        time INTEGER NOT NULL,      -- microseconds of the Unix epoch
+        bytes INTEGER NOT NULL,     -- with its deliveries, about
+        body TEXT NOT NULL          -- JSON
+    );
+    CREATE INDEX events_call ON events (call, seq) WHERE call IS NOT NULL;
+    CREATE INDEX events_app ON events (app, position);
+    CREATE INDEX events_name ON events (name, position);
+    CREATE TABLE deliveries (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        event INTEGER NOT NULL,     -- its position
+        integration TEXT NOT NULL,
+        state TEXT NOT NULL,        -- 'pending', 'delivered', 'failed' or 'skipped'
+        attempts INTEGER NOT NULL DEFAULT 0,
+        next_attempt INTEGER,       -- null: as soon as it is its turn
+        status INTEGER,             -- of the last answer
+        error TEXT,                 -- of the last attempt
+        created INTEGER NOT NULL,
+        updated INTEGER NOT NULL
+    );
+    CREATE UNIQUE INDEX deliveries_event ON deliveries (event, integration);
+    CREATE INDEX deliveries_log ON deliveries (integration, id);
+    CREATE INDEX deliveries_pending ON deliveries (integration, id) WHERE state = 'pending';
+    CREATE TABLE integrations (
+        id TEXT NOT NULL PRIMARY KEY,
+        status TEXT NOT NULL,       -- 'active' or 'paused'
+        consecutive_failures INTEGER NOT NULL,
+        last_error TEXT,
+        paused_at INTEGER
+    );
+",
+];
 
 /// The store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -82,17 +122,19 @@ pub enum OpenError {
 /// The folder, locked for this process.
 pub(super) struct Place {
     pub(super) path: PathBuf,
+    /// It shall survive a power cut too.
+    lasting: bool,
     _lock: File,
 }
 
 impl Place {
-    pub(super) fn take(dir: &Path) -> Result<Self, OpenError> {
+    pub(super) fn take(dir: &Path, lasting: bool) -> Result<Self, OpenError> {
         let wrong = |source| OpenError::Folder { path: dir.to_owned(), source };
         // Records name people's addresses: nobody else's business on this machine.
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(wrong)?;
         let lock = private().create(true).write(true).truncate(false).open(dir.join(LOCK)).map_err(wrong)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: dir.join(NAME), _lock: lock }),
+            Ok(()) => Ok(Self { path: dir.join(NAME), lasting, _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: dir.to_owned() }),
             Err(TryLockError::Error(source)) => Err(wrong(source)),
         }
@@ -133,7 +175,7 @@ impl Place {
         let wrong = |source| OpenError::Sqlite { path: self.path.clone(), source };
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut db = Connection::open_with_flags(&self.path, flags).map_err(wrong)?;
-        set_up(&db).map_err(wrong)?;
+        set_up(&db, self.lasting).map_err(wrong)?;
         let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
         let found = migrate(&mut db).map_err(wrong)?;
         if found > known {
@@ -156,13 +198,14 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
-fn set_up(db: &Connection) -> rusqlite::Result<()> {
+fn set_up(db: &Connection, lasting: bool) -> rusqlite::Result<()> {
     db.busy_timeout(BUSY)?;
     // Before the first table, else it has no effect.
     db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    // A killed process loses nothing; a power cut at most the last moments.
-    db.pragma_update(None, "synchronous", "NORMAL")?;
+    // What has been told outside is on the disk: neither a killed process nor a power cut takes it back. One wait for the
+    // disk serves all that came in the meantime.
+    db.pragma_update(None, "synchronous", if lasting { "FULL" } else { "OFF" })?;
     db.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))?;
     db.pragma_update_and_check(None, "secure_delete", "FAST", |_| Ok(()))?;
     Ok(())

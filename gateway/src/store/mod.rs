@@ -1,7 +1,8 @@
 //! What outlives the process: one SQLite file, one thread that writes it, readers with connections of their own.
 //!
 //! ```text
-//! calls ── Store::keep ─▶ queue (bounded) ─▶ writer thread ─▶ trunkline.db ◀─ readers (spawn_blocking)
+//! calls, events, outbox ─ keep, append, … ─▶ queue (bounded) ─▶ writer thread ─▶ trunkline.db ◀─ readers (spawn_blocking)
+//!                                                                └─ told: what is durable goes to streams and webhooks
 //! ```
 //!
 //! Whoever has something to keep hands it over and goes on: a slow, full or broken disk is the writer's trouble alone.
@@ -18,20 +19,32 @@ use tokio::sync::Semaphore;
 use crate::clock::Clock;
 use crate::ids::{CallId, SessionId, random_bits};
 
+mod access;
 mod calls;
+mod entry;
+mod events;
 mod file;
+mod outbox;
 mod pack;
 mod queue;
 mod read;
+mod sweep;
 #[cfg(test)]
 mod tests;
+mod told;
 mod writer;
 
 pub use calls::{Cursor, Orphan, Query, Row};
+pub use entry::Filed;
+pub use events::EventPage;
 pub use file::OpenError;
+pub use outbox::{Attempt, ChangeError, Delivery, DeliveryState, IntegrationState};
 
+use crate::events::Bus;
+use events::Ledger;
 use queue::Queue;
 use read::Readers;
+use told::Told;
 
 /// Reads at once; more wait their turn.
 const READERS: usize = 4;
@@ -47,6 +60,28 @@ pub struct Options {
     pub keep: Duration,
     /// The oldest calls are forgotten when the file holds more, bytes.
     pub keep_bytes: u64,
+    /// The log of events and deliveries.
+    pub events: EventOptions,
+}
+
+/// What the log of events and deliveries may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct EventOptions {
+    /// Events are forgotten so long after they happened.
+    pub keep: Duration,
+    /// The oldest are forgotten when they take more, bytes.
+    pub keep_bytes: u64,
+    /// What may wait in memory while the disk is away, bytes.
+    pub backlog_bytes: u64,
+    /// Deliveries that may wait for one integration.
+    pub pending_max: u64,
+}
+
+impl Default for EventOptions {
+    fn default() -> Self {
+        let day = Duration::from_secs(86_400);
+        Self { keep: 7 * day, keep_bytes: 512 << 20, backlog_bytes: 64 << 20, pending_max: 100_000 }
+    }
 }
 
 /// A call to keep. While it lives this is its place in the journal, after its end all that stays of it.
@@ -97,6 +132,16 @@ pub struct StoreStats {
     pub failing: bool,
     /// What the file holds, bytes.
     pub bytes: u64,
+    /// What events take that wait to be written, bytes.
+    pub backlog_bytes: u64,
+    /// Events that were never written: the queue was full, or they could not be put down at all.
+    pub events_lost: u64,
+    /// Events forgotten because of their age or the log's size.
+    pub events_expired: u64,
+    /// Events that a visitor was told before they were durable.
+    pub events_early: u64,
+    /// Deliveries never tried because too many waited.
+    pub deliveries_skipped: u64,
 }
 
 /// Reading failed.
@@ -123,6 +168,7 @@ struct Inner {
     queue: Arc<Queue>,
     readers: Arc<Readers>,
     permits: Semaphore,
+    told: Arc<Told>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// Goes with the store.
     temporary: Option<PathBuf>,
@@ -145,24 +191,29 @@ impl Store {
     pub fn temporary(clock: &Clock) -> Result<Self, OpenError> {
         let bits: [u8; 8] = random_bits();
         let dir = std::env::temp_dir().join(format!("trunkline-{:016x}", u64::from_be_bytes(bits)));
-        let options = Options { dir: dir.clone(), keep: Duration::from_secs(86_400), keep_bytes: 256 << 20 };
+        let keep = Duration::from_secs(86_400);
+        let options = Options { dir: dir.clone(), keep, keep_bytes: 256 << 20, events: EventOptions::default() };
         Self::start(&options, clock, Some(dir)).map(|(store, _)| store)
     }
 
     fn start(options: &Options, clock: &Clock, temporary: Option<PathBuf>) -> Result<(Self, Vec<Orphan>), OpenError> {
-        let place = file::Place::take(&options.dir)?;
+        let place = file::Place::take(&options.dir, temporary.is_none())?;
         let db = place.open()?;
-        let orphans = calls::orphans(&db).map_err(|source| OpenError::Sqlite { path: place.path.clone(), source })?;
-        let queue = Arc::new(Queue::default());
+        let wrong = |source| OpenError::Sqlite { path: place.path.clone(), source };
+        let orphans = calls::orphans(&db).map_err(wrong)?;
+        let mut ledger = Ledger { pending_max: options.events.pending_max, ..Ledger::default() };
+        ledger.read(&db).map_err(wrong)?;
+        let told = Arc::new(Told::new(Bus::new(events::end(&db).map_err(wrong)?), &ledger));
+        let queue = Arc::new(Queue::new(options.events.backlog_bytes));
         let readers = Arc::new(Readers::new(place.path.clone()));
-        let writer = writer::Writer::new(place, db, options, clock.clone(), Arc::clone(&queue), Arc::clone(&readers));
+        let shared = (Arc::clone(&queue), Arc::clone(&readers), Arc::clone(&told));
+        let writer = writer::Writer::new((place, db), options.clone(), clock.clone(), shared, ledger);
         let thread = std::thread::Builder::new()
             .name("store".into())
             .spawn(move || writer.run())
             .map_err(|source| OpenError::Folder { path: options.dir.clone(), source })?;
-        let inner =
-            Inner { queue, readers, permits: Semaphore::new(READERS), thread: Mutex::new(Some(thread)), temporary };
-        Ok((Self { inner: Arc::new(inner) }, orphans))
+        let (permits, thread) = (Semaphore::new(READERS), Mutex::new(Some(thread)));
+        Ok((Self { inner: Arc::new(Inner { queue, readers, permits, told, thread, temporary }) }, orphans))
     }
 
     /// Hands a call over; returns at once, whatever the disk does.
@@ -211,7 +262,12 @@ impl Store {
     /// How it does.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
-        self.inner.queue.stats()
+        let told = &self.inner.told;
+        StoreStats {
+            events_early: told.early.load(std::sync::atomic::Ordering::Relaxed),
+            deliveries_skipped: told.skipped(),
+            ..self.inner.queue.stats()
+        }
     }
 
     /// Waits until all that was handed over so far is written. `false`: not within `limit`. Blocks.

@@ -7,6 +7,8 @@ use serde_json::json;
 
 use super::*;
 
+mod events;
+
 const SOON: Duration = Duration::from_secs(20);
 
 struct Text(Value, Value);
@@ -56,7 +58,13 @@ fn id(n: i64) -> CallId {
 }
 
 fn options(dir: &Path) -> Options {
-    Options { dir: dir.join("data"), keep: Duration::from_secs(1 << 36), keep_bytes: 1 << 40 }
+    let keep = Duration::from_secs(1 << 33);
+    Options {
+        dir: dir.join("data"),
+        keep,
+        keep_bytes: 1 << 40,
+        events: EventOptions { keep, ..EventOptions::default() },
+    }
 }
 
 fn open(dir: &Path) -> (Store, Vec<Orphan>) {

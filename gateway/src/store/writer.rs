@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
+use super::entry::Entry;
+use super::events::Ledger;
 use super::file::{OpenError, Place, is_damage};
-use super::queue::Queue;
+use super::queue::{Lost, Queue};
 use super::read::Readers;
-use super::{Kept, Options, calls, pack};
+use super::told::Told;
+use super::{Kept, Options, calls, events, outbox, pack};
 use crate::clock::Clock;
 
 /// Entries in one transaction.
@@ -19,9 +22,6 @@ const BATCH: usize = 256;
 const ALIVE: Duration = Duration::from_secs(5);
 /// How often what is too old or too much is looked for.
 const SWEEP: Duration = Duration::from_secs(30);
-/// Calls forgotten, and pages given back, before the queue gets its turn again.
-const SLICE_CALLS: u32 = 100;
-const SLICE_PAGES: u32 = 256;
 /// Between two tries, the first and the longest.
 const FIRST_REST: Duration = Duration::from_millis(100);
 const LONGEST_REST: Duration = Duration::from_secs(5);
@@ -29,18 +29,20 @@ const LONGEST_REST: Duration = Duration::from_secs(5);
 pub(super) struct Writer {
     place: Place,
     db: Option<Connection>,
-    keep: Duration,
-    keep_bytes: u64,
-    clock: Clock,
-    queue: Arc<Queue>,
+    pub(super) options: Options,
+    pub(super) clock: Clock,
+    pub(super) queue: Arc<Queue>,
     readers: Arc<Readers>,
+    /// As of the last commit.
+    pub(super) ledger: Ledger,
+    told: Arc<Told>,
     rest: Option<Duration>,
     next_alive: Instant,
     next_sweep: Instant,
 }
 
 /// Why nothing was written.
-enum Trouble {
+pub(super) enum Trouble {
     Open(OpenError),
     Sqlite(rusqlite::Error),
 }
@@ -53,23 +55,22 @@ impl From<rusqlite::Error> for Trouble {
 
 impl Writer {
     pub(super) fn new(
-        place: Place,
-        db: Connection,
-        options: &Options,
+        (place, db): (Place, Connection),
+        options: Options,
         clock: Clock,
-        queue: Arc<Queue>,
-        readers: Arc<Readers>,
+        (queue, readers, told): (Arc<Queue>, Arc<Readers>, Arc<Told>),
+        ledger: Ledger,
     ) -> Self {
         let now = Instant::now();
-        let (keep, keep_bytes) = (options.keep, options.keep_bytes);
         Self {
             place,
             db: Some(db),
-            keep,
-            keep_bytes,
+            options,
             clock,
             queue,
             readers,
+            ledger,
+            told,
             rest: None,
             next_alive: now,
             next_sweep: now,
@@ -86,7 +87,7 @@ impl Writer {
             }
             match self.turn(&batch.entries) {
                 Ok(lost) => {
-                    self.queue.done(batch.entries.len(), lost);
+                    self.queue.done(batch.entries.len(), &lost);
                     self.works();
                 }
                 Err(trouble) => self.failed(trouble),
@@ -94,9 +95,9 @@ impl Writer {
         }
     }
 
-    /// Writes the entries, then does what is due. How many entries are lost for good.
-    fn turn(&mut self, entries: &[Arc<Kept>]) -> Result<u64, Trouble> {
-        let lost = if entries.is_empty() { 0 } else { self.write_all(entries)? };
+    /// Writes the entries, then does what is due. What of them is lost for good.
+    fn turn(&mut self, entries: &[Entry]) -> Result<Lost, Trouble> {
+        let lost = if entries.is_empty() { Lost::default() } else { self.write_all(entries)? };
         let now = Instant::now();
         if now >= self.next_alive {
             let wall = self.clock.now().wall;
@@ -116,17 +117,16 @@ impl Writer {
         Ok(lost)
     }
 
-    fn write_all(&mut self, entries: &[Arc<Kept>]) -> Result<u64, Trouble> {
+    fn write_all(&mut self, entries: &[Entry]) -> Result<Lost, Trouble> {
         match self.write(entries) {
             // One of them cannot be put down, and not because of the disk: the others shall not suffer.
             Err(Trouble::Sqlite(error)) if is_the_entrys_fault(&error) => {
-                let mut lost = 0_u64;
+                let mut lost = Lost::default();
                 for entry in entries {
                     match self.write(std::slice::from_ref(entry)) {
-                        Ok(more) => lost = lost.saturating_add(more),
+                        Ok(more) => lost.add(&more),
                         Err(Trouble::Sqlite(error)) if is_the_entrys_fault(&error) => {
-                            tracing::error!(%error, call = %entry.id, "a call cannot be written down");
-                            lost = lost.saturating_add(1);
+                            lost.add(&given_up(entry, &error))
                         }
                         Err(trouble) => return Err(trouble),
                     }
@@ -137,61 +137,45 @@ impl Writer {
         }
     }
 
-    /// How many could not even be made.
-    fn write(&mut self, entries: &[Arc<Kept>]) -> Result<u64, Trouble> {
-        let mut lost = 0_u64;
+    /// One transaction. Only when it is through does anybody hear of what was in it.
+    fn write(&mut self, entries: &[Entry]) -> Result<Lost, Trouble> {
+        let now = self.clock.now().wall;
+        self.db()?;
+        let mut ledger = self.ledger.clone();
+        let (mut lost, mut published, mut orders) = (Lost::default(), Vec::new(), Vec::new());
         let tx = self.db()?.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for (at, entry) in entries.iter().enumerate() {
-            // The journal of a call that has come to its end meanwhile.
-            let later = entries.get(at.saturating_add(1)..).unwrap_or_default();
-            if entry.ended.is_none() && later.iter().any(|other| other.id == entry.id) {
-                continue;
+            if let Some(kept) = entry.call() {
+                let later = entries.get(at.saturating_add(1)..).unwrap_or_default();
+                lost.calls = lost.calls.saturating_add(write_call(&tx, kept, later)?);
             }
-            let made = std::panic::catch_unwind(AssertUnwindSafe(|| {
-                let details = entry.with_details.then(|| pack::pack(&entry.papers.details()));
-                (entry.papers.record().to_string(), details)
-            }));
-            let Ok((record, details)) = made else {
-                tracing::error!(call = %entry.id, "panic while a call was written down, it is not kept");
-                lost = lost.saturating_add(1);
-                continue;
-            };
-            calls::write(&tx, entry, &record, details.as_deref())?;
+            match entry {
+                Entry::Call(..) => {}
+                Entry::Event(filed) => {
+                    let position = events::write(&tx, filed, now, &mut ledger)?;
+                    published.push((position, Arc::clone(filed)));
+                }
+                Entry::Order(order, _) => {
+                    orders.push((Arc::clone(order), outbox::apply(&tx, &order.change, &mut ledger)?));
+                }
+            }
+        }
+        if !published.is_empty() {
+            ledger.write(&tx)?;
         }
         tx.commit()?;
+        self.ledger = ledger;
+        self.told.tell(&self.ledger, published, orders);
         Ok(lost)
     }
 
-    /// Forgets a slice of what is too old or too much; whether there may be more.
-    fn sweep(&mut self) -> Result<bool, Trouble> {
-        let (keep_bytes, now) = (self.keep_bytes, self.clock.now().wall);
-        let end = now.checked_sub(self.keep).unwrap_or(now);
-        let db = self.db()?;
-        let mut gone = calls::forget_before(db, end, SLICE_CALLS)?;
-        let mut bytes = used_bytes(db)?;
-        if gone == 0 && bytes > keep_bytes {
-            gone = calls::forget_oldest(db, SLICE_CALLS)?;
-        }
-        let free: i64 = db.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
-        if free > 0 {
-            // It gives back a page a step.
-            let mut vacuum = db.prepare(&format!("PRAGMA incremental_vacuum({SLICE_PAGES})"))?;
-            let mut steps = vacuum.query([])?;
-            while steps.next()?.is_some() {}
-        }
-        bytes = if gone > 0 { used_bytes(db)? } else { bytes };
-        self.queue.note(|stats| {
-            stats.bytes = bytes;
-            stats.expired = stats.expired.saturating_add(u64::try_from(gone).unwrap_or(u64::MAX));
-        });
-        Ok(gone > 0 || free > i64::from(SLICE_PAGES))
-    }
-
     /// The connection, opened again after trouble.
-    fn db(&mut self) -> Result<&mut Connection, Trouble> {
+    pub(super) fn db(&mut self) -> Result<&mut Connection, Trouble> {
         if self.db.is_none() {
             self.readers.forget();
-            self.db = Some(self.place.open().map_err(Trouble::Open)?);
+            let db = self.place.open().map_err(Trouble::Open)?;
+            self.ledger.read(&db)?;
+            self.db = Some(db);
         }
         #[cfg(test)]
         if let Some(db) = &self.db {
@@ -218,9 +202,12 @@ impl Writer {
             }
         };
         if first {
-            tracing::warn!(error, "calls cannot be written down: they wait in memory, and it is tried again");
+            tracing::warn!(
+                error,
+                "calls and events cannot be written down: they wait in memory, and it is tried again"
+            );
         } else {
-            tracing::debug!(error, "calls still cannot be written down");
+            tracing::debug!(error, "calls and events still cannot be written down");
         }
         self.db = None;
         if damaged {
@@ -232,7 +219,7 @@ impl Writer {
     fn works(&mut self) {
         if self.db.is_some() && self.rest.take().is_some() {
             self.queue.note(|stats| stats.failing = false);
-            tracing::info!("calls are written down again");
+            tracing::info!("calls and events are written down again");
         }
     }
 
@@ -248,15 +235,36 @@ impl Writer {
 
     fn given_up(self) {
         let waiting = self.queue.stats().waiting;
-        tracing::error!(waiting, "calls could not be written down before the end");
+        tracing::error!(waiting, "calls and events could not be written down before the end");
     }
 }
 
-/// What the file holds without its free pages.
-fn used_bytes(db: &Connection) -> rusqlite::Result<u64> {
-    let read = |name: &str| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let pages = read("page_count")?.saturating_sub(read("freelist_count")?);
-    Ok(u64::try_from(pages.saturating_mul(read("page_size")?)).unwrap_or(0))
+/// Writes a call, unless what comes later says more of it; 1 if it could not even be made.
+fn write_call(db: &Connection, kept: &Kept, later: &[Entry]) -> rusqlite::Result<u64> {
+    // The journal of a call that has come to its end meanwhile.
+    if kept.ended.is_none() && later.iter().filter_map(Entry::call).any(|other| other.id == kept.id) {
+        return Ok(0);
+    }
+    let made = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let details = kept.with_details.then(|| pack::pack(&kept.papers.details()));
+        (kept.papers.record().to_string(), details)
+    }));
+    let Ok((record, details)) = made else {
+        tracing::error!(call = %kept.id, "panic while a call was written down, it is not kept");
+        return Ok(1);
+    };
+    calls::write(db, kept, &record, details.as_deref())?;
+    Ok(0)
+}
+
+/// Counts what no disk would take.
+fn given_up(entry: &Entry, error: &rusqlite::Error) -> Lost {
+    let call = entry.call().map(|kept| kept.id.as_str());
+    tracing::error!(%error, call, "something cannot be written down, ever");
+    if let Entry::Event(filed) = entry {
+        filed.settle();
+    }
+    Lost { calls: u64::from(call.is_some()), events: u64::from(matches!(entry, Entry::Event(_))) }
 }
 
 /// Whether no disk in the world would take this entry.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use trunkline_signaling::endpoint::Traced;
 
 use super::*;
-use crate::store::{Options, Store};
+use crate::store::{EventOptions, Options, Store};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -130,8 +130,12 @@ async fn pages_run_from_the_live_calls_through_the_queue_to_the_disk() {
 #[tokio::test]
 async fn a_call_that_a_crash_cut_off_is_closed_at_the_next_start() {
     let dir = tempfile::tempdir().unwrap();
-    let options =
-        |name: &str| Options { dir: dir.path().join(name), keep: Duration::from_secs(86_400), keep_bytes: 1 << 30 };
+    let options = |name: &str| Options {
+        dir: dir.path().join(name),
+        keep: Duration::from_secs(86_400),
+        keep_bytes: 1 << 30,
+        events: EventOptions::default(),
+    };
     let (store, _) = Store::open(&options("before"), &Clock::system()).unwrap();
     let mut bench = Bench::new();
     bench.calls = bench.reborn(store.clone());
