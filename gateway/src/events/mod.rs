@@ -22,8 +22,6 @@ mod feed;
 mod herald;
 mod log;
 mod stream;
-#[cfg(test)]
-pub(crate) mod testing;
 
 pub use bus::{Bus, Published};
 pub use feed::{Feed, Filter, Heard};

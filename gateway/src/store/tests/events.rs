@@ -155,7 +155,7 @@ async fn while_the_disk_is_full_events_wait_and_only_the_calls_own_visitor_is_to
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_slow_disk_leaves_no_room_for_is_counted_and_the_visitor_sees_it_all_the_same() {
     let dir = tempfile::tempdir().unwrap();
-    let events = EventOptions { backlog_bytes: 20_000, ..EventOptions::default() };
+    let events = EventOptions { backlog_bytes: 20_000, ..options(dir.path()).events };
     let (store, _) = Store::open(&Options { events, ..options(dir.path()) }, &Clock::system()).unwrap();
     let backup = Connection::open(options(dir.path()).dir.join("trunkline.db")).unwrap();
     backup.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -273,7 +273,7 @@ async fn a_delivery_is_what_its_attempts_made_of_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_receiver_has_so_many_waiting_and_the_rest_can_be_asked_for() {
     let dir = tempfile::tempdir().unwrap();
-    let events = EventOptions { pending_max: 10, ..EventOptions::default() };
+    let events = EventOptions { pending_max: 10, ..options(dir.path()).events };
     let (store, _) = Store::open(&Options { events, ..options(dir.path()) }, &Clock::system()).unwrap();
     let told = tell(&store, 1, 15, &["dead", "alive"]);
     assert!(store.flush(SOON));
@@ -319,7 +319,7 @@ async fn old_events_go_with_their_log_and_what_waits_for_a_receiver_stays() {
     sweep_all(&store, |stats| stats.events_expired >= 500);
     let rest = store.events_of(&id(2), 0, u64::MAX, 1_000).await.unwrap();
     assert_eq!(rest.last().map(|event| &event.id), told.last(), "the newest stay");
-    assert!(rest.len() < 500, "{}", rest.len());
+    assert!(rest.len() <= 500, "{}", rest.len());
     assert_eq!(store.pending("crm", 0, 10).await.unwrap().len(), 6);
 }
 
