@@ -33,12 +33,13 @@ pub fn leg_of(event: &Event) -> LegId {
         | Event::Confirmed { leg, .. }
         | Event::Cancelled { leg, .. }
         | Event::Pinged { leg, .. }
+        | Event::Snapshot { leg, .. }
         | Event::Traced { leg, .. } => *leg,
     }
 }
 
-/// What an event means to a call; `None` for those of calls towards us, which this gateway does not take, and of no
-/// call.
+/// What an event means to a call; `None` for snapshots, which are the journal's, and for those of calls towards us,
+/// which this gateway does not take, and of no call.
 #[must_use]
 pub fn translate(event: Event) -> Option<SipEvent> {
     Some(match event {
@@ -53,7 +54,11 @@ pub fn translate(event: Event) -> Option<SipEvent> {
             SipEvent::SessionExpired { interval, refresher_is_us, since }
         }
         Event::Traced { traced, .. } => SipEvent::Traced(traced),
-        Event::Incoming { .. } | Event::Confirmed { .. } | Event::Cancelled { .. } | Event::Pinged { .. } => {
+        Event::Snapshot { .. }
+        | Event::Incoming { .. }
+        | Event::Confirmed { .. }
+        | Event::Cancelled { .. }
+        | Event::Pinged { .. } => {
             return None;
         }
     })
@@ -113,6 +118,7 @@ pub fn invite(order: InviteOrder) -> Result<Invite, NotSent> {
         sdp: order.sdp.into(),
         credentials,
         session_expires: order.route.session_expires,
+        label: order.route.trunk.clone(),
     })
 }
 
@@ -169,6 +175,7 @@ mod tests {
             timers: Timers { t1: ms(500), t2: ms(4_000), t4: ms(5_000) },
             max_transactions: 10,
             trace: false,
+            snapshots: None,
         };
         let sdp = "s".repeat(260);
         let uri = "sip:+34910000000@192.0.2.1:5070";
@@ -187,6 +194,7 @@ mod tests {
             sdp: sdp.into(),
             credentials: None,
             session_expires: 1800,
+            label: String::new(),
         };
         let mut endpoint = Endpoint::new(config, [1; 32]);
         endpoint.invite(std::time::Instant::now(), invite).unwrap();

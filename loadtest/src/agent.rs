@@ -71,6 +71,7 @@ impl Agent {
             timers: Timers { t1: Duration::from_millis(500), t2: Duration::from_secs(4), t4: Duration::from_secs(5) },
             max_transactions: parts.calls * 4 + 100,
             trace: false,
+            snapshots: None,
         };
         let desk = Desk {
             endpoint: Endpoint::new(config, rand::random()),
@@ -169,6 +170,7 @@ impl Desk {
                 | Event::Failed { .. }
                 | Event::OfferAnswered { .. }
                 | Event::Pinged { .. }
+                | Event::Snapshot { .. }
                 | Event::Traced { .. } => {}
             }
         }

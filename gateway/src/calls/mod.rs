@@ -28,6 +28,7 @@ mod counters;
 mod crash;
 mod driver;
 mod inbox;
+mod journal;
 mod limits;
 mod list;
 mod papers;
@@ -145,7 +146,11 @@ impl Calls {
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
             while let Some(event) = events.recv().await {
-                shared.desk.dispatch(event, &shared.counters);
+                if let Event::Snapshot { leg, call_id, serial, snapshot } = event {
+                    journal::note(&shared, journal::Told { leg, call_id, serial, snapshot });
+                } else {
+                    shared.desk.dispatch(event, &shared.counters);
+                }
             }
             shared.desk.gone();
         });
@@ -254,6 +259,11 @@ impl Calls {
     /// Closes calls that an earlier process of this node left behind. Once, at start.
     pub fn adopt(&self, orphans: Vec<Orphan>) {
         crash::close(&self.shared, orphans);
+    }
+
+    /// Ends SIP legs that an earlier process of this node left behind, on a task of its own. Once, at start.
+    pub fn end_lost_legs(&self, legs: Vec<bytes::Bytes>) {
+        tokio::spawn(journal::end(Arc::clone(&self.shared), legs));
     }
 
     /// Where ended calls are.

@@ -5,7 +5,8 @@ use futures::future::BoxFuture;
 use trunkline_media::api::{CallKey, Command, OpenCall, OpenError, Opened, Restarted};
 use trunkline_media::sdp::browser::IceCredentials;
 use trunkline_media::worker::{LeaseError, Plane};
-use trunkline_signaling::endpoint::{LegId, Reason as ReasonHeader};
+use trunkline_signaling::auth::Credentials;
+use trunkline_signaling::endpoint::{LegId, LegSnapshot, Reason as ReasonHeader};
 
 use crate::call::{InviteOrder, NotSent};
 
@@ -40,6 +41,15 @@ pub trait SipPort: Send + Sync + 'static {
     fn hangup(&self, leg: LegId, reason: ReasonHeader);
     /// Answers the trunk's offer. A leg that is gone is no error.
     fn answer_offer(&self, leg: LegId, answer: Result<Bytes, u16>);
+    /// A leg's snapshot is written down: what is sent of the leg need not wait any longer.
+    fn snapshot_kept(&self, leg: LegId, serial: u64) -> BoxFuture<'static, ()>;
+    /// Ends a leg of a process that is no more; `false`: there is no room.
+    fn end_lost_leg(
+        &self,
+        leg: LegSnapshot,
+        credentials: Option<Credentials>,
+        reason: ReasonHeader,
+    ) -> BoxFuture<'static, bool>;
 }
 
 impl MediaPort for Plane {

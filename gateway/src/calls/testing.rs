@@ -10,7 +10,8 @@ use trunkline_media::api::{CallKey, Command, OpenCall, OpenError, Opened, Restar
 use trunkline_media::audio::Codec;
 use trunkline_media::sdp::browser::IceCredentials;
 use trunkline_media::worker::LeaseError;
-use trunkline_signaling::endpoint::{EndpointConfig, Event, LegId, Reason as ReasonHeader, Timers};
+use trunkline_signaling::auth::Credentials;
+use trunkline_signaling::endpoint::{EndpointConfig, Event, LegId, LegSnapshot, Reason as ReasonHeader, Timers};
 use trunkline_signaling::transport::udp::{self, Handle};
 
 use super::store::{IceSession, Live};
@@ -61,6 +62,7 @@ impl MediaPort for FakeMedia {
 pub(crate) struct FakeSip {
     pub(crate) invites: Mutex<Vec<InviteOrder>>,
     pub(crate) hangups: Mutex<Vec<(LegId, ReasonHeader)>>,
+    pub(crate) lost: Mutex<Vec<(LegSnapshot, Option<Credentials>, ReasonHeader)>>,
 }
 
 impl SipPort for FakeSip {
@@ -76,6 +78,20 @@ impl SipPort for FakeSip {
     }
 
     fn answer_offer(&self, _: LegId, _: Result<Bytes, u16>) {}
+
+    fn snapshot_kept(&self, _: LegId, _: u64) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+
+    fn end_lost_leg(
+        &self,
+        leg: LegSnapshot,
+        credentials: Option<Credentials>,
+        reason: ReasonHeader,
+    ) -> BoxFuture<'static, bool> {
+        self.lost.lock().unwrap().push((leg, credentials, reason));
+        Box::pin(async { true })
+    }
 }
 
 /// A real endpoint on a real socket.
@@ -104,6 +120,14 @@ impl SipPort for RealSip {
         let handle = self.0.clone();
         tokio::spawn(async move { handle.call(move |endpoint, now| endpoint.answer_offer(now, leg, answer)).await });
     }
+
+    fn snapshot_kept(&self, _: LegId, _: u64) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+
+    fn end_lost_leg(&self, _: LegSnapshot, _: Option<Credentials>, _: ReasonHeader) -> BoxFuture<'static, bool> {
+        Box::pin(async { false })
+    }
 }
 
 /// A SIP side on loopback: how to reach it, what it says, where it is.
@@ -118,6 +142,7 @@ pub(crate) fn sip_socket(accepts_calls: bool) -> (Handle, mpsc::Receiver<Event>,
         timers: Timers { t1: ms(500), t2: ms(4_000), t4: ms(5_000) },
         max_transactions: 100,
         trace: !accepts_calls,
+        snapshots: None,
     };
     udp::spawn(config, bind, [7; 32]).unwrap()
 }

@@ -56,6 +56,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// The database cannot be read.
+    #[error("{0}")]
+    Read(#[from] crate::store::ReadError),
     /// The media plane could not start.
     #[error("media: {0}")]
     Media(#[from] trunkline_media::worker::StartError),
@@ -136,6 +139,7 @@ impl Daemon {
         }
         let clock = Clock::system();
         let (store, orphans) = open_store(&config, &clock).await?;
+        let lost_legs = store.legs().await?;
         let public = bind("public.listen", config.public.listen).await?;
         let control = bind("control.listen", config.control.listen).await?;
         let (public_addr, control_addr) = (public.1, control.1);
@@ -149,6 +153,7 @@ impl Daemon {
         let planes = Planes::start(&settings, (sip, events), &clock, store)?;
         let calls = planes.calls();
         calls.adopt(orphans);
+        calls.end_lost_legs(lost_legs);
         let (desk, metrics) = (Arc::new(Desk::new(settings.clone())), Arc::new(Metrics::new()));
         let (stop, stopped) = watch::channel(false);
 

@@ -8,7 +8,10 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use trunkline_config::{Config, SipTransport, Trunk};
-use trunkline_signaling::endpoint::{EndpointConfig, EndpointStats, Event, LegId, Reason as ReasonHeader, Timers};
+use trunkline_signaling::auth::Credentials;
+use trunkline_signaling::endpoint::{
+    EndpointConfig, EndpointStats, Event, LegId, LegSnapshot, Reason as ReasonHeader, Timers,
+};
 use trunkline_signaling::transport::tls;
 use trunkline_signaling::transport::udp::{self, Handle};
 
@@ -22,6 +25,8 @@ const TIMERS: Timers =
     Timers { t1: Duration::from_millis(500), t2: Duration::from_secs(4), t4: Duration::from_secs(5) };
 /// SIP transactions and legs at once.
 const TRANSACTIONS: usize = 20_000;
+/// How long an INVITE or ACK waits for the disk.
+const JOURNAL: Duration = Duration::from_millis(100);
 /// How long the last BYEs may wait for their answers, and how often that is looked at.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(10);
@@ -43,6 +48,7 @@ impl SipSide {
             timers: TIMERS,
             max_transactions: TRANSACTIONS,
             trace: true,
+            snapshots: Some(JOURNAL),
         };
         let is_encrypted = |trunk: &Trunk| trunk.enabled && trunk.target.transport == SipTransport::Tls;
         let authorities = config.sip.tls_ca.as_deref();
@@ -106,5 +112,29 @@ impl SipPort for SipSide {
                 async move { handle.call(move |endpoint, now| endpoint.answer_offer(now, leg, answer)).await },
             );
         }
+    }
+
+    fn snapshot_kept(&self, leg: LegId, serial: u64) -> BoxFuture<'static, ()> {
+        let handle = self.handle();
+        Box::pin(async move {
+            if let Some(handle) = handle {
+                // A SIP side that is gone sends nothing any more.
+                let _ = handle.call(move |endpoint, _| endpoint.snapshot_kept(leg, serial)).await;
+            }
+        })
+    }
+
+    fn end_lost_leg(
+        &self,
+        leg: LegSnapshot,
+        credentials: Option<Credentials>,
+        reason: ReasonHeader,
+    ) -> BoxFuture<'static, bool> {
+        let handle = self.handle();
+        Box::pin(async move {
+            let Some(handle) = handle else { return false };
+            let ended = handle.call(move |endpoint, now| endpoint.end_lost_leg(now, leg, credentials, reason));
+            matches!(ended.await, Ok(Ok(_)))
+        })
     }
 }

@@ -92,6 +92,8 @@ catalogue! {
     SIP_OVERLOAD: Trouble, "trunkline_sip_overload_total", "requests", [], "Refused for want of room";
     SIP_DROPPED: Trouble, "trunkline_sip_dropped_total", "messages", [], "Datagrams or provisional events nobody fetched in time";
     SIP_UNTOLD: Trouble, "trunkline_sip_untold_messages_total", "messages", [], "Messages of legs that no trail of a call could take";
+    SIP_LOST_ENDED: Counter, "trunkline_sip_lost_legs_total", "legs", [], "Legs of an earlier process that were ended at the start";
+    SIP_UNKEPT: Trouble, "trunkline_sip_unjournalled_total", "legs", [], "Times a leg went on before the journal had it, because the disk was slow";
 }
 "HTTP and sessions" {
     SESSIONS: Gauge, "trunkline_sessions", "sessions", [], "Sessions that may still start a call";
@@ -108,6 +110,7 @@ catalogue! {
     STORE_DROPPED: Trouble, "trunkline_store_dropped_total", "calls", [], "Ended calls that were never written";
     STORE_SHED: Trouble, "trunkline_store_shed_total", "calls", [], "Ended calls of which only the record is kept, because the queue was long";
     STORE_UNJOURNALLED: Trouble, "trunkline_store_unjournalled_total", "entries", [], "Journal entries of live calls left out, because the queue was long";
+    STORE_LEGS_LEFT_OUT: Trouble, "trunkline_store_legs_left_out_total", "entries", [], "Journal entries of SIP legs left out, because the queue was long";
     STORE_EXPIRED: Counter, "trunkline_store_expired_total", "calls", [], "Ended calls forgotten because of their age or the store's size";
     STORE_FAILURES: Trouble, "trunkline_store_failures_total", "writes", [], "Writes that failed";
     STORE_FAILING: Gauge, "trunkline_store_failing", "boolean", [], "1 while writes fail";

@@ -97,7 +97,7 @@ fn workers(workers: &[WorkerStats]) -> Vec<Family> {
 }
 
 fn sip(stats: &EndpointStats) -> Vec<Family> {
-    const COLUMNS: [Column<EndpointStats>; 11] = [
+    const COLUMNS: [Column<EndpointStats>; 13] = [
         (&m::SIP_LEGS, |s| s.legs as u64),
         (&m::SIP_TRANSACTIONS, |s| s.transactions as u64),
         (&m::SIP_RECEIVED, |s| s.received),
@@ -109,17 +109,20 @@ fn sip(stats: &EndpointStats) -> Vec<Family> {
         (&m::SIP_OVERLOAD, |s| s.overload),
         (&m::SIP_DROPPED, |s| s.dropped),
         (&m::SIP_UNTOLD, |s| s.untold),
+        (&m::SIP_LOST_ENDED, |s| s.lost_ended),
+        (&m::SIP_UNKEPT, |s| s.unkept),
     ];
     singles(&COLUMNS, stats).collect()
 }
 
 fn store(stats: &StoreStats) -> Vec<Family> {
-    const COLUMNS: [Column<StoreStats>; 9] = [
+    const COLUMNS: [Column<StoreStats>; 10] = [
         (&m::STORE_QUEUE, |s| s.waiting as u64),
         (&m::STORE_WRITTEN, |s| s.written),
         (&m::STORE_DROPPED, |s| s.dropped),
         (&m::STORE_SHED, |s| s.shed),
         (&m::STORE_UNJOURNALLED, |s| s.unjournalled),
+        (&m::STORE_LEGS_LEFT_OUT, |s| s.legs_left_out),
         (&m::STORE_EXPIRED, |s| s.expired),
         (&m::STORE_FAILURES, |s| s.failures),
         (&m::STORE_FAILING, |s| u64::from(s.failing)),

@@ -6,6 +6,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::Kept;
+use super::legs::LegChange;
 use super::outbox::Change;
 use crate::events::{Envelope, EventLog};
 
@@ -60,6 +61,7 @@ pub(super) enum Entry {
     Call(Arc<Kept>, Instant),
     Event(Arc<Filed>),
     Order(Arc<Order>, Instant),
+    Leg(Arc<LegChange>, Instant),
 }
 
 impl Entry {
@@ -68,7 +70,7 @@ impl Entry {
         match self {
             Self::Call(kept, _) => Some(kept),
             Self::Event(filed) => filed.closes.as_ref(),
-            Self::Order(..) => None,
+            Self::Order(..) | Self::Leg(..) => None,
         }
     }
 
@@ -76,14 +78,22 @@ impl Entry {
     pub(super) fn event_bytes(&self) -> u64 {
         match self {
             Self::Event(filed) => filed.envelope.bytes(),
-            Self::Call(..) | Self::Order(..) => 0,
+            Self::Call(..) | Self::Order(..) | Self::Leg(..) => 0,
+        }
+    }
+
+    /// A SIP leg's change is written: what waits for it goes on.
+    pub(super) fn settle_leg(&self) {
+        match self {
+            Self::Leg(change, _) => change.settle(),
+            Self::Call(..) | Self::Event(_) | Self::Order(..) => {}
         }
     }
 
     /// Since when it waits.
     pub(super) fn since(&self) -> Instant {
         match self {
-            Self::Call(_, since) | Self::Order(_, since) => *since,
+            Self::Call(_, since) | Self::Order(_, since) | Self::Leg(_, since) => *since,
             Self::Event(filed) => filed.since,
         }
     }

@@ -80,6 +80,12 @@ const STEPS: &[&str] = &[
         paused_at INTEGER
     );
 ",
+    "
+    CREATE TABLE legs (
+        sip_call_id TEXT NOT NULL PRIMARY KEY,
+        snapshot BLOB NOT NULL      -- see LegSnapshot of trunkline-signaling
+    ) WITHOUT ROWID;
+",
 ];
 
 /// The store cannot be opened.

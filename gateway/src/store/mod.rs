@@ -24,6 +24,7 @@ mod calls;
 mod entry;
 mod events;
 mod file;
+mod legs;
 mod outbox;
 mod pack;
 mod queue;
@@ -124,6 +125,8 @@ pub struct StoreStats {
     pub shed: u64,
     /// Journal entries of live calls that were left out, because the queue was long.
     pub unjournalled: u64,
+    /// Changes of SIP legs that were left out, because too many waited.
+    pub legs_left_out: u64,
     /// Ended calls forgotten because of their age or the file's size.
     pub expired: u64,
     /// Writes that failed.

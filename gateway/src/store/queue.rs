@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::entry::{Entry, Filed, Order};
+use super::legs::LegChange;
 use super::{Kept, Papers, StoreStats};
 use crate::ids::CallId;
 
@@ -17,6 +18,8 @@ pub(super) const LONG: usize = 2_048;
 pub(super) const FULL: usize = 16_384;
 /// Changes of the outbox that may wait. Whoever makes them waits for each, so there are as many as deliveries under way.
 const ORDERS: usize = 4_096;
+/// Changes of SIP legs that may wait.
+const LEGS: usize = 16_384;
 /// An entry that waits longer is an alarm, also while nothing fails: the disk is too slow.
 const SLOW: Duration = Duration::from_secs(10);
 
@@ -34,9 +37,10 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Entry>,
-    /// Of those: with a call, changes of the outbox, and what the events take.
+    /// Of those: with a call, changes of the outbox, of SIP legs, and what the events take.
     calls: usize,
     orders: usize,
+    legs: usize,
     event_bytes: u64,
     /// Entries pushed, and entries the writer is done with, ever.
     pushed: u64,
@@ -123,6 +127,18 @@ impl Queue {
         drop(state);
         self.changed.notify_all();
         true
+    }
+
+    pub(super) fn push_leg(&self, change: LegChange) {
+        let mut state = self.lock();
+        // overflow: the leg goes on unjournalled, or its row stays until the next start; counted.
+        if state.legs >= LEGS {
+            state.stats.legs_left_out = state.stats.legs_left_out.saturating_add(1);
+            return;
+        }
+        state.add(Entry::Leg(Arc::new(change), Instant::now()));
+        drop(state);
+        self.changed.notify_all();
     }
 
     pub(super) fn find(&self, id: &CallId) -> Option<Arc<Kept>> {
@@ -252,6 +268,7 @@ impl State {
     fn add(&mut self, entry: Entry) {
         self.calls = self.calls.saturating_add(usize::from(entry.call().is_some()));
         self.orders = self.orders.saturating_add(usize::from(matches!(entry, Entry::Order(..))));
+        self.legs = self.legs.saturating_add(usize::from(matches!(entry, Entry::Leg(..))));
         self.event_bytes = self.event_bytes.saturating_add(entry.event_bytes());
         self.waiting.push_back(entry);
         self.pushed = self.pushed.saturating_add(1);
@@ -260,6 +277,7 @@ impl State {
     fn uncount(&mut self, entry: &Entry) {
         self.calls = self.calls.saturating_sub(usize::from(entry.call().is_some()));
         self.orders = self.orders.saturating_sub(usize::from(matches!(entry, Entry::Order(..))));
+        self.legs = self.legs.saturating_sub(usize::from(matches!(entry, Entry::Leg(..))));
         self.event_bytes = self.event_bytes.saturating_sub(entry.event_bytes());
     }
 }

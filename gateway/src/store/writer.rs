@@ -13,7 +13,7 @@ use super::file::{OpenError, Place, is_damage};
 use super::queue::{Lost, Queue};
 use super::read::Readers;
 use super::told::Told;
-use super::{Kept, Options, calls, events, outbox, pack};
+use super::{Kept, Options, calls, events, legs, outbox, pack};
 use crate::clock::Clock;
 
 /// Entries in one transaction.
@@ -158,6 +158,7 @@ impl Writer {
                 Entry::Order(order, _) => {
                     orders.push((Arc::clone(order), outbox::apply(&tx, &order.change, &mut ledger)?));
                 }
+                Entry::Leg(change, _) => legs::write(&tx, change)?,
             }
         }
         if !published.is_empty() {
@@ -165,6 +166,7 @@ impl Writer {
         }
         tx.commit()?;
         self.ledger = ledger;
+        entries.iter().for_each(Entry::settle_leg);
         self.told.tell(&self.ledger, published, orders);
         Ok(lost)
     }

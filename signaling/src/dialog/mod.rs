@@ -57,8 +57,8 @@ impl Dialog {
     /// a 2xx replaces the one of its 1xx, so a dialog is always made anew from the 2xx.
     pub fn uac(request: &Request, response: &Response) -> Result<Self, HeaderError> {
         let from = request.headers.from()?;
-        let mut routes = record_routes(&response.headers)?;
-        routes.reverse();
+        let mut route_set = routes(&response.headers, &HeaderName::RecordRoute)?;
+        route_set.reverse();
         Ok(Self {
             id: DialogId { call_id: request.headers.call_id()?, local_tag: from.tag().cloned().unwrap_or_default() },
             remote_tag: response.headers.to()?.tag().cloned(),
@@ -66,7 +66,7 @@ impl Dialog {
             remote: raw(&response.headers, &HeaderName::To)?,
             // A 2xx must carry a Contact; peers that leave it out are reached where the INVITE went.
             remote_target: contact(&response.headers)?.unwrap_or_else(|| request.uri.clone()),
-            routes,
+            routes: route_set,
             local_cseq: request.headers.cseq()?.number,
             remote_cseq: None,
         })
@@ -89,7 +89,7 @@ impl Dialog {
             remote: raw(&request.headers, &HeaderName::From)?,
             // RFC 2543 callers may leave the Contact out.
             remote_target: contact(&request.headers)?.unwrap_or(from.uri),
-            routes: record_routes(&request.headers)?,
+            routes: routes(&request.headers, &HeaderName::RecordRoute)?,
             local_cseq: 0,
             remote_cseq: Some(request.headers.cseq()?.number),
         })
@@ -135,11 +135,44 @@ impl Dialog {
         self.remote_cseq = self.remote_cseq.max(early.remote_cseq);
     }
 
-    /// A target refresh request or its 2xx came (INVITE, UPDATE). A missing or broken Contact changes nothing.
-    pub fn refresh_target(&mut self, headers: &Headers) {
-        if let Ok(Some(uri)) = contact(headers) {
-            self.remote_target = uri;
+    /// A target refresh request or its 2xx came (INVITE, UPDATE). A missing or broken Contact changes nothing; whether it
+    /// changed something.
+    pub fn refresh_target(&mut self, headers: &Headers) -> bool {
+        match contact(headers) {
+            Ok(Some(uri)) if uri != self.remote_target => {
+                self.remote_target = uri;
+                true
+            }
+            Ok(_) | Err(_) => false,
         }
+    }
+
+    /// Our side of it as a BYE that is never sent: the remote target, the whole route set, both ends, the number of our
+    /// latest request.
+    #[must_use]
+    pub fn to_request(&self) -> Request {
+        let mut headers = Headers::default();
+        for route in &self.routes {
+            headers.push(HeaderName::Route, route.value.clone());
+        }
+        self.push_ends(&mut headers, &Method::Bye, self.local_cseq);
+        Request { method: Method::Bye, uri: request_uri(&self.remote_target), headers, body: Bytes::new() }
+    }
+
+    /// The dialog of [`Self::to_request`]; up to `unseen` requests were sent in it since.
+    pub fn of_request(request: &Request, unseen: u32) -> Result<Self, HeaderError> {
+        let headers = &request.headers;
+        let local_tag = headers.from()?.tag().cloned().unwrap_or_default();
+        Ok(Self {
+            id: DialogId { call_id: headers.call_id()?, local_tag },
+            remote_tag: headers.to()?.tag().cloned(),
+            local: raw(headers, &HeaderName::From)?,
+            remote: raw(headers, &HeaderName::To)?,
+            remote_target: request.uri.clone(),
+            routes: routes(headers, &HeaderName::Route)?,
+            local_cseq: headers.cseq()?.number.saturating_add(unseen),
+            remote_cseq: None,
+        })
     }
 
     /// The next request (RFC 3261 section 12.2.1.1), still without Via, Contact and body.
@@ -169,11 +202,15 @@ impl Dialog {
         let mut headers = Headers::default();
         headers.push(HeaderName::MaxForwards, "70");
         let uri = self.push_routes(&mut headers);
+        self.push_ends(&mut headers, &method, cseq);
+        Request { method, uri, headers, body: Bytes::new() }
+    }
+
+    fn push_ends(&self, headers: &mut Headers, method: &Method, cseq: u32) {
         headers.push(HeaderName::From, self.local.clone());
         headers.push(HeaderName::To, self.remote.clone());
         headers.push(HeaderName::CallId, self.id.call_id.clone());
         headers.push(HeaderName::CSeq, format!("{cseq} {method}"));
-        Request { method, uri, headers, body: Bytes::new() }
     }
 
     /// Adds the Route fields and gives the Request-URI: the remote target, unless the first hop is a strict router,
@@ -215,9 +252,9 @@ fn request_uri(uri: &Uri) -> Uri {
     }
 }
 
-fn record_routes(headers: &Headers) -> Result<Vec<Route>, HeaderError> {
-    let uris = headers.routes(&HeaderName::RecordRoute)?;
-    let values = headers.list(&HeaderName::RecordRoute);
+fn routes(headers: &Headers, name: &HeaderName) -> Result<Vec<Route>, HeaderError> {
+    let uris = headers.routes(name)?;
+    let values = headers.list(name);
     Ok(values.zip(uris).map(|(value, parsed)| Route { value, uri: parsed.uri }).collect())
 }
 

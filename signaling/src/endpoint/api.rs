@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::LegSnapshot;
 use crate::auth::Credentials;
 use crate::message::{Headers, NameAddr, Reason, Uri};
 use crate::transaction::{Reliability, Timers};
@@ -31,6 +32,8 @@ pub struct EndpointConfig {
     pub max_transactions: usize,
     /// Whether [`Event::Traced`] is told.
     pub trace: bool,
+    /// Whether [`Event::Snapshot`] is told, and how long a leg's messages wait for [`super::Endpoint::snapshot_kept`].
+    pub snapshots: Option<Duration>,
 }
 
 /// A call to make.
@@ -54,6 +57,8 @@ pub struct Invite {
     pub credentials: Option<Credentials>,
     /// Session-Expires asked for (RFC 4028), seconds, at least 90; 0 is no session timer.
     pub session_expires: u32,
+    /// The caller's own word for it, found again in the leg's snapshot.
+    pub label: String,
 }
 
 /// An OPTIONS to send outside of any call.
@@ -228,6 +233,18 @@ pub enum Event {
         /// What came of it.
         result: Result<(u16, Duration), Failure>,
     },
+    /// What it takes to end a leg of ours has changed: keep it, then say [`super::Endpoint::snapshot_kept`]. What is sent
+    /// of the leg from now on waits for that, up to the limit of the configuration.
+    Snapshot {
+        /// Whose.
+        leg: LegId,
+        /// Its Call-ID, which no other leg has.
+        call_id: Bytes,
+        /// Of this telling.
+        serial: u64,
+        /// `None`: nothing is left to be ended.
+        snapshot: Option<Box<LegSnapshot>>,
+    },
     /// A message of the leg's was sent or received.
     Traced {
         /// Whose.
@@ -322,4 +339,8 @@ pub struct EndpointStats {
     pub dropped: u64,
     /// Messages of legs that were not told, for there were too many.
     pub untold: u64,
+    /// Legs of an endpoint that is no more, ended here.
+    pub lost_ended: u64,
+    /// Legs that went on before anybody had kept their snapshot.
+    pub unkept: u64,
 }

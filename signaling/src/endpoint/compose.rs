@@ -110,7 +110,7 @@ pub(super) fn cancel(invite: &Request) -> Request {
 }
 
 /// A request that goes the way of `invite`: its top Via, Route, From, To, Call-ID and CSeq number.
-fn sibling(invite: &Request, method: Method) -> Request {
+pub(super) fn sibling(invite: &Request, method: Method) -> Request {
     let mut headers = Headers::default();
     if let Some(via) = invite.headers.list(&HeaderName::Via).next() {
         headers.push(HeaderName::Via, via);

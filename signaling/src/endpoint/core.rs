@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 
+use super::gate::{Gate, Passage};
 use super::schedule::{Owner, Schedule};
 use super::trace::{self, Tracer};
 use super::transactions::{ClientMachine, Transactions, TxId, User};
@@ -32,6 +33,7 @@ pub(super) struct Core {
     pub(super) tracer: Tracer,
     /// Why the connection broke whose transactions fail just now.
     pub(super) cause: Option<StreamError>,
+    gate: Gate,
     ways: Ways,
     rng: StdRng,
     /// Makes To tags of stateless answers: the same for each copy of a request, not to be foretold by others.
@@ -55,6 +57,7 @@ impl Core {
             events: VecDeque::new(),
             tracer: Tracer::default(),
             cause: None,
+            gate: Gate::default(),
             ways: Ways::default(),
             rng,
             secret,
@@ -108,14 +111,18 @@ impl Core {
     /// Sends a message the way its request came.
     pub(super) fn send_over(&mut self, way: Way, leg: Option<LegId>, to: SocketAddr, bytes: Bytes) {
         self.trace(leg, &bytes, to, true, false);
-        self.put(way, to, bytes);
+        self.put(way, leg, to, bytes);
     }
 
     /// Sends a message that was sent before.
     pub(super) fn resend(&mut self, leg: Option<LegId>, to: SocketAddr, bytes: Bytes) {
+        // What it repeats has not left yet.
+        if leg.is_some_and(|leg| self.gate.is_held(leg)) {
+            return;
+        }
         self.stats.retransmitted += 1;
         self.trace(leg, &bytes, to, true, true);
-        self.put(leg.map_or(Way::UDP, Way::of), to, bytes);
+        self.put(leg.map_or(Way::UDP, Way::of), leg, to, bytes);
     }
 
     /// Tells a message of a leg.
@@ -139,6 +146,43 @@ impl Core {
         self.ways.learn(over)
     }
 
+    /// Holds back what a leg sends, if snapshots are told; the number of this telling.
+    pub(super) fn hold(&mut self, now: Instant, leg: LegId) -> Option<u64> {
+        let limit = self.config.snapshots?;
+        self.schedule.set(Owner::Gate(leg), Some((now + limit, "leg: its snapshot is not kept")));
+        Some(self.gate.hold(leg))
+    }
+
+    /// Lets go what was held back.
+    pub(super) fn release(&mut self, leg: LegId, serial: Option<u64>) {
+        let waiting = self.gate.open(leg, serial);
+        if !self.gate.is_held(leg) {
+            self.schedule.set(Owner::Gate(leg), None);
+        }
+        for (to, bytes) in waiting {
+            self.put(Way::of(leg), None, to, bytes);
+        }
+    }
+
+    /// Nobody has kept the snapshot in time: a slow disk does not hold up calls.
+    pub(super) fn give_up_holding(&mut self, leg: LegId) {
+        self.stats.unkept += 1;
+        self.release(leg, None);
+    }
+
+    /// A leg is settled.
+    pub(super) fn forget_snapshot(&mut self, leg: LegId, call_id: &Bytes) {
+        self.release(leg, None);
+        if self.config.snapshots.is_some() {
+            self.event(Event::Snapshot { leg, call_id: call_id.clone(), serial: 0, snapshot: None });
+        }
+    }
+
+    /// What carries a leg.
+    pub(super) fn transport(&self, leg: LegId) -> Transport {
+        self.ways.transport(Way::of(leg)).cloned().unwrap_or(Transport::Udp)
+    }
+
     pub(super) fn reliability(&self, leg: LegId) -> Reliability {
         self.ways.transport(Way::of(leg)).map_or(Reliability::Unreliable, Transport::reliability)
     }
@@ -151,8 +195,12 @@ impl Core {
         }
     }
 
-    fn put(&mut self, way: Way, to: SocketAddr, bytes: Bytes) {
-        if self.transmits.len() >= MAX_TRANSMITS {
+    fn put(&mut self, way: Way, leg: Option<LegId>, to: SocketAddr, bytes: Bytes) {
+        let passage = self.gate.pass(leg, to, &bytes);
+        if passage == Passage::Waits {
+            return;
+        }
+        if passage == Passage::Dropped || self.transmits.len() >= MAX_TRANSMITS {
             self.stats.dropped += 1;
             return;
         }

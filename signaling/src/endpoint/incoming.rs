@@ -49,6 +49,7 @@ impl Endpoint {
             id,
             dialog_id: dialog.id().clone(),
             peer: Peer { address: arrival.from, met: arrival.from.ip() },
+            label: String::new(),
             auth: None,
             deadlines,
             wish: Wish::new(SESSION_EXPIRES),

@@ -51,6 +51,8 @@ pub(super) struct Leg {
     pub(super) id: LegId,
     pub(super) dialog_id: DialogId,
     pub(super) peer: Peer,
+    /// Of its INVITE.
+    pub(super) label: String,
     pub(super) auth: Option<DigestClient>,
     pub(super) deadlines: Deadlines<LegTimer>,
     pub(super) wish: Wish,
@@ -91,8 +93,8 @@ pub(super) enum Cancel {
     No,
     /// It waits for a provisional answer (RFC 3261 section 9.1).
     Held(Option<Reason>),
-    /// CANCEL was sent; this is told at the end.
-    Sent(Failure),
+    /// CANCEL was sent; this is told at the end. The Reason, for a BYE should a 2xx have crossed it.
+    Sent(Failure, Option<Reason>),
     /// CANCEL was sent, and the failure was told already.
     Told,
 }

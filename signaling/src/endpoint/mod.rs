@@ -7,15 +7,18 @@
 //!    ├─ incoming   theirs: ringing, 2xx until ACK
 //!    ├─ session    in-dialog requests, BYE
 //!    ├─ offers     re-INVITE, UPDATE, glare
-//!    └─ refresh    session timers
+//!    ├─ refresh    session timers
+//!    └─ lost       legs of a process that went away
 //! core ── transactions, schedule, the queues out
 //! ```
 
 mod api;
 mod compose;
 mod core;
+mod gate;
 mod incoming;
 mod leg;
+mod lost;
 mod offers;
 mod outgoing;
 mod ping;
@@ -44,10 +47,12 @@ pub use self::api::{
 };
 use self::core::Core;
 use self::leg::Leg;
+pub use self::lost::LegSnapshot;
 use self::way::Way;
 pub use crate::message::Reason;
 pub use crate::transaction::Timers;
 
+use crate::auth::Credentials;
 use crate::dialog::DialogId;
 
 /// A SIP user agent without a socket.
@@ -80,6 +85,23 @@ impl Endpoint {
     /// An unanswered call of ours ends with [`Event::Failed`]; any other leg is gone at once, without an event.
     pub fn hangup(&mut self, now: Instant, leg: LegId, reason: Option<Reason>) -> Result<(), NoSuchLeg> {
         self.end_leg(now, leg, reason)
+    }
+
+    /// Somebody has kept what an [`Event::Snapshot`] told: the leg's messages may go.
+    pub fn snapshot_kept(&mut self, leg: LegId, serial: u64) {
+        self.core.release(leg, Some(serial));
+    }
+
+    /// Ends a leg of an endpoint that is no more: BYE, or for an INVITE without a final answer CANCEL, and BYE for a 2xx
+    /// that comes all the same. The leg's further fate is its own; [`Event::Snapshot`] tells when it is settled.
+    pub fn end_lost_leg(
+        &mut self,
+        now: Instant,
+        snapshot: LegSnapshot,
+        credentials: Option<Credentials>,
+        reason: Reason,
+    ) -> Result<LegId, Full> {
+        self.end_lost(now, snapshot, credentials, reason)
     }
 
     /// Answers [`Event::Offer`]: an answer (or, for an offerless re-INVITE, our offer), or a status (488, 491, 500).
@@ -191,6 +213,7 @@ impl Endpoint {
     fn drop_leg(&mut self, now: Instant, id: LegId) {
         if let Some(mut leg) = self.legs.remove(&id) {
             offers::withdraw(&mut self.core, now, &mut leg, 487);
+            self.core.forget_snapshot(id, &leg.dialog_id.call_id);
             self.dialogs.remove(&leg.dialog_id);
             self.core.tracer.end(id);
             self.core.schedule.set(schedule::Owner::Leg(id), None);

@@ -11,7 +11,7 @@ use super::leg::{Leg, LegTimer, Ours, Stage, Theirs, Up};
 use super::outgoing::{MAX_CHALLENGES, repeat_ack, send_ack};
 use super::refresh;
 use super::transactions::{MAX_FORKS, SentInvite, TxId, User};
-use super::{Endpoint, Event, LegId, NoSuchLeg};
+use super::{Endpoint, Event, LegId, NoSuchLeg, lost};
 use crate::message::{Method, Request, Response};
 use crate::transaction::Fault;
 
@@ -77,12 +77,14 @@ impl Endpoint {
                 return if withdrawn { Ok(()) } else { Err(NoSuchLeg) };
             }
         };
-        let Leg { stage: Stage::Up(up), deadlines, dialog_id, wish, .. } = leg else { return Err(NoSuchLeg) };
+        let Leg { stage: Stage::Up(up), deadlines, dialog_id, wish, peer, label, .. } = leg else {
+            return Err(NoSuchLeg);
+        };
         let Theirs::Pending { tx, request } = std::mem::replace(&mut up.theirs, Theirs::None) else {
             return Err(NoSuchLeg);
         };
         deadlines.stop(LegTimer::OfferUnanswered);
-        up.dialog.refresh_target(&request.headers);
+        lost::refresh_target(core, now, (id, peer, label), up, &request.headers);
         up.local_sdp = Some(sdp.clone());
         if request.method == Method::Invite {
             let answering = Answering { tag: &dialog_id.local_tag, wish, deadlines, session: &mut up.session };
@@ -143,7 +145,7 @@ impl Endpoint {
         match status {
             ..=299 => {
                 up.local_sdp = Some(sdp);
-                acknowledge(core, tx, leg, response);
+                acknowledge(core, now, tx, leg, response);
                 refresh::agree(now, leg, &response.headers);
                 let answer = compose::sdp_of(&response.headers, &response.body);
                 if !is_refresh || answer.is_some() {
@@ -288,9 +290,9 @@ fn send_reinvite(core: &mut Core, now: Instant, leg: &mut Leg, attempt: Attempt)
 }
 
 /// The ACK for the 2xx to our re-INVITE.
-fn acknowledge(core: &mut Core, tx: TxId, leg: &mut Leg, response: &Response) {
-    let Leg { stage: Stage::Up(up), peer, .. } = leg else { return };
-    up.dialog.refresh_target(&response.headers);
+fn acknowledge(core: &mut Core, now: Instant, tx: TxId, leg: &mut Leg, response: &Response) {
+    let Leg { stage: Stage::Up(up), peer, label, id, .. } = leg else { return };
+    lost::refresh_target(core, now, (*id, peer, label), up, &response.headers);
     let cseq = response.headers.cseq().map_or(0, |cseq| cseq.number);
     let mut ack = up.dialog.ack(cseq);
     let to = peer.next_hop(&up.dialog);

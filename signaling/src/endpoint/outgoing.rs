@@ -10,7 +10,7 @@ use super::core::Core;
 use super::leg::{Cancel, Leg, Outgoing, Peer, Stage, Up};
 use super::refresh::{self, Wish};
 use super::transactions::{ClientMachine, MAX_FORKS, SentInvite, TxId, User};
-use super::{Endpoint, Event, Failure, Full, Invite, LegId, Reason, StreamError};
+use super::{Endpoint, Event, Failure, Full, Invite, LegId, Reason, StreamError, lost};
 use crate::auth::DigestClient;
 use crate::dialog::{Dialog, DialogId};
 use crate::message::{HeaderName, Headers, Method, Request, Response};
@@ -44,6 +44,7 @@ impl Endpoint {
             id,
             dialog_id: DialogId { call_id, local_tag: tag.into() },
             peer,
+            label: outgoing.invite.label.clone(),
             auth,
             deadlines: Deadlines::default(),
             wish: Wish::new(outgoing.invite.session_expires),
@@ -85,7 +86,7 @@ impl Endpoint {
         let Some(Leg { stage: Stage::Outgoing(outgoing), .. }) = legs.get_mut(&leg_id) else { return };
         if let Cancel::Held(reason) = &outgoing.cancel {
             let reason = reason.clone();
-            outgoing.cancel = Cancel::Sent(Failure::Cancelled);
+            outgoing.cancel = Cancel::Sent(Failure::Cancelled, reason.clone());
             send_cancel(core, now, outgoing.tx, reason.as_ref());
         }
         if response.status == 100 || outgoing.cancel != Cancel::No {
@@ -105,6 +106,8 @@ impl Endpoint {
         if let Some(auth) = &mut leg.auth {
             auth.accepted();
         }
+        // The ACK makes the peer wait for nothing but a BYE: it goes out when that is sure to come.
+        let held = core.hold(now, leg_id);
         let Some(mut dialog) = acknowledge(core, tx, &leg.peer, response) else {
             return self.fail_call(now, leg_id, Failure::NoFinal);
         };
@@ -113,6 +116,8 @@ impl Endpoint {
         if let Some(early) = early {
             dialog.continue_from(early);
         }
+        let over = core.transport(leg_id);
+        lost::tell(core, held, leg_id, || lost::of_dialog(leg.peer.address, over, leg.label.clone(), &dialog));
         let (failure, reason) = match cancel {
             Cancel::No => {
                 let local_sdp = Some(outgoing.invite.sdp.clone()).filter(|sdp| !sdp.is_empty());
@@ -123,7 +128,7 @@ impl Endpoint {
                 return self.reschedule_leg(leg_id);
             }
             Cancel::Held(reason) => (Some(Failure::Cancelled), reason),
-            Cancel::Sent(failure) => (Some(failure), None),
+            Cancel::Sent(failure, reason) => (Some(failure), reason),
             Cancel::Told => (None, None),
         };
         leg.stage = Stage::Closing { dialog: Box::new(dialog), reason, challenges: 0 };
@@ -210,7 +215,7 @@ impl Endpoint {
         let failure = match std::mem::replace(&mut outgoing.cancel, Cancel::Told) {
             Cancel::No => Some(failure),
             Cancel::Held(_) => Some(Failure::Cancelled),
-            Cancel::Sent(failure) => Some(failure),
+            Cancel::Sent(failure, _) => Some(failure),
             Cancel::Told => None,
         };
         self.drop_leg(now, leg_id);
@@ -237,8 +242,8 @@ pub(super) fn cancel_call(core: &mut Core, now: Instant, outgoing: &mut Outgoing
         Some(ClientMachine::Other(_)) | None => false,
     };
     if is_proceeding {
-        outgoing.cancel = Cancel::Sent(Failure::Cancelled);
         send_cancel(core, now, outgoing.tx, reason.as_ref());
+        outgoing.cancel = Cancel::Sent(Failure::Cancelled, reason);
     } else {
         outgoing.cancel = Cancel::Held(reason);
     }
@@ -354,7 +359,12 @@ fn send_invite(
         auth.authorize(&Method::Invite, &invite.uri.to_string(), &body, &mut headers);
     }
     let request = Request { method: Method::Invite, uri: invite.uri.clone(), headers, body };
+    let held = core.hold(now, leg);
     outgoing.tx = core.send_invite(now, leg, request, invite.target, |request| {
         User::Invite(Box::new(SentInvite { leg, again: false, request, acks: Vec::new() }))
     });
+    if let Some(sent) = sent_invite(core, outgoing.tx) {
+        let snapshot = lost::of_invite(&outgoing.invite, &sent.request);
+        lost::tell(core, held, leg, || snapshot);
+    }
 }

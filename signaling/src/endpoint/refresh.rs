@@ -8,7 +8,7 @@ use super::incoming::respond;
 use super::leg::{Leg, LegTimer, Ours, Stage, Theirs, Up};
 use super::outgoing::MAX_CHALLENGES;
 use super::transactions::{TxId, User};
-use super::{Endpoint, Event, LegId, Reason, offers};
+use super::{Endpoint, Event, LegId, Reason, lost, offers};
 use crate::message::{HeaderName, Headers, Method, Refresher, Request, Response, SessionExpires};
 use crate::transaction::{Deadlines, Fault};
 
@@ -204,14 +204,14 @@ impl Endpoint {
         let status = response.status;
         let Self { core, legs, .. } = self;
         let Some(leg) = legs.get_mut(&id).filter(|_| status >= 200) else { return };
-        let Leg { stage: Stage::Up(up), deadlines, wish, auth, .. } = leg else { return };
+        let Leg { stage: Stage::Up(up), deadlines, wish, auth, peer, label, .. } = leg else { return };
         let Some(session) = up.session.as_mut().filter(|session| session.update == Some(tx)) else { return };
         session.update = None;
         let may_try = session.tries < MAX_CHALLENGES;
         session.tries = session.tries.saturating_add(1);
         match status {
             ..=299 => {
-                up.dialog.refresh_target(&response.headers);
+                lost::refresh_target(core, now, (id, peer, label), up, &response.headers);
                 agree(now, leg, &response.headers);
             }
             401 | 407 if may_try => {
@@ -279,9 +279,9 @@ impl Endpoint {
         let Self { core, legs, .. } = self;
         let Some(leg) = legs.get_mut(&id) else { return };
         let mut response = respond(core, request, 200, &leg.dialog_id.local_tag);
-        let Leg { stage, deadlines, wish, .. } = leg;
+        let Leg { stage, deadlines, wish, peer, label, .. } = leg;
         if let Stage::Up(up) = stage {
-            up.dialog.refresh_target(&request.headers);
+            lost::refresh_target(core, now, (id, peer, label), up, &request.headers);
             accept(now, wish, &mut up.session, deadlines, request, &mut response);
         }
         core.answer(now, tx, response);

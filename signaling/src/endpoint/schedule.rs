@@ -12,6 +12,7 @@ pub(super) enum Owner {
     Client(TxId),
     Server(TxId),
     Leg(LegId),
+    Gate(LegId),
 }
 
 /// The soonest deadline of each owner.

@@ -17,6 +17,7 @@ impl Endpoint {
                 Owner::Client(tx) => self.run_client_timer(now, tx),
                 Owner::Server(tx) => self.run_server_timer(now, tx),
                 Owner::Leg(leg) => self.run_leg_timer(now, leg),
+                Owner::Gate(leg) => self.core.give_up_holding(leg),
             }
         }
     }

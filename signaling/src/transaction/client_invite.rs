@@ -55,6 +55,16 @@ impl ClientInvite {
         Self { state: ClientInviteState::Calling { interval: timers.t1 }, request, timers, reliability, deadlines }
     }
 
+    /// Takes up one whose request went out before this process lived, and whose CANCEL goes out now. It repeats nothing:
+    /// the request either arrived or does no harm.
+    #[must_use]
+    pub fn cancelled(now: Instant, timers: Timers, reliability: Reliability) -> Self {
+        let mut deadlines = Deadlines::default();
+        deadlines.set(Timer::C, now + timers.patience());
+        let state = ClientInviteState::Proceeding { cancelled: true };
+        Self { state, request: Bytes::new(), timers, reliability, deadlines }
+    }
+
     /// Where it stands.
     #[must_use]
     pub fn state(&self) -> &ClientInviteState {

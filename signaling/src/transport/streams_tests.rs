@@ -34,6 +34,7 @@ fn start(tls: Option<Arc<ClientConfig>>) -> (Handle, mpsc::Receiver<Event>) {
         timers,
         max_transactions: 100,
         trace: false,
+        snapshots: None,
     };
     let (handle, events, _) = spawn_with(config, bind, [7; 32], tls).unwrap();
     (handle, events)
@@ -50,6 +51,7 @@ async fn call(handle: &Handle, target: SocketAddr, over: Transport) -> LegId {
         sdp: Bytes::from_static(SDP),
         credentials: None,
         session_expires: 0,
+        label: String::new(),
     };
     handle.call(move |endpoint, now| endpoint.invite(now, invite)).await.unwrap().unwrap()
 }

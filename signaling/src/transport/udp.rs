@@ -264,6 +264,7 @@ mod tests {
             timers,
             max_transactions: 100,
             trace: false,
+            snapshots: None,
         };
         spawn(config, bind, [7; 32]).unwrap()
     }
@@ -279,6 +280,7 @@ mod tests {
             sdp: Bytes::from_static(b"v=0\r\n"),
             credentials: None,
             session_expires: 0,
+            label: String::new(),
         }
     }
 

@@ -50,6 +50,7 @@ impl Agent {
             timers: Timers { t1: Duration::from_millis(500), t2: Duration::from_secs(4), t4: Duration::from_secs(5) },
             max_transactions: 4 * MAX_CALLS,
             trace: false,
+            snapshots: None,
         };
         let (sip, events, address) = udp::spawn(config, bind, random_bits())?;
         let desk = Desk { sip, greeting, address, lines: HashMap::new() };
@@ -104,6 +105,7 @@ impl Desk {
                 | Event::OfferAnswered { .. }
                 | Event::Confirmed { .. }
                 | Event::Pinged { .. }
+                | Event::Snapshot { .. }
                 | Event::Traced { .. } => {}
             }
         }

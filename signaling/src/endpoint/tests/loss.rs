@@ -93,6 +93,7 @@ fn is_end(event: &Event) -> bool {
         | Event::Confirmed { .. }
         | Event::SessionExpired { .. }
         | Event::Pinged { .. }
+        | Event::Snapshot { .. }
         | Event::Traced { .. } => false,
     }
 }

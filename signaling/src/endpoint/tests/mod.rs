@@ -6,6 +6,7 @@ mod forks;
 mod hostile;
 mod ladder;
 mod loss;
+mod lost;
 mod modify;
 mod pings;
 mod requests;
@@ -43,6 +44,7 @@ pub(super) fn config(side: usize) -> EndpointConfig {
         timers: TIMERS,
         max_transactions: 1000,
         trace: false,
+        snapshots: None,
     }
 }
 
@@ -57,6 +59,7 @@ pub(super) fn call(target: SocketAddr) -> Invite {
         sdp: Bytes::from_static(OFFER.as_bytes()),
         credentials: None,
         session_expires: 0,
+        label: "trunk a".into(),
     }
 }
 
@@ -232,6 +235,7 @@ pub(super) fn name(event: &Event) -> String {
         },
         Event::Pinged { result: Ok((status, after)), .. } => format!("pinged {status} {}", after.as_millis()),
         Event::Pinged { result: Err(failure), .. } => format!("ping failed {failure:?}"),
+        Event::Snapshot { .. } => "snapshot".into(),
         Event::Traced { .. } => "traced".into(),
     }
 }
@@ -250,6 +254,7 @@ pub(super) fn leg_of(event: &Event) -> LegId {
         | Event::Confirmed { leg, .. }
         | Event::Cancelled { leg, .. }
         | Event::Pinged { leg, .. }
+        | Event::Snapshot { leg, .. }
         | Event::Traced { leg, .. } => *leg,
     }
 }
@@ -276,6 +281,7 @@ pub(super) fn obliging(end: &mut Endpoint, now: Instant, _side: usize, event: &E
         | Event::Confirmed { .. }
         | Event::Cancelled { .. }
         | Event::Pinged { .. }
+        | Event::Snapshot { .. }
         | Event::Traced { .. } => {}
     }
 }

@@ -98,6 +98,7 @@ impl SimGateway {
             timers: standard_timers(),
             max_transactions: 1000,
             trace: true,
+            snapshots: None,
         };
         let candidate = format!("candidate:1 1 udp 2130706431 {} {} typ host", public.ip(), public.port());
         Self {

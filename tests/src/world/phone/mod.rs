@@ -273,7 +273,7 @@ impl SimPhone {
                 return;
             }
             Event::OfferAnswered { .. } => return self.log.push("phone: offer answered"),
-            Event::Pinged { .. } | Event::Traced { .. } => return,
+            Event::Pinged { .. } | Event::Snapshot { .. } | Event::Traced { .. } => return,
             Event::Ended { leg, reason } => (leg, PhoneEnd::Ended, reason),
             Event::Cancelled { leg, reason } => (leg, PhoneEnd::Cancelled, reason),
             Event::Lost { leg, .. } | Event::SessionExpired { leg, .. } => (leg, PhoneEnd::Lost, None),
@@ -319,6 +319,7 @@ fn endpoint(address: SocketAddr, seed: [u8; 32]) -> Endpoint {
         timers: standard_timers(),
         max_transactions: 1000,
         trace: false,
+        snapshots: None,
     };
     Endpoint::new(config, seed)
 }
