@@ -18,7 +18,8 @@ use crate::sys;
 
 const READY: Duration = Duration::from_secs(20);
 const GONE: Duration = Duration::from_secs(10);
-const KEY: &str = "loadtest-control-key";
+/// Of the control listener, with every scope.
+pub(crate) const KEY: &str = "loadtest-control-key";
 
 /// Where fixed ports are looked for; media ports stand above.
 const FIRST_PORT: u16 = 10_000;
@@ -29,7 +30,8 @@ pub(crate) struct Gateway {
     child: Child,
     home: TempDir,
     http: reqwest::Client,
-    control: SocketAddr,
+    /// Where operators go.
+    pub(crate) control: SocketAddr,
     /// Where browsers go.
     pub(crate) public: SocketAddr,
     /// Its fixed UDP ports, media and SIP.

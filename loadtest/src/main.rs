@@ -2,20 +2,26 @@
 
 mod agent;
 mod allocations;
+mod answerer;
+mod bare;
 mod bench;
 mod browser;
 mod browsers;
 mod client;
 mod codec_floor;
 mod control;
+mod fanout;
 mod floor;
 mod gateway;
 mod lines;
 mod packets;
+mod plane;
+mod pump;
 mod reactor;
 mod report;
 mod row;
 mod speech;
+mod starts;
 mod stats;
 mod stream;
 mod sys;
@@ -40,11 +46,21 @@ struct Cli {
 enum Do {
     /// Puts calls on a gateway and measures it, and the floor beside it.
     Bench(bench::BenchArgs),
+    /// Puts sessions, call starts and listeners on a gateway's HTTP side, and on a bare server beside it.
+    Plane(plane::PlaneArgs),
     /// Drives one call's media in process: time and allocations per packet.
     Packets {
         /// Packet times of 20 ms to measure.
         #[arg(long, default_value_t = 5_000)]
         count: usize,
+    },
+    /// The bare server; `plane` starts it by itself.
+    #[command(hide = true)]
+    Bare {
+        #[arg(long)]
+        session_bytes: usize,
+        #[arg(long)]
+        answer_bytes: usize,
     },
     /// The floor's relay; a bench starts it by itself.
     #[command(hide = true)]
@@ -62,6 +78,15 @@ fn main() -> Result<ExitCode> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let clean = runtime.block_on(bench::run(&args))?;
             Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Do::Plane(args) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let clean = runtime.block_on(plane::run(&args))?;
+            Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Do::Bare { session_bytes, answer_bytes } => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(bare::serve(session_bytes, answer_bytes)).map(|()| ExitCode::SUCCESS)
         }
         Do::Packets { count } => packets::run(count).map(|()| ExitCode::SUCCESS),
         Do::Floor { calls, threads } => floor::run(calls, threads).map(|()| ExitCode::SUCCESS),

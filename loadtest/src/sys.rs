@@ -197,6 +197,7 @@ trait Zeroed: Copy {}
 impl Zeroed for libc::sockaddr_in {}
 impl Zeroed for libc::mmsghdr {}
 impl Zeroed for libc::iovec {}
+impl Zeroed for libc::cpu_set_t {}
 
 fn zeroed<T: Zeroed>() -> T {
     // SAFETY: the types that are `Zeroed` are integers and raw pointers.
@@ -214,6 +215,17 @@ pub(crate) fn wait_readable(descriptor: RawFd, patience: Duration) {
     // SAFETY: one pollfd and a timespec, both alive for the call; the signal mask is null. A failure (a signal) only
     // means that the wait was short.
     unsafe { libc::ppoll(&mut poll, 1, &limit, ptr::null()) };
+}
+
+/// Keeps this thread, and what it starts from now on, on one core.
+pub(crate) fn pin(core: usize) -> io::Result<()> {
+    let mut set: libc::cpu_set_t = zeroed();
+    // SAFETY: the set is ours, and large enough for the core's number, else nothing is set; the call only reads it.
+    let result = unsafe {
+        libc::CPU_SET(core, &mut set);
+        libc::sched_setaffinity(0, mem::size_of_val(&set), &set)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Asks a child of ours to end (SIGTERM).
