@@ -92,14 +92,11 @@ fn write_trunk(text: &mut String, trunk: &Trunk) -> std::fmt::Result {
 }
 
 fn write_app(text: &mut String, app: &App) -> std::fmt::Result {
-    let hours = match &app.hours {
-        Hours::Always => "around the clock".to_owned(),
-        Hours::Schedule(schedule) => format!("by a timetable in {}", schedule.timezone),
-    };
+    let taken = hours(&app.hours);
     writeln!(text, "app {}", app.id)?;
     writeln!(
         text,
-        "  takes          {} calls at once, {hours}; widget keys: {}",
+        "  takes          {} calls at once, {taken}; widget keys: {}",
         app.max_calls,
         app.widget_keys.len()
     )?;
@@ -107,9 +104,20 @@ fn write_app(text: &mut String, app: &App) -> std::fmt::Result {
     for profile in &app.profiles {
         let default = if app.default_profile.as_ref() == Some(&profile.id) { " (default)" } else { "" };
         let through = app.trunk.as_ref().map_or_else(String::new, |trunk| format!(" through {trunk}"));
-        writeln!(text, "  profile {}{default}: {}{through}", profile.id, list(profile.destinations.iter()))?;
+        let own_hours = profile.hours.as_ref().map_or_else(String::new, |own| format!("; taken {}", hours(own)));
+        let destinations = list(profile.destinations.iter());
+        writeln!(text, "  profile {}{default}: {destinations}{through}{own_hours}", profile.id)?;
     }
     Ok(())
+}
+
+fn hours(hours: &Hours) -> String {
+    match hours {
+        Hours::Always => "around the clock".to_owned(),
+        Hours::Schedule(schedule) => {
+            format!("by a timetable in {}", schedule.timezone.iana_name().unwrap_or("its own time zone"))
+        }
+    }
 }
 
 fn control(text: &mut String, config: &Config) -> std::fmt::Result {

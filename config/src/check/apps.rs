@@ -115,8 +115,12 @@ fn profile(key: &str, raw: &RawProfile, app: &RawApp, trunks: &TrunkIds<'_>, rep
     let destinations = every(&destinations_key, &raw.destinations, |key, text| {
         destination(key, text, &app.trunk, trunks, report).map(|()| text.clone())
     });
+    let own_hours = match &raw.hours {
+        Some(raw) => Some(Some(hours(&format!("{key}.hours"), raw, report)?)),
+        None => Some(None),
+    };
     id?;
-    Some(Profile { id: raw.id.clone(), destinations: destinations?, survey: raw.survey })
+    Some(Profile { id: raw.id.clone(), destinations: destinations?, survey: raw.survey, hours: own_hours? })
 }
 
 fn default_profile(key: &str, raw: &RawApp, report: &mut Report) {

@@ -1,7 +1,10 @@
 //! Business hours.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+
+use jiff::civil::Date;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::{every, text_if_any};
 use crate::lines::item;
@@ -37,37 +40,39 @@ pub(super) fn hours(key: &str, raw: &RawHours, report: &mut Report) -> Option<Ho
         }
         (false, true) => {}
     }
-    let message = "a timetable is not active yet, and calls must not be taken around the clock instead";
-    report.blocking_note(key, message, true);
-    timezone(&format!("{key}.timezone"), &raw.timezone, report);
+    let timezone = timezone(&format!("{key}.timezone"), &raw.timezone, report);
     let checked = days.map(|(day, raw)| windows(&format!("{key}.week.{day}"), raw, report));
     let week: Option<Vec<_>> = checked.into_iter().collect();
     let exceptions = exceptions(&format!("{key}.exceptions"), &raw.exceptions, report);
-    Some(Hours::Schedule(Schedule {
-        timezone: raw.timezone.clone(),
-        week: week?.try_into().ok()?,
-        exceptions: exceptions?,
-    }))
+    Some(Hours::Schedule(Schedule { timezone: timezone?, week: week?.try_into().ok()?, exceptions: exceptions? }))
 }
 
-/// `Area/City`, `UTC`: the look of an IANA name.
-fn timezone(key: &str, name: &str, report: &mut Report) {
-    let part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+-".contains(&b));
+fn timezone(key: &str, name: &str, report: &mut Report) -> Option<TimeZone> {
     if name.is_empty() {
         report.problem(key, "is missing");
-    } else if name.len() > 64 || !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.split('/').all(part) {
+        return None;
+    }
+    let found = zone(name);
+    if found.is_none() {
         report.problem(key, format!("{name:?} is no IANA time zone, as Europe/Madrid"));
     }
+    found
 }
 
-fn exceptions(key: &str, raw: &[RawException], report: &mut Report) -> Option<Vec<ScheduleException>> {
-    let mut dates = HashSet::new();
-    every(key, raw, |key, raw| {
+/// A zone of the IANA database: the system's, which is the fresher one, or else the one that is built in.
+fn zone(name: &str) -> Option<TimeZone> {
+    let found = TimeZone::get(name).or_else(|_| TimeZoneDatabase::bundled().get(name)).ok();
+    // What is known by no name of that database (the unknown zone, a zone made of rules) is no choice of a person.
+    found.filter(|zone| zone.iana_name().is_some() && !zone.is_unknown())
+}
+
+fn exceptions(key: &str, raw: &[RawException], report: &mut Report) -> Option<BTreeMap<Date, ScheduleException>> {
+    let mut exceptions = BTreeMap::new();
+    let all_good = every(key, raw, |key, raw| {
         let date_key = format!("{key}.date");
-        if !is_date(&raw.date) {
+        let date = date(&raw.date);
+        if date.is_none() {
             report.problem(&date_key, format!("{:?} is no date, as 2026-12-25", raw.date));
-        } else if !dates.insert(raw.date.clone()) {
-            report.problem(&date_key, format!("{} is listed twice", raw.date));
         }
         let windows_key = format!("{key}.windows");
         match (raw.closed, raw.windows.is_empty()) {
@@ -75,9 +80,14 @@ fn exceptions(key: &str, raw: &[RawException], report: &mut Report) -> Option<Ve
             (false, true) => report.problem(key, "must have closed = true or windows"),
             (true, true) | (false, false) => {}
         }
-        let windows = windows(&windows_key, &raw.windows, report)?;
-        Some(ScheduleException { date: raw.date.clone(), windows, label: text_if_any(&raw.label) })
-    })
+        let windows = windows(&windows_key, &raw.windows, report);
+        let exception = ScheduleException { windows: windows?, label: text_if_any(&raw.label) };
+        if exceptions.insert(date?, exception).is_some() {
+            report.problem(&date_key, format!("{} is listed twice", raw.date));
+        }
+        Some(())
+    });
+    all_good.map(|_| exceptions)
 }
 
 /// The windows of a day, in order.
@@ -122,23 +132,10 @@ fn minute(text: &str) -> Option<u16> {
     (minutes < 60 && minute <= DAY).then_some(minute)
 }
 
-/// `YYYY-MM-DD` of the Gregorian calendar.
-fn is_date(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let &[year, month, day] = parts.as_slice() else { return false };
-    if (year.len(), month.len(), day.len()) != (4, 2, 2) {
-        return false;
-    }
-    let (Some(year), Some(month), Some(day)) = (number(year), number(month), number(day)) else { return false };
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let days = match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
-        _ => 0,
-    };
-    (1..=days).contains(&day)
+/// `YYYY-MM-DD`, and nothing else that could be read as a date.
+fn date(text: &str) -> Option<Date> {
+    let shape = |(at, byte): (usize, u8)| if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
+    (text.len() == 10 && text.bytes().enumerate().all(shape)).then(|| text.parse().ok()).flatten()
 }
 
 /// Digits only: no sign, which `parse` would take.
@@ -162,12 +159,24 @@ mod tests {
     }
 
     #[test]
+    fn every_zone_is_found_whatever_the_system_has() {
+        for name in ["Europe/Madrid", "America/New_York", "Asia/Kolkata", "UTC"] {
+            assert!(TimeZoneDatabase::bundled().get(name).is_ok(), "{name} is built in");
+            assert!(zone(name).is_some(), "{name}");
+        }
+        for name in ["Madrid", "Europe/Nowhere", "../etc/passwd", "CET-1CEST,M3.5.0,M10.5.0/3", "Etc/Unknown", "+02:00"]
+        {
+            assert!(zone(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
     fn dates() {
         for good in ["2026-12-25", "2028-02-29", "2000-02-29"] {
-            assert!(is_date(good), "{good}");
+            assert_eq!(date(good).map(|date| date.to_string()).as_deref(), Some(good));
         }
         for bad in ["", "2026-02-29", "2100-02-29", "2026-13-01", "2026-00-01", "2026-04-31", "26-1-1", "2026-12-25x"] {
-            assert!(!is_date(bad), "{bad}");
+            assert_eq!(date(bad), None, "{bad}");
         }
     }
 }

@@ -1,7 +1,11 @@
 //! Apps.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use super::Secret;
 
@@ -34,6 +38,15 @@ pub struct App {
     pub context: ContextLimits,
 }
 
+impl App {
+    /// The business hours of a profile: its own, or else the app's.
+    #[must_use]
+    pub fn hours_of(&self, profile: Option<&str>) -> &Hours {
+        let profile = profile.and_then(|id| self.profiles.iter().find(|profile| profile.id == id));
+        profile.and_then(|profile| profile.hours.as_ref()).unwrap_or(&self.hours)
+    }
+}
+
 /// A widget key, as it is or as its SHA-256.
 #[derive(Debug, Clone)]
 pub enum WidgetKey {
@@ -52,7 +65,7 @@ pub struct ContextLimits {
     pub total_bytes: usize,
 }
 
-/// When calls are taken. (A schedule is validated; anything but `always` is not active yet.)
+/// When calls are taken.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "one per app, made once")]
 pub enum Hours {
@@ -65,19 +78,17 @@ pub enum Hours {
 /// A weekly timetable in one time zone.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    /// IANA name.
-    pub timezone: String,
+    /// Whose wall clock counts.
+    pub timezone: TimeZone,
     /// Monday first: each window's first and last open minute of the day (09:00-14:00 is 540..=839).
     pub week: [Vec<RangeInclusive<u16>>; 7],
     /// Days that differ.
-    pub exceptions: Vec<ScheduleException>,
+    pub exceptions: BTreeMap<Date, ScheduleException>,
 }
 
 /// A day that differs from its weekday.
 #[derive(Debug, Clone)]
 pub struct ScheduleException {
-    /// `YYYY-MM-DD`.
-    pub date: String,
     /// Windows of that day, as in [`Schedule::week`]; empty = closed.
     pub windows: Vec<RangeInclusive<u16>>,
     /// Shown to people.
@@ -93,6 +104,8 @@ pub struct Profile {
     pub destinations: Vec<String>,
     /// Whether the widget shows its survey.
     pub survey: bool,
+    /// Its own business hours; `None`: the app's.
+    pub hours: Option<Hours>,
 }
 
 /// Names of the events there are: what an integration may ask for.

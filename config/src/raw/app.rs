@@ -62,7 +62,7 @@ impl Default for RawApp {
     }
 }
 
-/// When calls are taken: `always`, or a timetable (not active yet).
+/// When calls are taken: `always`, or a timetable.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RawHours {
@@ -151,11 +151,13 @@ pub(crate) struct RawProfile {
     pub(crate) destinations: Vec<String>,
     /// Whether the widget shows its survey.
     pub(crate) survey: bool,
+    /// When its calls are taken; absent = as the app's.
+    pub(crate) hours: Option<RawHours>,
 }
 
 impl Default for RawProfile {
     fn default() -> Self {
-        Self { id: String::new(), destinations: Vec::new(), survey: true }
+        Self { id: String::new(), destinations: Vec::new(), survey: true, hours: None }
     }
 }
 

@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use super::load_with;
-use crate::schema;
+use crate::{Hours, schema};
 
 const EXAMPLE: &str = include_str!("../../trunkline.example.toml");
 const ENV: [(&str, &str); 2] = [("TRUNKLINE_OPS_KEY", "an-operator's-key"), ("CRM_WHSEC", "whsec_c2VjcmV0")];
@@ -30,7 +30,10 @@ fn the_example_is_right_where_it_is_commented_out() {
         .map(|line| if line.starts_with("# hours") { &line[2..] } else { line })
         .flat_map(|line| [line, "\n"])
         .collect();
-    assert!(load_with(&text, &ENV).unwrap().for_run().is_err());
+    let loaded = load_with(&text, &ENV).unwrap();
+    assert!(matches!(&loaded.config.apps[0].hours, Hours::Schedule(schedule) if schedule.exceptions.len() == 2));
+    assert!(matches!(&loaded.config.apps[0].profiles[0].hours, Some(Hours::Schedule(_))));
+    assert!(loaded.for_run().is_ok());
     let text = EXAMPLE.replace("# tls =", "tls =");
     let keys: Vec<String> = load_with(&text, &ENV).unwrap_err().0.into_iter().map(|problem| problem.key).collect();
     assert_eq!(keys, ["public.url", "public.tls.certificate", "public.tls.key"]);

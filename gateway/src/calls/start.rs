@@ -22,6 +22,7 @@ use crate::problem::Problem;
 use crate::prompts::NO_DESTINATION;
 use crate::routing::{self, Planned};
 use crate::session::Session;
+use crate::session::hours::{self, Standing, open_at};
 use crate::settings::Edition;
 
 /// When a refused caller may try again, seconds.
@@ -40,6 +41,13 @@ pub(super) async fn start(shared: &Arc<Shared>, session: &Session, sdp: &[u8]) -
     let edition = shared.settings.edition();
     let app = edition.config.apps.iter().find(|app| app.id == session.app);
     let app = app.ok_or_else(|| Problem::unknown_app("the session's app is not configured any more"))?;
+    // Again, for the session's answer may be minutes old. A call that is up is never looked at.
+    if let Standing::Closed { opens_at, label } =
+        open_at(app.hours_of(session.profile.as_deref()), shared.clock.now().wall)
+    {
+        shared.counters.refused(Refusal::ClosedHours);
+        return Err(hours::closed(opens_at, label.as_deref()));
+    }
     let claim = Claim::of(shared, session)?;
     let permit = shared.apps.acquire(&app.id, app.max_calls);
     let permit = permit.ok_or_else(|| full(shared, "the app has all the calls it may have"))?;

@@ -3,9 +3,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
-use trunkline_config::{App, Config, Hours, Profile, Secret};
+use trunkline_config::{App, Config, Profile, Secret};
 
 use super::context::{Report, admit, cut};
+use super::hours::{Standing, open_at};
 use super::idempotency::{Answers, Claim};
 use super::keys::widget_key_fits;
 use super::request::Additions;
@@ -158,16 +159,20 @@ impl Desk {
     fn answer(&self, now: Now, app: &App, session: &Session, report: &Report) -> Result<Value, Problem> {
         let (token, expires_at) = self.tokens.issue(now.wall, session, random_bits())?;
         let survey = profile_of(app, session.profile.as_deref()).is_some_and(|profile| profile.survey);
-        let state = match (session.preview, &app.hours) {
-            (true, _) => "preview",
-            // A schedule does not get past the start of the daemon.
-            (false, Hours::Always | Hours::Schedule(_)) => "ready",
-        };
-        Ok(json!({
-            "session": session.id, "token": token, "expires_at": rfc3339(expires_at), "state": state,
+        let mut body = json!({
+            "session": session.id, "token": token, "expires_at": rfc3339(expires_at), "state": "ready",
             "profile": session.profile, "profile_fallback": session.profile_fallback, "survey": survey,
             "ice_servers": [], "context_report": report,
-        }))
+        });
+        if session.preview {
+            body["state"] = "preview".into();
+        } else if let Standing::Closed { opens_at, label } = open_at(app.hours_of(session.profile.as_deref()), now.wall)
+        {
+            body["state"] = "closed".into();
+            body["opens_at"] = opens_at.map(rfc3339).into();
+            body["label"] = label.into();
+        }
+        Ok(body)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Desk::open ─ request (parse) ─ keys (whose widget) ─ context (what is kept) ─ store (count, expiry) ─ token (JWT)
-//!                                                                  └─ idempotency (a retry gets the same session)
+//!          └─ hours (ready or closed)                              └─ idempotency (a retry gets the same session)
 //! ```
 
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use crate::ids::SessionId;
 
 pub mod context;
 pub mod desk;
+pub mod hours;
 pub mod idempotency;
 pub mod keys;
 pub mod request;
