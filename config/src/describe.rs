@@ -38,6 +38,10 @@ fn browsers(text: &mut String, config: &Config) -> std::fmt::Result {
     if media.udp_listen.ip().is_loopback() && media.advertise.is_empty() {
         writeln!(text, "                 reached from this machine only; Firefox takes no loopback candidates")?;
     }
+    let servers: Vec<&String> = public.ice_servers.iter().flat_map(|server| &server.urls).collect();
+    if !servers.is_empty() {
+        writeln!(text, "  STUN, TURN     {}", list(servers.into_iter()))?;
+    }
     let times = [media.setup, media.inactivity, media.grace].map(|time| time.as_secs());
     let [setup, inactivity, grace] = times;
     writeln!(text, "  waits          {setup} s for media, {inactivity} s without RTP, {grace} s for a vanished browser")
@@ -88,7 +92,19 @@ fn write_trunk(text: &mut String, trunk: &Trunk) -> std::fmt::Result {
         0 => "no session timer".to_owned(),
         seconds => format!("sessions of {seconds} s"),
     };
-    writeln!(text, "  limits         {} calls, {ring} s of ringing, {longest} s a call, {session}", trunk.max_calls)
+    let warning =
+        trunk.max_duration_warning.map_or_else(String::new, |time| format!(" (a tone {} s before)", time.as_secs()));
+    writeln!(
+        text,
+        "  limits         {} calls, {ring} s of ringing, {longest} s a call{warning}, {session}",
+        trunk.max_calls
+    )?;
+    let mut told: Vec<String> =
+        trunk.context_fields.allow.iter().map(|key| format!("{}{key}", trunk.context_fields.prefix)).collect();
+    if let Some(user_to_user) = &trunk.user_to_user {
+        told.push(format!("User-to-User ({})", list(user_to_user.fields.iter())));
+    }
+    writeln!(text, "  is told        {}", list(told.iter()))
 }
 
 fn write_app(text: &mut String, app: &App) -> std::fmt::Result {

@@ -68,6 +68,11 @@ fn set(
         node.origin = origin.clone();
         return Ok(());
     };
+    if let (Wanted::List { or_one: true, .. }, Value::Text(_)) = (Wanted::of(schema), &node.value) {
+        // What stands there is the first of the list.
+        let first = Node { origin: node.origin.clone(), value: std::mem::replace(&mut node.value, Value::Bool(false)) };
+        node.value = Value::List(vec![first]);
+    }
     match (Wanted::of(schema), &mut node.value) {
         (Wanted::Table { properties, any }, Value::Table(entries)) => {
             let key = match step {
@@ -137,8 +142,8 @@ fn read(text: &str, schema: &Json, origin: &Origin) -> Result<Value, String> {
         return Ok(value);
     }
     match Wanted::of(schema) {
-        Wanted::OneOf(_) | Wanted::Text { .. } => Ok(Value::Text(text.to_owned())),
-        Wanted::List { .. } => Err("expected a list, as [\"a\", \"b\"]".to_owned()),
+        Wanted::OneOf(_) | Wanted::Text { .. } | Wanted::List { or_one: true, .. } => Ok(Value::Text(text.to_owned())),
+        Wanted::List { or_one: false, .. } => Err("expected a list, as [\"a\", \"b\"]".to_owned()),
         Wanted::Table { .. } => Err("expected a table, as { key = \"value\" }".to_owned()),
         wanted @ (Wanted::Integer { .. } | Wanted::Bool) => Err(format!("expected {}", wanted.kind())),
     }

@@ -29,8 +29,8 @@ pub(crate) fn shared() -> &'static Value {
 pub(crate) enum Wanted<'s> {
     /// A table with these keys; of any key, when `any` is given.
     Table { properties: Option<&'s serde_json::Map<String, Value>>, any: Option<&'s Value> },
-    /// A list.
-    List { items: Option<&'s Value>, at_most: Option<u64> },
+    /// A list; a single string will do for a list of one when `or_one`.
+    List { items: Option<&'s Value>, at_most: Option<u64>, or_one: bool },
     /// One of these words.
     OneOf(Vec<&'s str>),
     /// A string; a bare TOML date will do when `date`.
@@ -43,6 +43,7 @@ pub(crate) enum Wanted<'s> {
 
 impl<'s> Wanted<'s> {
     pub(crate) fn of(schema: &'s Value) -> Self {
+        let or_one = branches(schema).any(|branch| kind(branch) == "string");
         let schema = not_null(schema);
         if let Some(words) = words(schema) {
             return Self::OneOf(words);
@@ -54,7 +55,8 @@ impl<'s> Wanted<'s> {
                 any: schema.get("additionalProperties").filter(|any| any.is_object()),
             },
             "array" => {
-                Self::List { items: schema.get("items"), at_most: schema.get("maxItems").and_then(Value::as_u64) }
+                let at_most = schema.get("maxItems").and_then(Value::as_u64);
+                Self::List { items: schema.get("items"), at_most, or_one }
             }
             "integer" => {
                 Self::Integer { min: bound("minimum").unwrap_or(i128::MIN), max: bound("maximum").unwrap_or(i128::MAX) }
@@ -68,7 +70,8 @@ impl<'s> Wanted<'s> {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Table { .. } => "a table",
-            Self::List { .. } => "a list",
+            Self::List { or_one: false, .. } => "a list",
+            Self::List { or_one: true, .. } => "a string or a list",
             Self::OneOf(_) | Self::Text { .. } => "a string",
             Self::Integer { .. } => "a whole number",
             Self::Bool => "true or false",
@@ -83,8 +86,11 @@ pub(crate) fn required(schema: &Value) -> impl Iterator<Item = &str> {
 
 /// TOML has no null: an optional value is described by the other branch.
 fn not_null(schema: &Value) -> &Value {
-    let branches = schema.get("anyOf").and_then(Value::as_array);
-    branches.and_then(|branches| branches.iter().find(|branch| kind(branch) != "null")).unwrap_or(schema)
+    branches(schema).find(|branch| kind(branch) != "null").unwrap_or(schema)
+}
+
+fn branches(schema: &Value) -> impl Iterator<Item = &Value> {
+    schema.get("anyOf").and_then(Value::as_array).into_iter().flatten()
 }
 
 fn kind(schema: &Value) -> &str {

@@ -27,6 +27,7 @@ pub(crate) fn is_of_kind(value: &Value, schema: &Json) -> bool {
     match (Wanted::of(schema), value) {
         (Wanted::Table { .. }, Value::Table(_))
         | (Wanted::List { .. }, Value::List(_))
+        | (Wanted::List { or_one: true, .. }, Value::Text(_))
         | (Wanted::OneOf(_) | Wanted::Text { .. }, Value::Text(_))
         | (Wanted::Text { date: true }, Value::Date(_))
         | (Wanted::Integer { .. }, Value::Integer(_))
@@ -71,7 +72,7 @@ fn fit(node: &mut Node, schema: &Json, path: &str, report: &mut Report) -> bool 
             add_missing(entries, schema, path, report, &node.origin);
             true
         }
-        (Wanted::List { items, at_most }, Value::List(nodes)) => {
+        (Wanted::List { items, at_most, .. }, Value::List(nodes)) => {
             if let Some(limit) = at_most.filter(|limit| nodes.len() as u64 > *limit) {
                 report.broken(path, format!("at most {limit} entries, found {}", nodes.len()));
                 return false;

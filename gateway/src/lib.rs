@@ -18,6 +18,7 @@ pub mod demo;
 pub mod diagnosis;
 pub mod events;
 pub mod ids;
+pub mod limiter;
 pub mod metrics;
 pub mod openapi;
 pub mod outbound;

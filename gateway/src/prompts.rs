@@ -5,9 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use trunkline_media::audio::prompt::Prompt;
+use trunkline_media::audio::tone::Tone;
 
 /// Told to a visitor when there is nobody to call.
 pub const NO_DESTINATION: &str = "no_destination";
+
+/// Played to both sides when the longest call is nearly over: a tone, unless an operator has better to say.
+pub const ENDING_SOON: &str = "ending_soon";
 
 /// Language of last resort.
 const FALLBACK: &str = "en";
@@ -54,6 +58,9 @@ impl Prompts {
         for (lang, name, bytes) in BUNDLED {
             insert(&mut all, lang, name, bytes);
         }
+        if let Some(tone) = tone() {
+            all.entry(FALLBACK.to_owned()).or_default().insert(ENDING_SOON.to_owned(), Arc::new(tone));
+        }
         if let Some(dir) = dir {
             load_dir(&mut all, dir);
         }
@@ -67,6 +74,15 @@ impl Prompts {
         let base = lang.split('-').next().unwrap_or(FALLBACK);
         [lang.as_str(), base, FALLBACK].into_iter().find_map(|l| self.by_language.get(l)?.get(name)).cloned()
     }
+}
+
+/// Two short beeps, softer than speech: heard, and soon talked over again.
+fn tone() -> Option<Prompt> {
+    const RATE: u32 = 8_000;
+    const BEEP: usize = 1_200;
+    const PAUSE: usize = 800;
+    let beep = || Tone::new(1_000.0, RATE, -20.0).take(BEEP);
+    Prompt::from_pcm(RATE, [beep(), vec![0; PAUSE], beep()].concat()).ok()
 }
 
 type ByLanguage = BTreeMap<String, BTreeMap<String, Arc<Prompt>>>;

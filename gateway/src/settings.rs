@@ -76,6 +76,8 @@ impl Edition {
 
 #[cfg(test)]
 mod tests {
+    use trunkline_config::{Secret, TokenKey};
+
     use super::*;
     use crate::testing;
 
@@ -100,16 +102,16 @@ mod tests {
             Settings::new(config).edition().version
         };
         assert_eq!(version(|_| {}), version(|_| {}));
-        assert_eq!(version(|config| config.public.token_key = None).len(), 2 * VERSION_BYTES);
-        let key = |key: &str| Some(trunkline_config::Secret::new(key));
+        assert_eq!(version(|config| config.public.token_keys.clear()).len(), 2 * VERSION_BYTES);
+        let key = |key: &str| TokenKey::Shared(Secret::new(key));
         let (one, other) =
             (Settings::new(with_key(&config, key("one"))), Settings::new(with_key(&config, key("other"))));
         assert_eq!(one.edition().version, other.edition().version);
     }
 
-    fn with_key(config: &Config, key: Option<trunkline_config::Secret>) -> Config {
+    fn with_key(config: &Config, key: TokenKey) -> Config {
         let mut config = config.clone();
-        config.public.token_key = key;
+        config.public.token_keys = vec![key];
         config
     }
 }

@@ -162,10 +162,10 @@ mod tests {
         assert!(matches!(resolve("no such name.invalid", None).await, Err(ResolveError::Failed(_))));
     }
 
-    /// The size estimate of `headers::fit` against what really goes out.
+    /// The size estimate of `headers::of_invite` against what really goes out.
     #[test]
     fn an_invite_with_all_fields_that_fit_stays_within_the_limit() {
-        use crate::call::headers::{MAX_INVITE, fit};
+        use crate::call::headers::{MAX_DATAGRAM, Told, of_invite};
         let ms = Duration::from_millis;
         let config = EndpointConfig {
             advertised: "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:50600".parse().unwrap(),
@@ -179,8 +179,9 @@ mod tests {
         };
         let sdp = "s".repeat(260);
         let uri = "sip:+34910000000@192.0.2.1:5070";
-        let fields = (0..16).map(|n| (format!("X-C2C-key-{n}"), "v".repeat(30))).collect();
-        let (kept, dropped) = fit(&fields, uri, &sdp);
+        let context: Vec<_> = (0..16).map(|n| (format!("key-{n}"), "v".repeat(30))).collect();
+        let route = crate::routing::Route { request_uri: uri.into(), ..crate::testing::route() };
+        let (kept, dropped) = of_invite(Told { own: &[], context: &context, call: "call_1" }, &route, &sdp);
         assert!(kept.len() > 3 && dropped > 3, "{} kept, {dropped} dropped", kept.len());
         let mut headers = Headers::default();
         kept.into_iter().for_each(|(name, value)| headers.push(HeaderName::Other(name.into()), value));
@@ -199,6 +200,6 @@ mod tests {
         let mut endpoint = Endpoint::new(config, [1; 32]);
         endpoint.invite(std::time::Instant::now(), invite).unwrap();
         let size = endpoint.poll_transmit().unwrap().bytes.len();
-        assert!((MAX_INVITE - 200..=MAX_INVITE).contains(&size), "{size}");
+        assert!((MAX_DATAGRAM - 200..=MAX_DATAGRAM).contains(&size), "{size}");
     }
 }

@@ -4,6 +4,10 @@ use std::path::Path;
 
 use trunkline_config::Config;
 
+use crate::ids::SessionId;
+use crate::routing::{Planned, Route, resolve};
+use crate::session::Session;
+
 /// Two apps, `acme` with a trunk and `idle` without an enabled one; three API keys named as their scopes.
 const TOML: &str = r#"
 [node]
@@ -74,6 +78,34 @@ pub(crate) fn config() -> Config {
             loaded.config
         }
         Err(problems) => panic!("{problems}"),
+    }
+}
+
+/// A session of this app's default profile, with nothing in it.
+pub(crate) fn session(app: &str) -> Session {
+    Session {
+        id: SessionId::from_client("ses_1"),
+        app: app.into(),
+        profile: None,
+        profile_fallback: false,
+        asked_profile: None,
+        lang: "en".into(),
+        preview: false,
+        context: Vec::new(),
+        form: Vec::new(),
+        destination: None,
+        headers: Vec::new(),
+        metadata: None,
+        created: std::time::Instant::now(),
+    }
+}
+
+/// The first route of that session.
+pub(crate) fn route() -> Route {
+    let plan = resolve(&config(), &session("acme"));
+    match plan.first() {
+        Some(Planned::Dial(route)) => (**route).clone(),
+        other => panic!("{other:?}"),
     }
 }
 

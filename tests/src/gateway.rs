@@ -30,6 +30,8 @@ pub struct Plan {
     host: IpAddr,
     trunk: String,
     media: String,
+    public: String,
+    app: String,
     transport: &'static str,
 }
 
@@ -46,6 +48,8 @@ impl Plan {
             host: Ipv4Addr::LOCALHOST.into(),
             trunk: String::new(),
             media: String::new(),
+            public: String::new(),
+            app: String::new(),
             transport: "udp",
         }
     }
@@ -105,6 +109,20 @@ impl Plan {
         self
     }
 
+    /// More lines for `[public]`.
+    #[must_use]
+    pub fn public(mut self, lines: &str) -> Self {
+        self.public = lines.into();
+        self
+    }
+
+    /// More lines for the app.
+    #[must_use]
+    pub fn app(mut self, lines: &str) -> Self {
+        self.app = lines.into();
+        self
+    }
+
     fn toml(&self, data_dir: &Path) -> String {
         let trunks: String = self.targets.iter().enumerate().map(|(n, target)| {
             let (codecs, audio, more, over) = (&self.codecs, self.browser_audio, &self.trunk, self.transport);
@@ -125,6 +143,7 @@ drain_seconds = 1
 listen = "{host}:0"
 allow_insecure = true
 limits = {{ sessions_per_minute_per_address = 0, calls_per_minute_per_address = 0 }}
+{public}
 [control]
 listen = "127.0.0.1:0"
 api_keys = [
@@ -149,6 +168,7 @@ allowed_origins = {origins:?}
 trunk = "t0"
 default_profile = "main"
 profiles = [{{ id = "main", destinations = {destinations:?}, survey = true }}]
+{app}
 [[apps]]
 id = "other"
 widget_keys = ["wk_other"]
@@ -159,6 +179,8 @@ profiles = [{{ id = "main", destinations = [] }}]
 "#,
             host = self.host,
             media = self.media,
+            public = self.public,
+            app = self.app,
             origins = self.origins,
         )
     }

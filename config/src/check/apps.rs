@@ -8,7 +8,7 @@ use super::integrations::integration;
 use super::urls::{http_url, origin};
 use super::{every, id, text_if_any, unique};
 use crate::lines::item;
-use crate::model::{App, ContextLimits, Profile, WidgetKey};
+use crate::model::{App, AppLimits, ContextLimits, Profile, WidgetKey};
 use crate::raw::{RawApp, RawProfile, RawSecret, RawTrunk};
 use crate::report::Report;
 use crate::secrets::Secrets;
@@ -55,6 +55,10 @@ fn app(key: &str, raw: &RawApp, trunks: &TrunkIds<'_>, secrets: &Secrets<'_>, re
         trunk: text_if_any(&raw.trunk),
         default_profile: text_if_any(&raw.default_profile),
         max_calls: raw.max_calls,
+        limits: AppLimits {
+            sessions_per_minute: raw.limits.sessions_per_minute,
+            sessions_per_minute_per_widget_key: raw.limits.sessions_per_minute_per_widget_key,
+        },
         answer_url: text_if_any(&raw.answer_url),
         answer_fallback_url: text_if_any(&raw.answer_fallback_url),
         hours: hours?,

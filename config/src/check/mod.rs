@@ -4,14 +4,17 @@
 
 mod apps;
 mod clashes;
+mod context;
 mod destinations;
 mod hours;
+mod ice;
 mod integrations;
 mod media;
 mod public;
 mod quality;
 mod shapes;
 mod sip;
+mod tokens;
 mod trunks;
 mod urls;
 

@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use super::ice::ice_servers;
+use super::tokens::token_keys;
 use super::urls::{http_url, is_local};
 use super::{every, id, ip, listen, path, unique};
 use crate::lines::item;
-use crate::model::{ApiKey, Control, Public, PublicLimits, Scope, Secret, Tls};
+use crate::model::{ApiKey, Control, ControlLimits, Public, PublicLimits, Scope, Tls};
 use crate::raw::{RawApiKey, RawControl, RawPublic, RawScope};
 use crate::report::Report;
 use crate::secrets::Secrets;
 
 /// A shorter API key could be guessed.
 const API_KEY_BYTES_MIN: usize = 8;
-/// As long as the output of the hash it keys (RFC 7518 section 3.2).
-const TOKEN_KEY_BYTES_MIN: usize = 32;
 
 pub(super) fn public(raw: &RawPublic, secrets: &Secrets<'_>, report: &mut Report) -> Option<Public> {
     let listen = listen("public.listen", &raw.listen, report);
@@ -32,7 +32,8 @@ pub(super) fn public(raw: &RawPublic, secrets: &Secrets<'_>, report: &mut Report
         let advice = "listen on loopback behind a proxy that terminates TLS, or set allow_insecure = true";
         report.problem("public.listen", format!("plain HTTP beyond this machine is refused: {advice}"));
     }
-    let token_key = token_key(raw, secrets, report);
+    let token_keys = token_keys(&raw.token_key, secrets, report);
+    let ice_servers = ice_servers(&raw.ice_servers, secrets, report);
     Some(Public {
         listen: listen?,
         url: url?,
@@ -43,7 +44,8 @@ pub(super) fn public(raw: &RawPublic, secrets: &Secrets<'_>, report: &mut Report
             sessions_per_minute_per_address: raw.limits.sessions_per_minute_per_address,
             calls_per_minute_per_address: raw.limits.calls_per_minute_per_address,
         },
-        token_key,
+        token_keys: token_keys?,
+        ice_servers: ice_servers?,
     })
 }
 
@@ -61,7 +63,8 @@ pub(super) fn control(raw: &RawControl, secrets: &Secrets<'_>, report: &mut Repo
     if let Some(api_keys) = &api_keys {
         distinct(api_keys, report);
     }
-    Some(Control { listen: listen?, api_keys: api_keys? })
+    let limits = ControlLimits { sessions_per_minute_per_key: raw.limits.sessions_per_minute_per_key };
+    Some(Control { listen: listen?, api_keys: api_keys?, limits })
 }
 
 fn url(raw: &RawPublic, listen: Option<SocketAddr>, report: &mut Report) -> Option<String> {
@@ -99,15 +102,6 @@ fn pem_file(key: &str, path: &std::path::Path, report: &mut Report) {
         Ok(_) => report.problem(key, format!("{} is no file", path.display())),
         Err(error) => report.problem(key, format!("cannot read {}: {error}", path.display())),
     }
-}
-
-fn token_key(raw: &RawPublic, secrets: &Secrets<'_>, report: &mut Report) -> Option<Secret> {
-    const KEY: &str = "public.token_key";
-    let secret = secrets.optional(report, KEY, &raw.token_key)?;
-    if secret.reveal().len() < TOKEN_KEY_BYTES_MIN {
-        report.problem(KEY, format!("must have at least {TOKEN_KEY_BYTES_MIN} bytes"));
-    }
-    Some(secret)
 }
 
 fn api_key(key: &str, raw: &RawApiKey, secrets: &Secrets<'_>, report: &mut Report) -> Option<ApiKey> {

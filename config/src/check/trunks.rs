@@ -1,5 +1,6 @@
 //! `[[trunks]]`
 
+use super::context::{context_fields, user_to_user};
 use super::shapes::host_port;
 use super::urls::is_local;
 use super::{codecs, every, id, seconds, unique};
@@ -43,6 +44,9 @@ fn trunk(key: &str, raw: &RawTrunk, secrets: &Secrets<'_>, report: &mut Report) 
         let message = format!("must be 0 (off) or {MIN_SESSION} and more");
         report.problem(&format!("{key}.session_expires_seconds"), message);
     }
+    let context_fields = context_fields(&format!("{key}.context_fields"), &raw.context_fields, report);
+    let user_to_user = user_to_user(&format!("{key}.user_to_user"), &raw.user_to_user, report);
+    let warning = (raw.max_duration_warning_seconds > 0).then(|| seconds(raw.max_duration_warning_seconds));
     let trunk = Trunk {
         id: raw.id.clone(),
         target: target?,
@@ -69,6 +73,9 @@ fn trunk(key: &str, raw: &RawTrunk, secrets: &Secrets<'_>, report: &mut Report) 
             RawRtpSource::Signalled => RtpSource::Signalled,
             RawRtpSource::Latch => RtpSource::Latch,
         },
+        max_duration_warning: warning,
+        context_fields: context_fields?,
+        user_to_user: user_to_user?,
     };
     not_active(key, &trunk, report);
     id.map(|()| trunk)

@@ -24,6 +24,8 @@ pub struct App {
     pub default_profile: Option<String>,
     /// Calls at once.
     pub max_calls: u32,
+    /// Limits on its widgets.
+    pub limits: AppLimits,
     /// Answer hook (not active yet).
     pub answer_url: Option<String>,
     /// Its fallback (not active yet).
@@ -47,6 +49,15 @@ impl App {
     }
 }
 
+/// Limits on an app's widgets; 0 = none.
+#[derive(Debug, Clone, Copy)]
+pub struct AppLimits {
+    /// New sessions a minute, of all its widgets.
+    pub sessions_per_minute: u32,
+    /// New sessions a minute with one widget key.
+    pub sessions_per_minute_per_widget_key: u32,
+}
+
 /// A widget key, as it is or as its SHA-256.
 #[derive(Debug, Clone)]
 pub enum WidgetKey {
@@ -67,7 +78,6 @@ pub struct ContextLimits {
 
 /// When calls are taken.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "one per app, made once")]
 pub enum Hours {
     /// Around the clock.
     Always,

@@ -1,6 +1,7 @@
 //! The checked configuration: what the rest of the gateway sees.
 
 mod app;
+mod public;
 mod quality;
 mod trunk;
 
@@ -9,9 +10,14 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use app::{App, ContextLimits, EVENT_NAMES, Hours, Integration, Profile, Schedule, ScheduleException, WidgetKey};
+pub use app::{App, AppLimits, ContextLimits, EVENT_NAMES, Hours, Integration, Profile, Schedule, ScheduleException, WidgetKey};
+pub use public::{
+    ApiKey, Control, ControlLimits, IceCredentials, IceServer, Public, PublicLimits, Scope, Tls, TokenKey,
+};
 pub use quality::{Bands, Quality, Records};
-pub use trunk::{BrowserAudio, RtpSource, SipTransport, Srtp, Trunk, TrunkAuth, TrunkTarget};
+pub use trunk::{
+    BrowserAudio, ContextFields, RtpSource, SipTransport, Srtp, Trunk, TrunkAuth, TrunkTarget, UserToUser, UuiEncoding,
+};
 
 /// A whole, checked configuration.
 #[derive(Debug, Clone)]
@@ -45,74 +51,6 @@ pub struct Node {
     pub data_dir: PathBuf,
     /// How long a drain waits for live calls.
     pub drain: Duration,
-}
-
-/// The listener browsers use.
-#[derive(Debug, Clone)]
-pub struct Public {
-    /// Address.
-    pub listen: SocketAddr,
-    /// What browsers use, without a trailing slash.
-    pub url: String,
-    /// Plain HTTP on a non-loopback address was asked for.
-    pub allow_insecure: bool,
-    /// TLS files.
-    pub tls: Option<Tls>,
-    /// Proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
-    /// Per-address limits.
-    pub limits: PublicLimits,
-    /// Key that signs session tokens; random at start when absent.
-    pub token_key: Option<Secret>,
-}
-
-/// Certificate and key files.
-#[derive(Debug, Clone)]
-pub struct Tls {
-    /// PEM chain.
-    pub certificate: PathBuf,
-    /// PEM key.
-    pub key: PathBuf,
-}
-
-/// Limits per client address; 0 = none.
-#[derive(Debug, Clone, Copy)]
-pub struct PublicLimits {
-    /// `POST /v1/sessions`.
-    pub sessions_per_minute_per_address: u32,
-    /// `POST /v1/calls`.
-    pub calls_per_minute_per_address: u32,
-}
-
-/// The listener operators and back ends use.
-#[derive(Debug, Clone)]
-pub struct Control {
-    /// Address.
-    pub listen: SocketAddr,
-    /// Who may use it.
-    pub api_keys: Vec<ApiKey>,
-}
-
-/// A bearer key.
-#[derive(Debug, Clone)]
-pub struct ApiKey {
-    /// Names the key in logs.
-    pub name: String,
-    /// The key.
-    pub key: Secret,
-    /// What it may do.
-    pub scopes: Vec<Scope>,
-}
-
-/// What an API key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Scope {
-    /// Look.
-    Read,
-    /// Steer calls.
-    Control,
-    /// Steer the node.
-    Admin,
 }
 
 /// A value that never shows itself: `Debug` prints `***`.

@@ -35,6 +35,12 @@ pub struct Trunk {
     pub enabled: bool,
     /// Whose RTP is believed.
     pub rtp_source: RtpSource,
+    /// How long before the end of the longest call a tone warns of it.
+    pub max_duration_warning: Option<Duration>,
+    /// The visitor's context as header fields.
+    pub context_fields: ContextFields,
+    /// Some of it in User-to-User.
+    pub user_to_user: Option<UserToUser>,
 }
 
 impl Trunk {
@@ -42,6 +48,41 @@ impl Trunk {
     pub fn active_codecs(&self) -> impl Iterator<Item = Codec> + '_ {
         self.codecs.iter().copied().filter(|codec| codec.is_active_on_trunks())
     }
+}
+
+/// The visitor's context as SIP header fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContextFields {
+    /// Put before each key: `X-` and more characters of a token.
+    pub prefix: String,
+    /// Keys that are sent; `*` is every key.
+    pub allow: Vec<String>,
+}
+
+/// Some of the visitor's context in User-to-User (RFC 7433).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserToUser {
+    /// Keys, in this order; never empty.
+    pub fields: Vec<String>,
+    /// Protocol discriminator, two hexadecimal digits.
+    pub discriminator: Option<String>,
+    /// It is a parameter, and not the first octet.
+    pub as_parameter: bool,
+    /// How octets are written.
+    pub encoding: UuiEncoding,
+    /// `purpose=isdn-uui;content=isdn-uui` is said.
+    pub isdn: bool,
+    /// Most octets before they are encoded.
+    pub max_bytes: usize,
+}
+
+/// How the octets of User-to-User are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UuiEncoding {
+    /// In hexadecimal.
+    Hex,
+    /// As they are, in quotes.
+    Ascii,
 }
 
 /// `sip:host`, `host:port`, …

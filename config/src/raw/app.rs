@@ -31,6 +31,8 @@ pub(crate) struct RawApp {
     pub(crate) answer_url: String,
     /// Hook asked when `answer_url` fails; empty = none. Not active yet.
     pub(crate) answer_fallback_url: String,
+    /// Limits on its widgets.
+    pub(crate) limits: RawAppLimits,
     /// When calls are taken.
     pub(crate) hours: RawHours,
     /// Caps on what a page may attach to a session.
@@ -54,12 +56,25 @@ impl Default for RawApp {
             max_calls: 500,
             answer_url: String::new(),
             answer_fallback_url: String::new(),
+            limits: RawAppLimits::default(),
             hours: RawHours { always: true, ..RawHours::default() },
             context: RawContext::default(),
             profiles: Vec::new(),
             integrations: Vec::new(),
         }
     }
+}
+
+/// Limits on an app's widgets; 0 = no limit.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawAppLimits {
+    /// New sessions a minute, of all its widgets.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub(crate) sessions_per_minute: u32,
+    /// New sessions a minute with one widget key.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub(crate) sessions_per_minute_per_widget_key: u32,
 }
 
 /// When calls are taken: `always`, or a timetable.

@@ -2,6 +2,7 @@
 //! the file is held to.
 
 mod app;
+mod public;
 mod quality;
 mod trunk;
 
@@ -9,8 +10,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use app::{RawApp, RawException, RawHours, RawIntegration, RawProfile};
+pub(crate) use public::{RawIceServer, RawPublic, RawTokenKeys};
 pub(crate) use quality::{RawBands, RawQuality, RawRecords};
-pub(crate) use trunk::{RawBrowserAudio, RawRtpSource, RawSrtp, RawTrunk};
+pub(crate) use trunk::{
+    RawBrowserAudio, RawContextFields, RawPdStyle, RawRtpSource, RawSrtp, RawTrunk, RawUserToUser, RawUuiEncoding,
+    RawUuiPurpose,
+};
 
 /// Trunkline configuration.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -69,71 +74,6 @@ impl Default for RawNode {
     }
 }
 
-/// The listener browsers use.
-#[derive(Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct RawPublic {
-    /// Address and port.
-    pub(crate) listen: String,
-    /// What browsers use, also in Location and Link: `http(s)://host[:port]`. Empty: from `listen`.
-    pub(crate) url: String,
-    /// Allows plain HTTP on a non-loopback address.
-    pub(crate) allow_insecure: bool,
-    /// Terminates TLS here. Not active yet.
-    pub(crate) tls: Option<RawTls>,
-    /// Addresses of proxies whose X-Forwarded-For is believed.
-    #[schemars(length(max = 256))]
-    pub(crate) trusted_proxies: Vec<String>,
-    /// Limits per client address.
-    pub(crate) limits: RawLimits,
-    /// Secret that signs session tokens, 32 bytes or more; tokens survive a restart, and nodes sharing it take each
-    /// other's. Empty: random at every start.
-    pub(crate) token_key: RawSecret,
-}
-
-impl Default for RawPublic {
-    fn default() -> Self {
-        Self {
-            listen: "127.0.0.1:8080".into(),
-            url: String::new(),
-            allow_insecure: false,
-            tls: None,
-            trusted_proxies: Vec::new(),
-            limits: RawLimits::default(),
-            token_key: RawSecret::default(),
-        }
-    }
-}
-
-/// Certificate and key, relative to the configuration file.
-#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["certificate", "key"]))]
-pub(crate) struct RawTls {
-    /// PEM file with the certificate chain.
-    pub(crate) certificate: String,
-    /// PEM file with the private key.
-    pub(crate) key: String,
-}
-
-/// Limits per client address; 0 = no limit.
-#[derive(Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct RawLimits {
-    /// New sessions a minute.
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub(crate) sessions_per_minute_per_address: u32,
-    /// New calls a minute.
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub(crate) calls_per_minute_per_address: u32,
-}
-
-impl Default for RawLimits {
-    fn default() -> Self {
-        Self { sessions_per_minute_per_address: 60, calls_per_minute_per_address: 30 }
-    }
-}
-
 /// The listener operators and back ends use.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -143,12 +83,23 @@ pub(crate) struct RawControl {
     /// Who may use it.
     #[schemars(length(max = 256))]
     pub(crate) api_keys: Vec<RawApiKey>,
+    /// Limits per API key.
+    pub(crate) limits: RawControlLimits,
 }
 
 impl Default for RawControl {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8081".into(), api_keys: Vec::new() }
+        Self { listen: "127.0.0.1:8081".into(), api_keys: Vec::new(), limits: RawControlLimits::default() }
     }
+}
+
+/// Limits per API key; 0 = no limit.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawControlLimits {
+    /// New sessions a minute.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub(crate) sessions_per_minute_per_key: u32,
 }
 
 /// A bearer key.

@@ -45,6 +45,13 @@ pub(crate) struct RawTrunk {
     pub(crate) enabled: bool,
     /// Whose RTP is believed.
     pub(crate) rtp_source: RawRtpSource,
+    /// A tone tells both sides this long before `max_duration_seconds` is over; 0 = none.
+    #[schemars(range(min = 0, max = 3600))]
+    pub(crate) max_duration_warning_seconds: u32,
+    /// The visitor's context as SIP header fields.
+    pub(crate) context_fields: RawContextFields,
+    /// Some of the visitor's context in User-to-User (RFC 7433).
+    pub(crate) user_to_user: RawUserToUser,
 }
 
 impl Default for RawTrunk {
@@ -64,6 +71,9 @@ impl Default for RawTrunk {
             session_expires_seconds: 1800,
             enabled: true,
             rtp_source: RawRtpSource::Signalled,
+            max_duration_warning_seconds: 60,
+            context_fields: RawContextFields::default(),
+            user_to_user: RawUserToUser::default(),
         }
     }
 }
@@ -110,4 +120,86 @@ pub(crate) enum RawRtpSource {
     Signalled,
     /// The address in the SDP, at the port the first packets come from: for peers behind NAT.
     Latch,
+}
+
+/// The visitor's context as SIP header fields: `<prefix><key>: value`.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawContextFields {
+    /// Put before each key; begins with `X-`.
+    pub(crate) prefix: String,
+    /// Keys that are sent; `*` is every key.
+    #[schemars(length(max = 64))]
+    pub(crate) allow: Vec<String>,
+}
+
+impl Default for RawContextFields {
+    fn default() -> Self {
+        Self { prefix: "X-C2C-".into(), allow: vec!["*".into()] }
+    }
+}
+
+/// User-to-User (RFC 7433): one header field with some of the context, as `key=value;key=value`, values
+/// percent-encoded; what is longer becomes the call's id, by which `GET /v1/calls/{call}/context` has it.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawUserToUser {
+    /// Keys that are sent, in this order; none = no such field.
+    #[schemars(length(max = 64))]
+    pub(crate) fields: Vec<String>,
+    /// Protocol discriminator (Q.931 table 4-26): two hexadecimal digits, or `none`.
+    pub(crate) pd: String,
+    /// Where it stands.
+    pub(crate) pd_style: RawPdStyle,
+    /// How octets are written.
+    pub(crate) encoding: RawUuiEncoding,
+    /// What the field says it is for.
+    pub(crate) purpose: RawUuiPurpose,
+    /// Most octets before they are encoded.
+    #[schemars(range(min = 64, max = 512))]
+    pub(crate) max_bytes: u32,
+}
+
+impl Default for RawUserToUser {
+    fn default() -> Self {
+        Self {
+            fields: Vec::new(),
+            pd: "04".into(),
+            pd_style: RawPdStyle::Prefix,
+            encoding: RawUuiEncoding::Hex,
+            purpose: RawUuiPurpose::Omit,
+            max_bytes: 128,
+        }
+    }
+}
+
+/// Where the protocol discriminator stands.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawPdStyle {
+    /// As the first octet (RFC 7434 section 3).
+    Prefix,
+    /// As the parameter `pd`.
+    Param,
+}
+
+/// How the octets of User-to-User are written.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawUuiEncoding {
+    /// In hexadecimal.
+    Hex,
+    /// As they are, in quotes.
+    Ascii,
+}
+
+/// What User-to-User says it is for.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+pub(crate) enum RawUuiPurpose {
+    /// `purpose=isdn-uui;content=isdn-uui` (RFC 7434).
+    #[serde(rename = "isdn-uui")]
+    IsdnUui,
+    /// Nothing, which means the same.
+    #[serde(rename = "omit")]
+    Omit,
 }

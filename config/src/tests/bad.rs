@@ -68,6 +68,17 @@ fn listeners() {
         &["line 2: public.trusted_proxies[0]: \"10.0.0.0/8\" is no IP address"],
     );
     check("[public]\ntoken_key = 'short'", &["line 2: public.token_key: must have at least 32 bytes"]);
+    check("[public]\ntoken_key = 7", &["line 2: public.token_key: expected a string or a list, found a whole number"]);
+    let long = "x".repeat(32);
+    check(
+        &format!("[public]\ntoken_key = [\n'{long}',\n'short',\n'',\n'-----BEGIN PRIVATE KEY-----x']"),
+        &[
+            "line 4: public.token_key[1]: must have at least 32 bytes",
+            "line 5: public.token_key[2]: must not be empty",
+            "line 6: public.token_key[3]: is no Ed25519 key in PEM, as openssl genpkey -algorithm ed25519 makes one",
+        ],
+    );
+    check(&format!("[public]\ntoken_key = ['{long}', '{long}']"), &["line 2: public.token_key[1]: is listed twice"]);
     check(
         "[control]\nlisten = '127.0.0.1:8080'",
         &["line 2: control.listen: 127.0.0.1:8080 is taken by public.listen"],
@@ -83,6 +94,59 @@ fn listeners() {
     );
     let same = "[control]\napi_keys = [{ name = 'a', key = '12345678', scopes = ['read'] },\n{ name = 'b', key = '12345678', scopes = ['read'] }]";
     check(same, &["line 3: control.api_keys[1].key: is the same key as control.api_keys[0]"]);
+}
+
+#[test]
+fn ice_servers() {
+    let server =
+        |server: &str, expected: &[&str]| check(&format!("[public]\nice_servers = [{{ {server} }}]"), expected);
+    server(
+        "username = 'u'",
+        &[
+            "line 2: public.ice_servers[0].urls: is missing",
+            "line 2: public.ice_servers[0].credential: is missing, though there is a user name",
+        ],
+    );
+    server(
+        "urls = ['turn:x']",
+        &["line 2: public.ice_servers[0]: a TURN server needs username and credential, or secret"],
+    );
+    server("urls = ['stun:x'], secret = 's'", &["line 2: public.ice_servers[0]: a STUN server takes no credentials"]);
+    server(
+        "urls = ['turn:x'], secret = 's', username = 'u', credential = 'c'",
+        &["line 2: public.ice_servers[0].secret: stands instead of username and credential"],
+    );
+    server(
+        "urls = ['turn:x', 'http://x'], username = 'ü', credential = 'c'",
+        &[
+            "line 2: public.ice_servers[0].urls[1]: \"http://x\" is no stun:, stuns:, turn: or turns: URL",
+            "line 2: public.ice_servers[0].username: holds a character that is not printable ASCII",
+        ],
+    );
+}
+
+#[test]
+fn what_a_trunk_is_told() {
+    let trunk = |line: &str, expected: &[&str]| check(&format!("[[trunks]]\nid = 't'\ntarget = 'h'\n{line}"), expected);
+    trunk(
+        "context_fields = { prefix = 'C2C-', allow = ['a b', '*'] }",
+        &[
+            "line 4: trunks[0].context_fields.prefix: must be X- and at most 30 more characters of a header field's name",
+            "line 4: trunks[0].context_fields.allow[0]: \"a b\" is no key a context can have",
+        ],
+    );
+    trunk(
+        "user_to_user = { pd = '4' }",
+        &["line 4: trunks[0].user_to_user.pd: must be two hexadecimal digits, or none"],
+    );
+    trunk(
+        "user_to_user = { fields = ['a'], encoding = 'ascii', purpose = 'isdn-uui', max_bytes = 10 }",
+        &[
+            "line 4: trunks[0].user_to_user.max_bytes: must be between 64 and 512",
+            "line 4: trunks[0].user_to_user.pd_style: must be param, or pd none: ascii has no place for an octet in front",
+            "line 4: trunks[0].user_to_user.purpose: isdn-uui is written in hex only (RFC 7434 section 3.1)",
+        ],
+    );
 }
 
 #[test]

@@ -100,7 +100,12 @@ fn collect(schema: &Value, section: &str, key: &str, keys: &mut Vec<(String, Str
     }
     let section = if own { &inner } else { section };
     for (name, below) in table["properties"].as_object().into_iter().flatten() {
-        collect(below, section, name, keys);
+        if (section, name.as_str()) == ("apps.profiles", "hours") {
+            // Written as those of the app, where all of it is shown.
+            keys.push((section.to_owned(), name.clone()));
+        } else {
+            collect(below, section, name, keys);
+        }
     }
 }
 

@@ -42,6 +42,21 @@ fn lists_of_tables_go_by_number() {
 }
 
 #[test]
+fn one_key_of_tokens_becomes_a_list_when_another_is_added() {
+    let (old, new, third) = ("o".repeat(32), "n".repeat(32), "t".repeat(32));
+    let file = format!("[public]\ntoken_key = '{old}'");
+    let keys = |env: &[(&str, &str)]| {
+        let keys = load_with(&file, env).unwrap().config.public.token_keys;
+        keys.into_iter().map(|key| format!("{key:?}")).collect::<Vec<_>>().len()
+    };
+    assert_eq!(keys(&[]), 1);
+    assert_eq!(keys(&[("TRUNKLINE__PUBLIC__TOKEN_KEY", &new)]), 1);
+    assert_eq!(keys(&[("TRUNKLINE__PUBLIC__TOKEN_KEY__1", &new)]), 2);
+    assert_eq!(keys(&[("TRUNKLINE__PUBLIC__TOKEN_KEY", &format!("['{new}', '{old}', '{third}']"))]), 3);
+    assert_eq!(keys(&[("TRUNKLINE__PUBLIC__TOKEN_KEY", "")]), 0);
+}
+
+#[test]
 fn ten_entries_are_appended_in_order() {
     let names: Vec<(String, String)> =
         (0..12).map(|at| (format!("TRUNKLINE__PUBLIC__TRUSTED_PROXIES__{at}"), format!("192.0.2.{at}"))).collect();

@@ -37,6 +37,7 @@ fn a_missing_file_is_a_problem_like_any_other() {
 fn no_secret_is_ever_shown() {
     let text = "
         public.token_key = 'hush-hush-hush-hush-hush-hush-hush'
+        public.ice_servers = [{ urls = ['turn:t'], username = 'turner', credential = 'hush-turn' }, { urls = ['turn:t'], secret = 'hush-turn-secret' }]
         control.api_keys = [{ name = 'ops', key = 'hush-ops', scopes = ['read'] }]
         [[trunks]]
         id = 't'

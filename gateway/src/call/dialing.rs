@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use trunkline_media::api::Command;
+use trunkline_media::api::{Command, Leg};
 use trunkline_media::sdp::trunk::{self, LocalMedia};
 use trunkline_signaling::endpoint::Failure;
 
+use super::headers::{self, Told};
 use super::input::{AttemptId, LeaseRefused, NotSent, ResolveError, SipEvent};
 use super::record::short;
 use super::timers::Timer;
-use super::{Call, Effect, InviteOrder, Inviting, PROMPT, STEP, Stage, Talking, headers};
+use super::{Call, Effect, InviteOrder, Inviting, PROMPT, STEP, Stage, Talking};
 use crate::outcome::{DestTimeout, LastSip, Phase, Reason, RemoteHangup, Unavailable, table};
 use crate::routing::{Planned, Route};
 
@@ -61,7 +62,7 @@ impl Call {
         *playing = true;
         let Some(prompt) = self.about.no_destination.clone() else { return };
         self.notes.evidence("prompt_played", true);
-        self.media(Command::Play { leg: trunkline_media::api::Leg::Browser, prompt, looped: false });
+        self.media(Command::Play { leg: Leg::Browser, prompt, looped: false });
         self.timers.set(Timer::Prompt, now + PROMPT);
     }
 
@@ -140,7 +141,8 @@ impl Call {
         others: VecDeque<SocketAddr>,
     ) {
         let sdp = trunk::offer(&local);
-        let (fields, dropped_fields) = headers::fit(&self.about.fields, &route.request_uri, &sdp);
+        let told = Told { own: &self.about.headers, context: &self.about.context, call: self.about.call.as_str() };
+        let (fields, dropped_fields) = headers::of_invite(told, &route, &sdp);
         self.notes.invited(&route, target);
         let order = InviteOrder { attempt, target, route: Arc::clone(&route), fields, dropped_fields, sdp };
         self.effects.push_back(Effect::Invite(Box::new(order)));
@@ -231,7 +233,7 @@ impl Call {
             self.media(Command::ConnectTrunk(media.clone()));
         }
         self.timers.stop(Timer::Ring);
-        self.timers.set(Timer::MaxDuration, now + route.max_duration);
+        self.limit_duration(now, &route);
         self.notes.concluded(Some(200), None);
         self.notes.answered(now, &media);
         self.stage = Stage::Talking(Talking { attempt, route, local, media });
@@ -281,6 +283,23 @@ impl Call {
         let mut others = inviting.others.clone();
         let target = others.pop_front().filter(|_| !inviting.ringing && inviting.early.is_none())?;
         Some((Arc::clone(&inviting.route), inviting.local.clone(), target, others))
+    }
+
+    /// A limit too short for its warning has none.
+    fn limit_duration(&mut self, now: Instant, route: &Route) {
+        self.timers.set(Timer::MaxDuration, now + route.max_duration);
+        let warned = route.warning.and_then(|before| route.max_duration.checked_sub(before));
+        if let Some(after) = warned.filter(|after| !after.is_zero()) {
+            self.timers.set(Timer::EndingSoon, now + after);
+        }
+    }
+
+    /// Both sides hear a tone over what they say.
+    pub(super) fn warn_of_the_end(&mut self) {
+        let (Stage::Talking(_), Some(tone)) = (&self.stage, self.about.ending_soon.clone()) else { return };
+        for leg in [Leg::Browser, Leg::Trunk] {
+            self.media(Command::Play { leg, prompt: Arc::clone(&tone), looped: false });
+        }
     }
 
     /// It lasted for as long as the trunk's limit says.

@@ -78,8 +78,8 @@ pub struct About {
     pub metadata: Option<Value>,
     /// Whether the visitor filled a form.
     pub has_form_values: bool,
-    /// Header fields for the trunk, clean.
-    pub fields: headers::Fields,
+    /// The back end's header fields for the trunk.
+    pub headers: Vec<(String, String)>,
     /// What the browser will send.
     pub browser_codec: Codec,
     /// Address in our SDP instead of the leased one.
@@ -94,6 +94,8 @@ pub struct About {
     pub asked_profile: Option<String>,
     /// Played when there is nothing to dial.
     pub no_destination: Option<Arc<Prompt>>,
+    /// Played to both sides when the longest call is nearly over.
+    pub ending_soon: Option<Arc<Prompt>>,
     /// The reading of the clocks that wall times are counted from.
     pub wall: Now,
 }
@@ -260,6 +262,7 @@ impl Call {
                 Timer::Setup => self.setup_overdue(now),
                 Timer::Step => self.step_overdue(now),
                 Timer::Ring => self.rang_too_long(now),
+                Timer::EndingSoon => self.warn_of_the_end(),
                 Timer::MaxDuration => self.lasted_too_long(now),
                 Timer::Grace => self.grace_over(now, None),
                 Timer::Prompt => self.finish(now, Reason::NoDestination),

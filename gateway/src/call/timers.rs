@@ -11,6 +11,8 @@ pub(super) enum Timer {
     Step,
     /// It rings too long.
     Ring,
+    /// The call will soon have lasted too long.
+    EndingSoon,
     /// The call lasts too long.
     MaxDuration,
     /// A lost browser should be back; the media plane decides, this is for when its report is lost.
@@ -20,7 +22,8 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 6] = [Self::Setup, Self::Step, Self::Ring, Self::MaxDuration, Self::Grace, Self::Prompt];
+    const ALL: [Self; 7] =
+        [Self::Setup, Self::Step, Self::Ring, Self::EndingSoon, Self::MaxDuration, Self::Grace, Self::Prompt];
 
     /// The timer's name in logs and evidence.
     pub(super) fn name(self) -> &'static str {
@@ -28,6 +31,7 @@ impl Timer {
             Self::Setup => "setup",
             Self::Step => "step",
             Self::Ring => "ring",
+            Self::EndingSoon => "ending_soon",
             Self::MaxDuration => "max_duration",
             Self::Grace => "grace",
             Self::Prompt => "prompt",

@@ -235,7 +235,7 @@ impl Driver {
     fn invite(&mut self, order: InviteOrder) {
         if order.dropped_fields > 0 {
             let dropped = order.dropped_fields;
-            tracing::warn!(dropped, "context does not fit into the INVITE");
+            tracing::warn!(dropped, "header fields do not go to the trunk: no room, or a name twice");
             self.shared.count_dropped_fields(dropped);
         }
         let attempt = order.attempt;

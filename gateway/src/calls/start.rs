@@ -14,12 +14,12 @@ use super::inbox::inbox;
 use super::limits::Permit;
 use super::store::{IceSession, Live};
 use super::{Shared, Started, bump};
-use crate::call::{About, Call, Input, SdpKind, headers};
+use crate::call::{About, Call, Input, SdpKind};
 use crate::clock::Now;
 use crate::ids::{CallId, SessionId, random_bits};
 use crate::outcome::Refusal;
 use crate::problem::Problem;
-use crate::prompts::NO_DESTINATION;
+use crate::prompts::{ENDING_SOON, NO_DESTINATION};
 use crate::routing::{self, Planned};
 use crate::session::Session;
 use crate::session::hours::{self, Standing, open_at};
@@ -184,11 +184,6 @@ impl Birth {
 
     fn about(&self, now: Now, opened: &Opened) -> About {
         let (session, config) = (&self.session, &self.edition.config);
-        let (fields, dropped) = headers::of_session(session);
-        if dropped > 0 {
-            tracing::warn!(dropped, session = %session.id, "header fields beyond the limits do not go to the trunk");
-            self.shared.count_dropped_fields(dropped);
-        }
         About {
             call: self.claim.call.clone(),
             session: session.id.clone(),
@@ -197,7 +192,7 @@ impl Birth {
             context: session.context.clone(),
             metadata: session.metadata.clone(),
             has_form_values: !session.form.is_empty(),
-            fields,
+            headers: session.headers.clone(),
             browser_codec: opened.codec,
             advertise: config.sip.advertise,
             // RFC 8866 section 5.2 wants a number; 62 bits are safe with every reader.
@@ -206,6 +201,7 @@ impl Birth {
             poor_after: config.quality.poor_after,
             asked_profile: session.asked_profile.clone(),
             no_destination: self.shared.prompts.get(NO_DESTINATION, &session.lang),
+            ending_soon: self.shared.prompts.get(ENDING_SOON, &session.lang),
             wall: now,
         }
     }

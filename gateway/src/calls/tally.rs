@@ -88,32 +88,15 @@ fn attempt_result(event: &SipEvent) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::{Map, Value};
-    use trunkline_media::api::{CallStats, RtpSource};
-    use trunkline_media::audio::Codec;
+    use trunkline_media::api::CallStats;
     use trunkline_media::quality::Level;
 
     use super::*;
     use crate::metrics::{Metrics, Snapshot};
 
     fn route(trunk: &str) -> Arc<Route> {
-        Arc::new(Route {
-            destination: format!("sip:agent@{trunk}"),
-            trunk: trunk.into(),
-            request_uri: "sip:agent@192.0.2.1".into(),
-            host: "192.0.2.1".into(),
-            port: None,
-            credentials: None,
-            codecs: vec![Codec::Pcmu],
-            ring_timeout: Duration::from_secs(60),
-            max_duration: Duration::from_secs(60),
-            rtp_source: RtpSource::Signalled,
-            relay: false,
-            transport: trunkline_signaling::endpoint::Transport::Udp,
-            session_expires: 1800,
-        })
+        Arc::new(Route { trunk: trunk.into(), ..crate::testing::route() })
     }
 
     /// Lines of the published text that begin so and are not nought.

@@ -11,6 +11,7 @@ use super::testing::{FakeMedia, FakeSip, OFFER};
 use super::*;
 use crate::events::{Feed, Filter, Heard};
 
+mod admission;
 mod kept;
 
 struct Bench {
@@ -27,13 +28,17 @@ impl Bench {
     }
 
     fn of(change: impl FnOnce(&mut Config)) -> Self {
+        Self::at(Clock::system(), change)
+    }
+
+    fn at(clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = crate::testing::config();
         for trunk in &mut config.trunks {
             (trunk.target.host, trunk.enabled) = ("127.0.0.1".into(), true);
         }
         change(&mut config);
         let (media, sip) = (Arc::new(FakeMedia::default()), Arc::new(FakeSip::default()));
-        let calls = Calls::new(config.into(), media.clone(), sip.clone(), Prompts::none(), Clock::system());
+        let calls = Calls::new(config.into(), media.clone(), sip.clone(), Prompts::none(), clock);
         let (reports, reports_in) = mpsc::channel(16);
         let (events, events_in) = mpsc::channel(16);
         calls.listen(reports_in, events_in);
@@ -45,18 +50,10 @@ impl Bench {
         let app = config.apps.first().unwrap();
         Session {
             id: SessionId::from_client(id),
-            app: app.id.clone(),
             profile: app.default_profile.clone(),
-            profile_fallback: false,
-            asked_profile: None,
-            lang: "en".into(),
-            preview: false,
             context: vec![("plan".into(), "gold".into())],
-            form: Vec::new(),
-            destination: None,
-            headers: Vec::new(),
             metadata: Some(json!({"ticket": 7})),
-            created: Instant::now(),
+            ..crate::testing::session(&app.id)
         }
     }
 
@@ -268,8 +265,6 @@ async fn what_is_no_offer_is_refused_and_leaves_nothing() {
     let bench = Bench::new();
     let refused = bench.calls.start(&bench.session("ses_1"), b"nonsense").await.unwrap_err();
     assert_eq!((refused.status, refused.slug), (400, "invalid-sdp"));
-    let preview = Session { preview: true, ..bench.session("ses_1") };
-    assert_eq!(bench.calls.start(&preview, OFFER).await.unwrap_err().slug, "preview-session");
     assert_eq!(bench.media.opened.lock().unwrap().len(), 0);
     assert_eq!(bench.calls.live_call_of(&SessionId::from_client("ses_1")), None);
 }

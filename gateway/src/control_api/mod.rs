@@ -18,6 +18,7 @@ use crate::settings::Settings;
 
 mod auth;
 mod calls;
+mod context;
 mod document;
 mod node;
 mod papers;
@@ -84,6 +85,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(sessions::create))
         .routes(routes!(calls::list))
         .routes(routes!(calls::record))
+        .routes(routes!(context::context))
         .routes(routes!(papers::quality))
         .routes(routes!(papers::diagnosis))
         .routes(routes!(papers::bundle))

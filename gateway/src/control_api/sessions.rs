@@ -20,6 +20,7 @@ use crate::session::{Caller, NewSession};
     params(("Idempotency-Key" = Option<String>, Header, description = "A retry with the same key and body gets the same session")),
     responses((status = 201, description = "The session", body = SessionAnswer), (status = 404, description = "`unknown-app`"),
         (status = 409, description = "`provider-not-active`"), (status = 422, description = "`idempotency-key-reused`"),
+        (status = 429, description = "`rate-limited`"),
         (status = 503, description = "`overloaded`")))]
 pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     open(&api, request).await.inspect_err(|problem| api.metrics.session_rejected(problem.slug))
@@ -33,8 +34,5 @@ async fn open(api: &Api, request: Request) -> Result<Response, Problem> {
     let asked = NewSession::parse(&body)?;
     let claim = claim(&parts.headers, &format!("key {}", key.name), &asked, &body)?;
     let opened = api.desk.open(api.clock.now(), Caller::BackEnd { key: &key.name }, &asked, claim.as_ref())?;
-    if let Some(report) = &opened.report {
-        api.metrics.session_opened(report);
-    }
-    Ok(created(opened.body))
+    Ok(created(&api.metrics, &api.calls, opened))
 }

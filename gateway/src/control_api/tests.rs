@@ -94,6 +94,8 @@ async fn unknown_calls_and_strange_queries() {
     let leg = || Some(json!({"leg": "browser"}));
     for (method, path, key, body, expected) in [
         ("GET", "/v1/calls/call_x", READ, None, (404, "unknown-call")),
+        ("GET", "/v1/calls/call_x/context", READ, None, (404, "unknown-call")),
+        ("GET", "/v1/calls/call_x/context", CONTROL, None, (403, "insufficient-scope")),
         ("GET", "/v1/calls/call_x/quality", READ, None, (404, "unknown-call")),
         ("GET", "/v1/calls/call_x/diagnosis", READ, None, (404, "unknown-call")),
         ("GET", "/v1/calls/call_x/bundle", READ, None, (404, "unknown-call")),

@@ -17,9 +17,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
+use crate::limiter::client_key;
 use crate::metrics::{Listener, Metrics};
 use crate::public_api::client::Peer;
-use crate::public_api::limits::client_key;
 use crate::settings::Settings;
 
 /// From the accept, or the end of the answer before, to the end of a request's headers.

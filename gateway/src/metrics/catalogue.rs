@@ -46,7 +46,7 @@ catalogue! {
     CALL_SAMPLES_DROPPED: Trouble, "trunkline_call_samples_dropped_total", "samples", [], "Quality samples a full inbox did not take";
     CALL_EARLY_SIP_EVENTS_DROPPED: Trouble, "trunkline_call_early_sip_events_dropped_total", "events", [], "SIP events before their leg was known, beyond the limit";
     CALL_RECORDS_DROPPED: Counter, "trunkline_call_records_dropped_total", "records", [], "Ended calls that were never written, as trunkline_store_dropped_total";
-    CALL_FIELDS_DROPPED: Trouble, "trunkline_call_fields_dropped_total", "fields", [], "Header fields an INVITE had no room for";
+    CALL_FIELDS_DROPPED: Trouble, "trunkline_call_fields_dropped_total", "fields", [], "Header fields an INVITE had no room for, or whose name was taken";
     CALL_COMMANDS_REFUSED: Trouble, "trunkline_call_commands_refused_total", "commands", [], "Commands the media plane had no room for";
     CALL_PANICS: Trouble, "trunkline_call_panics_total", "panics", [], "Panics caught in calls";
 }

@@ -21,8 +21,10 @@ pub struct Problem {
     pub call: Option<String>,
     /// The session it is about, where one exists.
     pub session: Option<String>,
-    /// When the app takes calls again (`closed`), RFC 3339.
+    /// When calls are taken again (`closed`), RFC 3339; null when that is not within a year.
     pub opens_at: Option<String>,
+    /// What the day is called, if calls are not taken because of it.
+    pub label: Option<String>,
 }
 
 /// The process answers.
@@ -45,8 +47,10 @@ pub struct SessionAnswer {
     pub expires_at: String,
     /// Whether calls can be started.
     pub state: SessionState,
-    /// When calls can be started, if the state is `closed` and that is known.
+    /// When calls can be started, if the state is `closed`; null when that is not within a year.
     pub opens_at: Option<String>,
+    /// What the day is called, if the state is `closed` because of it.
+    pub label: Option<String>,
     /// The profile in use.
     #[schema(required)]
     pub profile: Option<String>,
@@ -101,6 +105,26 @@ pub struct DroppedKey {
     pub key: String,
     /// `invalid_key`, `reserved`, `budget`, `duplicate` or `invalid_value`.
     pub reason: String,
+}
+
+/// What is known of a call's visitor.
+#[derive(ToSchema)]
+pub struct CallContext {
+    /// `call_…`
+    pub call: String,
+    /// `ses_…`
+    pub session: String,
+    /// The app.
+    pub app: String,
+    /// The profile in use.
+    #[schema(required)]
+    pub profile: Option<String>,
+    /// What the page told, as it was accepted.
+    #[schema(value_type = Object)]
+    pub context: Map<String, Value>,
+    /// What the back end attached to the session.
+    #[schema(value_type = Value)]
+    pub metadata: Value,
 }
 
 /// A page of call records, newest first.

@@ -13,12 +13,12 @@ use super::Api;
 use super::body::{bearer, expect_type, read, read_json};
 use super::client;
 use super::cors::{self, CrossOrigin};
-use super::limits::client_key;
 use crate::calls::{HangupBy, IfMatch, Patched, Started};
-use crate::ids::CallId;
+use crate::ids::{CallId, SessionId};
+use crate::limiter::client_key;
 use crate::outcome::Refusal;
 use crate::problem::Problem;
-use crate::session::{Mode, Verified};
+use crate::session::{Mode, Verified, ice};
 
 /// The media type of offers and answers.
 pub const SDP: &str = "application/sdp";
@@ -64,7 +64,7 @@ async fn take(api: &Api, request: Request) -> Result<Response, Problem> {
     for report in api.desk.take_reports(&session.id) {
         api.calls.client_report(&session.id, report.code, report.detail.as_deref());
     }
-    created(started)
+    created(api, &session.id, started)
 }
 
 /// A new peer connection for a live call
@@ -84,7 +84,8 @@ pub(super) async fn reattach(
     let call = owned(&api, &request, &call, None)?;
     api.limits.steer(api.clock.now().instant, &call)?;
     let offer = read_offer(request).await?;
-    created(api.calls.reattach(&call, &offer).await.map_err(about(&call))?)
+    let session = api.calls.session_of(&call).ok_or_else(unknown_call)?;
+    created(&api, &session, api.calls.reattach(&call, &offer).await.map_err(about(&call))?)
 }
 
 /// Trickle candidates, or restart ICE
@@ -250,7 +251,8 @@ async fn read_offer(request: Request) -> Result<axum::body::Bytes, Problem> {
     read(&parts.headers, body).await
 }
 
-fn created(started: Started) -> Result<Response, Problem> {
+/// With a Link field for each STUN or TURN server (RFC 9725 section 4.6).
+fn created(api: &Api, session: &SessionId, started: Started) -> Result<Response, Problem> {
     let location = HeaderValue::from_str(&format!("/v1/calls/{}", started.call)).map_err(|_| broken())?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(SDP)),
@@ -258,7 +260,12 @@ fn created(started: Started) -> Result<Response, Problem> {
         (header::ETAG, quoted(&started.etag)?),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    Ok((StatusCode::CREATED, headers, started.answer).into_response())
+    let mut response = (StatusCode::CREATED, headers, started.answer).into_response();
+    let servers = ice::servers(&api.settings.load().public.ice_servers, api.clock.now().wall, session);
+    for link in ice::links(&servers) {
+        response.headers_mut().append(header::LINK, link);
+    }
+    Ok(response)
 }
 
 fn quoted(etag: &str) -> Result<HeaderValue, Problem> {

@@ -23,6 +23,7 @@ use utoipa_axum::routes;
 use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::ids::{CallId, SessionId};
+use crate::limiter::{Limiter, Rate};
 use crate::metrics::{Listener, Metrics};
 use crate::openapi::schemas::Health;
 use crate::problem::Problem;
@@ -36,13 +37,12 @@ pub mod calls;
 pub mod client;
 mod cors;
 mod events;
-pub mod limits;
+#[cfg(test)]
+mod session_tests;
 pub mod sessions;
 #[cfg(test)]
 mod tests;
 pub mod watch;
-
-use limits::{Limiter, Rate};
 
 const STEER: Rate = Rate { per_minute: 240, burst: 60 };
 const DIGITS: Rate = Rate { per_minute: 240, burst: 40 };
@@ -79,12 +79,12 @@ struct Limits {
 impl Limits {
     /// `POST /v1/sessions` of one client.
     fn session(&self, now: Instant, limits: PublicLimits, client: IpAddr) -> Result<(), Problem> {
-        self.sessions.take(now, a_minute(limits.sessions_per_minute_per_address), client)
+        self.sessions.take(now, Rate::a_minute(limits.sessions_per_minute_per_address), client)
     }
 
     /// `POST /v1/calls` of one client.
     fn call(&self, now: Instant, limits: PublicLimits, client: IpAddr) -> Result<(), Problem> {
-        self.calls.take(now, a_minute(limits.calls_per_minute_per_address), client)
+        self.calls.take(now, Rate::a_minute(limits.calls_per_minute_per_address), client)
     }
 
     /// PATCH, reattach, mute and event streams of one call.
@@ -101,11 +101,6 @@ impl Limits {
     fn report(&self, now: Instant, session: &SessionId) -> Result<(), Problem> {
         self.reports.take(now, REPORTS, session.as_str().to_owned())
     }
-}
-
-/// All of a minute's at once, if somebody likes.
-fn a_minute(per_minute: u32) -> Rate {
-    Rate { per_minute, burst: per_minute }
 }
 
 /// The routes.

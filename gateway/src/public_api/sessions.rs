@@ -11,13 +11,16 @@ use utoipa::ToSchema;
 use super::body::{expect_type, read, read_json};
 use super::client;
 use super::cors::CrossOrigin;
-use super::limits::client_key;
 use super::{Api, calls};
+use crate::calls::Calls;
 use crate::ids::SessionId;
+use crate::limiter::client_key;
+use crate::metrics::Metrics;
 use crate::openapi::schemas::SessionAnswer;
 use crate::problem::Problem;
 use crate::session::idempotency::Claim;
 use crate::session::store::ClientReport;
+use crate::session::desk::{New, Opened};
 use crate::session::{Caller, NewSession};
 
 /// The codes a browser may report.
@@ -57,10 +60,7 @@ async fn open(api: &Api, request: Request) -> Result<Response, Problem> {
     let origin = parts.extensions.get::<CrossOrigin>().map(|origin| origin.0.as_str());
     let caller = Caller::Widget { address: &address, origin };
     let opened = api.desk.open(now, caller, &asked, claim.as_ref())?;
-    if let Some(report) = &opened.report {
-        api.metrics.session_opened(report);
-    }
-    Ok(created(opened.body))
+    Ok(created(&api.metrics, &api.calls, opened))
 }
 
 /// What `Idempotency-Key` claims, if it is there.
@@ -76,9 +76,13 @@ pub(crate) fn claim(
     Claim::new(caller, &asked.app, key.to_str().unwrap_or_default(), body).map(Some)
 }
 
-/// `201` that no cache keeps: it carries a token.
-pub(crate) fn created(body: serde_json::Value) -> Response {
-    (StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response()
+/// `201` that no cache keeps: it carries a token. A session that is new is counted and told to the world.
+pub(crate) fn created(metrics: &Metrics, calls: &Calls, opened: Opened) -> Response {
+    if let Some(New { report, notice }) = opened.new {
+        metrics.session_opened(&report);
+        calls.herald().announce(notice);
+    }
+    (StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], axum::Json(opened.body)).into_response()
 }
 
 /// What only the browser knows.

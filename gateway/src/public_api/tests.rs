@@ -62,8 +62,8 @@ impl Site {
             })
         };
         let calls = crate::calls::testing::calls(&settings);
-        let api = Api::new(settings, desk.clone(), calls, metrics.clone(), clock);
-        Self { router: router(Arc::new(api)), desk, seconds, metrics }
+        let api = Api::new(settings, desk.clone(), calls.clone(), metrics.clone(), clock);
+        Self { router: router(Arc::new(api)), calls, desk, seconds, metrics }
     }
 
     pub(super) fn pass(&self, seconds: u64) {

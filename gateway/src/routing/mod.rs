@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trunkline_config::{
-    BrowserAudio, Codec as ConfigCodec, Config, RtpSource as ConfigRtpSource, Secret, SipTransport, Trunk,
+    BrowserAudio, Codec as ConfigCodec, Config, ContextFields, RtpSource as ConfigRtpSource, Secret, SipTransport,
+    Trunk, UserToUser,
 };
 use trunkline_media::api::RtpSource;
 use trunkline_media::audio::Codec;
@@ -41,6 +42,8 @@ pub struct Route {
     pub ring_timeout: Duration,
     /// Longest call.
     pub max_duration: Duration,
+    /// How long before its end a tone warns of it.
+    pub warning: Option<Duration>,
     /// Over what.
     pub transport: Transport,
     /// Session-Expires asked for, seconds; 0 is no session timer (RFC 4028).
@@ -49,6 +52,18 @@ pub struct Route {
     pub rtp_source: RtpSource,
     /// The trunk wants its own codec relayed to the browser.
     pub relay: bool,
+    /// The visitor's context as header fields.
+    pub context_fields: ContextFields,
+    /// Some of it in User-to-User.
+    pub user_to_user: Option<UserToUser>,
+}
+
+impl Route {
+    /// Whether an INVITE has to fit into one datagram.
+    #[must_use]
+    pub fn is_datagram(&self) -> bool {
+        self.transport == Transport::Udp
+    }
 }
 
 /// One destination of a plan.
@@ -126,6 +141,7 @@ fn plan(config: &Config, default_trunk: Option<&str>, destination: &str) -> Plan
         codecs,
         ring_timeout: trunk.ring_timeout,
         max_duration: trunk.max_duration,
+        warning: trunk.max_duration_warning,
         transport: transport(trunk),
         session_expires: trunk.session_expires,
         rtp_source: match trunk.rtp_source {
@@ -136,6 +152,8 @@ fn plan(config: &Config, default_trunk: Option<&str>, destination: &str) -> Plan
             BrowserAudio::Relay => true,
             BrowserAudio::Elastic | BrowserAudio::Opus => false,
         },
+        context_fields: trunk.context_fields.clone(),
+        user_to_user: trunk.user_to_user.clone(),
     }))
 }
 

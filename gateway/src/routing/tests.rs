@@ -20,19 +20,9 @@ fn config() -> Config {
 
 fn session(app: &str, profile: Option<&str>, destination: Option<&str>) -> Session {
     Session {
-        id: crate::ids::SessionId::from_client("ses_1"),
-        app: app.into(),
         profile: profile.map(Into::into),
-        profile_fallback: false,
-        asked_profile: None,
-        lang: "en".into(),
-        preview: false,
-        context: Vec::new(),
-        form: Vec::new(),
         destination: destination.map(Into::into),
-        headers: Vec::new(),
-        metadata: None,
-        created: std::time::Instant::now(),
+        ..crate::testing::session(app)
     }
 }
 

@@ -1,18 +1,20 @@
 //! Where sessions are opened: the one path both listeners take.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use trunkline_config::{App, Config, Profile, Secret};
 
 use super::context::{Report, admit, cut};
 use super::hours::{Standing, open_at};
 use super::idempotency::{Answers, Claim};
 use super::keys::widget_key_fits;
+use super::quotas::Quotas;
 use super::request::Additions;
 use super::store::ClientReport;
-use super::{NewSession, Session, Sessions, TokenKey};
+use super::{NewSession, Session, Sessions, TokenKeys, ice};
 use crate::clock::{Now, rfc3339};
+use crate::events::Notice;
 use crate::ids::{SessionId, random_bits};
 use crate::problem::Problem;
 use crate::settings::Settings;
@@ -44,15 +46,33 @@ pub enum Caller<'a> {
 pub struct Opened {
     /// The answer of `POST /v1/sessions`.
     pub body: Value,
-    /// What became of the context; `None` when this is the answer of an earlier try.
-    pub report: Option<Report>,
+    /// `None` when this is the answer of an earlier try.
+    pub new: Option<New>,
+}
+
+/// What there is to tell of a session that was not there before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct New {
+    /// What became of the context.
+    pub report: Report,
+    /// The event `session_created`.
+    pub notice: Notice,
 }
 
 /// Opens sessions and checks their tokens.
 pub struct Desk {
     settings: Settings,
-    tokens: TokenKey,
+    /// Signs tokens while no key is configured.
+    random: Secret,
+    tokens: Mutex<Tokens>,
+    quotas: Quotas,
     state: Mutex<State>,
+}
+
+/// The keys of one configuration, made once.
+struct Tokens {
+    of: Arc<Config>,
+    keys: Arc<TokenKeys>,
 }
 
 struct State {
@@ -70,16 +90,14 @@ impl Desk {
     /// As [`Self::new`], with another limit on sessions at once.
     #[must_use]
     pub fn with_room_for(settings: Settings, sessions: usize) -> Self {
-        let config = settings.load();
-        let random = || Secret::new(random_bits::<32>().map(|byte| format!("{byte:02x}")).concat());
-        let key = config.public.token_key.clone().unwrap_or_else(random);
-        let tokens = TokenKey::new(&key, &config.public.url);
+        let random = Secret::new(random_bits::<32>().map(|byte| format!("{byte:02x}")).concat());
+        let tokens = Mutex::new(Tokens::new(settings.load(), &random));
         let state = Mutex::new(State { sessions: Sessions::new(sessions), answers: Answers::default() });
-        Self { settings, tokens, state }
+        Self { settings, random, tokens, quotas: Quotas::default(), state }
     }
 
     /// Opens a session. Problems in this order: `unknown-app`, `widget-key-mismatch`, `origin-not-allowed`,
-    /// `provider-not-active`, `idempotency-key-reused`, `overloaded`.
+    /// `provider-not-active`, `idempotency-key-reused`, `rate-limited`, `overloaded`.
     pub fn open(
         &self,
         now: Now,
@@ -103,21 +121,38 @@ impl Desk {
         if let Some(claim) = claim
             && let Some(body) = state.answers.find(now.instant, claim)?
         {
-            return Ok(Opened { body, report: None });
+            return Ok(Opened { body, new: None });
         }
+        self.quotas.take(now.instant, &config, app, caller, asked)?;
         let (session, report) = build(now, app, asked, additions);
-        let body = self.answer(now, app, &session, &report)?;
+        let (token, expires_at) = self.tokens().issue(now.wall, &session, random_bits())?;
+        let survey = profile_of(app, session.profile.as_deref()).is_some_and(|profile| profile.survey);
+        let mut body = json!({
+            "session": session.id, "token": token, "expires_at": rfc3339(expires_at), "profile": session.profile,
+            "profile_fallback": session.profile_fallback, "survey": survey, "context_report": report,
+            "ice_servers": ice::servers(&config.public.ice_servers, now.wall, &session.id),
+        });
+        let standing = standing(now, app, &session);
+        let notice = notice(&session, standing.get("state"));
+        if let Value::Object(body) = &mut body {
+            body.extend(standing);
+        }
         state.sessions.insert(now.instant, session)?;
         if let Some(claim) = claim {
             state.answers.keep(now.instant, claim, body.clone());
         }
-        Ok(Opened { body, report: Some(report) })
+        Ok(Opened { body, new: Some(New { report, notice }) })
     }
 
-    /// The key that checks tokens.
+    /// The keys that check tokens, of the configuration of this moment.
     #[must_use]
-    pub fn tokens(&self) -> &TokenKey {
-        &self.tokens
+    pub fn tokens(&self) -> Arc<TokenKeys> {
+        let config = self.settings.load();
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&tokens.of, &config) {
+            *tokens = Tokens::new(config, &self.random);
+        }
+        Arc::clone(&tokens.keys)
     }
 
     /// Whether a page of this origin may use the app.
@@ -156,28 +191,46 @@ impl Desk {
         state.sessions.len()
     }
 
-    fn answer(&self, now: Now, app: &App, session: &Session, report: &Report) -> Result<Value, Problem> {
-        let (token, expires_at) = self.tokens.issue(now.wall, session, random_bits())?;
-        let survey = profile_of(app, session.profile.as_deref()).is_some_and(|profile| profile.survey);
-        let mut body = json!({
-            "session": session.id, "token": token, "expires_at": rfc3339(expires_at), "state": "ready",
-            "profile": session.profile, "profile_fallback": session.profile_fallback, "survey": survey,
-            "ice_servers": [], "context_report": report,
-        });
-        if session.preview {
-            body["state"] = "preview".into();
-        } else if let Standing::Closed { opens_at, label } = open_at(app.hours_of(session.profile.as_deref()), now.wall)
-        {
-            body["state"] = "closed".into();
-            body["opens_at"] = opens_at.map(rfc3339).into();
-            body["label"] = label.into();
-        }
-        Ok(body)
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Tokens {
+    fn new(of: Arc<Config>, random: &Secret) -> Self {
+        let keys = TokenKeys::new(&of.public.token_keys, random, &of.public.url);
+        Self { keys: Arc::new(keys), of }
+    }
+}
+
+/// What of the answer of `POST /v1/sessions` depends on the hour.
+fn standing(now: Now, app: &App, session: &Session) -> Map<String, Value> {
+    let hours = app.hours_of(session.profile.as_deref());
+    let members = match open_at(hours, now.wall) {
+        // A preview shows the widget as it is, whatever the hour.
+        _ if session.preview => json!({"state": "preview"}),
+        Standing::Open => json!({"state": "ready"}),
+        Standing::Closed { opens_at, label } => {
+            json!({"state": "closed", "opens_at": opens_at.map(rfc3339), "label": label})
+        }
+    };
+    if let Value::Object(members) = members { members } else { Map::new() }
+}
+
+fn notice(session: &Session, state: Option<&Value>) -> Notice {
+    let context = session.context.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str())));
+    Notice {
+        preview: session.preview,
+        context: context.collect::<Map<_, _>>().into(),
+        ..Notice::new("session_created")
+    }
+    .of_app(&session.app)
+    .with("session", session.id.as_str())
+    .with("state", state.cloned())
+    .with("profile", session.profile.clone())
+    .with("profile_fallback", session.profile_fallback)
+    .with("lang", session.lang.as_str())
+    .with("has_form_values", !session.form.is_empty())
 }
 
 fn app_of<'a>(config: &'a Config, id: &str) -> Option<&'a App> {

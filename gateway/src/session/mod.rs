@@ -15,8 +15,10 @@ use crate::ids::SessionId;
 pub mod context;
 pub mod desk;
 pub mod hours;
+pub mod ice;
 pub mod idempotency;
 pub mod keys;
+mod quotas;
 pub mod request;
 pub mod store;
 #[cfg(test)]
@@ -26,7 +28,7 @@ pub mod token;
 pub use desk::{Caller, Desk};
 pub use request::NewSession;
 pub use store::Sessions;
-pub use token::{Claims, Mode, TokenKey, Verified};
+pub use token::{Claims, Mode, TokenKeys, Verified};
 
 /// How long a session may start calls; its token says the same.
 pub const LIFETIME: Duration = Duration::from_secs(600);

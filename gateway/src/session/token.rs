@@ -1,13 +1,14 @@
-//! Session tokens: JWT (RFC 7519, RFC 8725), HS256 alone, one key.
+//! Session tokens: JWT (RFC 7519, RFC 8725), signed with HS256 or EdDSA; the key decides which.
 
 use std::sync::Once;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use trunkline_config::Secret;
+use trunkline_config::{Secret, TokenKey};
 
 use super::{LIFETIME, Session};
 use crate::ids::SessionId;
@@ -73,35 +74,30 @@ impl Verified {
     }
 }
 
-/// The key that signs and checks tokens.
-pub struct TokenKey {
-    header: Header,
+/// The keys of tokens: the first that can signs, all of them check. So a key is replaced without a gap: the new one is put
+/// before the old one, which goes when the tokens it signed have expired.
+pub struct TokenKeys {
     issuer: String,
-    sign: EncodingKey,
+    ring: Vec<Key>,
+}
+
+struct Key {
+    /// Of every token of this key, to the letter: the algorithm belongs to the key (RFC 8725 section 3.1).
+    header: Header,
+    sign: Option<EncodingKey>,
     check: DecodingKey,
     validation: Validation,
 }
 
-impl TokenKey {
-    /// A key. The issuer is part of every token: another gateway's tokens are not ours, even under the same key.
+impl TokenKeys {
+    /// The configured keys, or `random` when there is none. The issuer is part of every token: another gateway's tokens
+    /// are not ours, even under the same key.
     #[must_use]
-    pub fn new(secret: &Secret, issuer: &str) -> Self {
+    pub fn new(configured: &[TokenKey], random: &Secret, issuer: &str) -> Self {
         use_one_crypto_library();
-        let secret = secret.reveal().as_bytes();
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-        validation.set_issuer(&[issuer]);
-        validation.set_audience(&[AUDIENCE]);
-        validation.validate_exp = false; // Checked here, against the time that is passed in.
-        let mut header = Header::new(Algorithm::HS256);
-        header.kid = Some(key_id(secret));
-        Self {
-            header,
-            issuer: issuer.to_owned(),
-            sign: EncodingKey::from_secret(secret),
-            check: DecodingKey::from_secret(secret),
-            validation,
-        }
+        let random = [TokenKey::Shared(random.clone())];
+        let keys = if configured.is_empty() { &random } else { configured };
+        Self { issuer: issuer.to_owned(), ring: keys.iter().filter_map(|key| Key::of(key, issuer)).collect() }
     }
 
     /// A token for a session, and until when it can start a call.
@@ -119,8 +115,11 @@ impl TokenKey {
             mode: if session.preview { Mode::Preview } else { Mode::Live },
             sid: session.id.clone(),
         };
-        let token = jsonwebtoken::encode(&self.header, &claims, &self.sign)
-            .map_err(|_| Problem::internal_error("the token could not be signed"))?;
+        let signed =
+            self.ring.iter().find_map(|key| Some(jsonwebtoken::encode(&key.header, &claims, key.sign.as_ref()?)));
+        let Some(Ok(token)) = signed else {
+            return Err(Problem::internal_error("the token could not be signed"));
+        };
         Ok((token, Timestamp::from_second(exp).unwrap_or(wall)))
     }
 
@@ -130,12 +129,11 @@ impl TokenKey {
         if token.len() > LONGEST {
             return Err(invalid());
         }
-        // The header must be the very one we write: no other algorithm or key, no jku, x5u, jwk, crit, …
-        if jsonwebtoken::decode_header(token).map_err(|_| invalid())? != self.header {
-            return Err(invalid());
-        }
-        let claims =
-            jsonwebtoken::decode::<Claims>(token, &self.check, &self.validation).map_err(|_| invalid())?.claims;
+        // The header must be the very one we write under one of the keys, which its kid picks: no other algorithm, no
+        // jku, x5u, jwk, crit, …
+        let header = jsonwebtoken::decode_header(token).map_err(|_| invalid())?;
+        let key = self.ring.iter().find(|key| key.header == header).ok_or_else(invalid)?;
+        let claims = jsonwebtoken::decode::<Claims>(token, &key.check, &key.validation).map_err(|_| invalid())?.claims;
         let now = wall.as_second();
         let leeway = i64::try_from(LEEWAY.as_secs()).unwrap_or(0);
         let lifetime = i64::try_from(LIFETIME.as_secs()).unwrap_or(0);
@@ -145,6 +143,43 @@ impl TokenKey {
         let expired = now >= claims.exp.saturating_add(leeway);
         Ok(Verified { claims, expired })
     }
+}
+
+impl Key {
+    /// `None` for what is no key at all, which the configuration does not let through.
+    fn of(key: &TokenKey, issuer: &str) -> Option<Self> {
+        let (algorithm, sign, check, id) = match key {
+            TokenKey::Shared(secret) => {
+                let secret = secret.reveal().as_bytes();
+                let (sign, check) = (EncodingKey::from_secret(secret), DecodingKey::from_secret(secret));
+                (Algorithm::HS256, Some(sign), check, key_id(secret))
+            }
+            TokenKey::Private(pem) => {
+                let sign = EncodingKey::from_ed_pem(pem.reveal().as_bytes()).ok()?;
+                let (check, id) = public_half(&Jwk::from_encoding_key(&sign, Algorithm::EdDSA).ok()?)?;
+                (Algorithm::EdDSA, Some(sign), check, id)
+            }
+            TokenKey::Public(pem) => {
+                let check = DecodingKey::from_ed_pem(pem.as_bytes()).ok()?;
+                let (check, id) = public_half(&Jwk::from_decoding_key(&check, Some(Algorithm::EdDSA)).ok()?)?;
+                (Algorithm::EdDSA, None, check, id)
+            }
+        };
+        let mut validation = Validation::new(algorithm);
+        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+        validation.set_issuer(&[issuer]);
+        validation.set_audience(&[AUDIENCE]);
+        validation.validate_exp = false; // Checked by hand, against the time that is passed in.
+        let mut header = Header::new(algorithm);
+        header.kid = Some(id);
+        Some(Self { header, sign, check, validation })
+    }
+}
+
+/// What checks an Ed25519 key's tokens, and the key's name: the same whichever half is at hand.
+fn public_half(key: &Jwk) -> Option<(DecodingKey, String)> {
+    let AlgorithmParameters::OctetKeyPair(pair) = &key.algorithm else { return None };
+    Some((DecodingKey::from_ed_components(&pair.x).ok()?, key_id(pair.x.as_bytes())))
 }
 
 /// A name for the key that says nothing useful about it.

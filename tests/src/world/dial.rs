@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use trunkline::routing::Route;
+use trunkline_config::ContextFields;
 use trunkline_media::api::{Limits, RtpSource};
 use trunkline_media::audio::Codec;
 
@@ -69,9 +70,12 @@ pub fn route(dial: &Dial, host: &str) -> Route {
         codecs: dial.trunk.clone(),
         ring_timeout: dial.ring_timeout,
         max_duration: dial.max_duration,
+        warning: None,
         transport: trunkline_signaling::endpoint::Transport::Udp,
         session_expires: dial.session_expires,
         rtp_source: dial.rtp_source,
         relay: dial.relay,
+        context_fields: ContextFields { prefix: "X-C2C-".into(), allow: vec!["*".into()] },
+        user_to_user: None,
     }
 }

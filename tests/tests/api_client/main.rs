@@ -16,6 +16,7 @@ use trunkline_tests::sipp::Sipp;
 use trunkline_tests::web_client::{Caller, WebClient};
 
 mod control;
+mod sessions;
 
 const VISITOR: f64 = 700.0;
 const AGENT: f64 = 1100.0;

@@ -73,9 +73,36 @@ fn hanging_up_early_cancels_what_is_on_its_way() {
 #[test]
 fn a_call_lasts_as_long_as_the_trunk_allows() {
     let mut bench = Bench::talking();
+    assert_eq!(bench.timeout(), "ending_soon");
     assert_eq!(bench.timeout(), "max_duration");
     assert_eq!(words(&bench.outcome()), "ended remote_hangup max_duration talking none");
     assert_eq!(bench.record()["talk_seconds"], 7_200.0);
+}
+
+#[test]
+fn both_sides_hear_a_tone_before_the_longest_call_is_over() {
+    let tone = Arc::new(Prompt::from_pcm(8_000, vec![1; 800]).unwrap());
+    let warned = |change: fn(&mut Route)| {
+        let now = Instant::now();
+        let Planned::Dial(mut route) = route("sip:agent@acme") else { panic!("a route") };
+        change(Arc::make_mut(&mut route));
+        let about = About { ending_soon: Some(Arc::clone(&tone)), ..about(now) };
+        let mut bench = Bench::of(Call::new(now, about, vec![Planned::Dial(route)]), now);
+        bench.feed(Input::Start);
+        let mut bench = bench.invite(1);
+        bench.connect();
+        bench.sip(SipEvent::Answered { sdp: pcmu() });
+        bench.done.clear();
+        bench.timeout();
+        let played = |leg| {
+            let play = |effect: &Effect| matches!(effect, Effect::Media(Command::Play { leg: to, looped: false, .. }) if *to == leg);
+            bench.done.iter().filter(|effect| play(effect)).count()
+        };
+        (bench.now.duration_since(now).as_secs(), played(Leg::Browser), played(Leg::Trunk), bench.call.is_over())
+    };
+    assert_eq!(warned(|_| {}), (7_140, 1, 1, false));
+    assert_eq!(warned(|route| route.warning = None), (7_200, 0, 0, true));
+    assert_eq!(warned(|route| route.max_duration = Duration::from_secs(60)), (60, 0, 0, true));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use trunkline_config::Secret;
+use trunkline_config::{ContextFields, Secret};
 use trunkline_media::api::{
     BackCause, BrowserLoss, CallStats, Command, Digit, GapKind, Leg, Limits, MediaEvent, Path, RtpSource, SetupFailure,
     StreamStats,
@@ -33,10 +33,13 @@ pub(super) fn route(destination: &str) -> Planned {
         codecs: vec![Codec::Pcmu, Codec::Pcma],
         ring_timeout: Duration::from_secs(60),
         max_duration: Duration::from_secs(7_200),
+        warning: Some(Duration::from_secs(60)),
         transport: trunkline_signaling::endpoint::Transport::Udp,
         session_expires: 1800,
         rtp_source: RtpSource::Signalled,
         relay: false,
+        context_fields: ContextFields { prefix: "X-C2C-".into(), allow: vec!["*".into()] },
+        user_to_user: None,
     }))
 }
 
@@ -49,7 +52,7 @@ pub(crate) fn about(now: Instant) -> About {
         context: vec![("plan".into(), "gold".into())],
         metadata: None,
         has_form_values: true,
-        fields: vec![("X-C2C-plan".into(), "gold".into())],
+        headers: Vec::new(),
         browser_codec: Codec::Opus,
         advertise: None,
         sdp_session: 7,
@@ -61,6 +64,7 @@ pub(crate) fn about(now: Instant) -> About {
         poor_after: Duration::from_secs(5),
         asked_profile: None,
         no_destination: None,
+        ending_soon: None,
         wall: Now { instant: now, wall: Timestamp::from_second(1_700_000_000).unwrap() },
     }
 }

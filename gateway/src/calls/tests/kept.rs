@@ -18,7 +18,8 @@ impl Bench {
 
 fn with_secrets(config: &mut Config) {
     let secret = trunkline_config::Secret::new;
-    config.public.token_key = Some(secret("t0ken-key-t0ken-key-t0ken-key-t0ken"));
+    let key = trunkline_config::TokenKey::Shared(secret("t0ken-key-t0ken-key-t0ken-key-t0ken"));
+    config.public.token_keys = vec![key];
     for trunk in &mut config.trunks {
         let (username, password) = ("trunk-user".into(), secret("trunk-passw0rd"));
         trunk.auth = Some(trunkline_config::TrunkAuth { username, password });

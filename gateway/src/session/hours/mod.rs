@@ -90,7 +90,7 @@ fn beginnings(schedule: &Schedule, day: Date) -> impl Iterator<Item = Timestamp>
         let (hour, minute) = (window.start() / 60, window.start() % 60);
         let clock = day.at(i8::try_from(hour).unwrap_or(0), i8::try_from(minute).unwrap_or(0), 0, 0);
         let begins = schedule.timezone.to_ambiguous_timestamp(clock);
-        [begins.clone().earlier(), begins.later()].into_iter().flatten()
+        [begins.earlier(), begins.later()].into_iter().flatten()
     })
 }
 

@@ -151,7 +151,7 @@ impl SimGateway {
             context: vec![("plan".into(), "gold".into())],
             metadata: None,
             has_form_values: false,
-            fields: Vec::new(),
+            headers: Vec::new(),
             browser_codec: opened.as_ref().map_or(Codec::Opus, |opened| opened.codec),
             advertise: None,
             sdp_session: self.chance.number() >> 2,
@@ -159,6 +159,7 @@ impl SimGateway {
             poor_after: Policy::default().poor_after,
             asked_profile: None,
             no_destination: None,
+            ending_soon: None,
             // Any wall time will do; no decision hangs on it.
             wall: Now { instant: now, ..Clock::system().now() },
         };

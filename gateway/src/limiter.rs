@@ -20,6 +20,14 @@ pub struct Rate {
     pub burst: u32,
 }
 
+impl Rate {
+    /// So many a minute, all of them at once if somebody likes.
+    #[must_use]
+    pub fn a_minute(per_minute: u32) -> Self {
+        Self { per_minute, burst: per_minute }
+    }
+}
+
 /// A limit per key, of the rate that holds when it is asked.
 pub struct Limiter<K> {
     buckets: Mutex<Buckets<K>>,

@@ -5,12 +5,16 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
-use trunkline_config::Secret;
+use trunkline_config::{Secret, TokenKey};
 
 use super::idempotency::Claim;
 use super::*;
 use crate::clock::Now;
 use crate::testing;
+
+mod answer;
+mod keys;
+mod quotas;
 
 const WIDGET: Caller<'static> = Caller::Widget { address: "192.0.2.1", origin: None };
 const BACK_END: Caller<'static> = Caller::BackEnd { key: "ops" };
@@ -145,7 +149,7 @@ fn a_token_ages_at_the_second_it_says() {
 fn forged_tokens_are_refused() {
     const KEY: &str = "a-key-of-the-test-a-key-of-the-test";
     let mut config = testing::config();
-    config.public.token_key = Some(Secret::new(KEY));
+    config.public.token_keys = vec![TokenKey::Shared(Secret::new(KEY))];
     let desk = Desk::new(config.into());
     let (token, claims) = issued(&desk);
     let header = jsonwebtoken::decode_header(&token).unwrap();
