@@ -10,7 +10,9 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use app::{App, AppLimits, ContextLimits, EVENT_NAMES, Hours, Integration, Profile, Schedule, ScheduleException, WidgetKey};
+pub use app::{
+    App, AppLimits, ContextLimits, EVENT_NAMES, Hours, Integration, Profile, Schedule, ScheduleException, WidgetKey,
+};
 pub use public::{
     ApiKey, Control, ControlLimits, IceCredentials, IceServer, Public, PublicLimits, Scope, Tls, TokenKey,
 };

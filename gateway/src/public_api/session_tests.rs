@@ -30,7 +30,8 @@ async fn a_new_session_is_told_once_and_a_preview_to_no_webhook() {
     let retry = [("idempotency-key", "4711")];
     let first = site.post("/v1/sessions", &retry, &body).await.json();
     assert_eq!(site.post("/v1/sessions", &retry, &body).await.json()["session"], first["session"]);
-    let preview = site.post("/v1/sessions", &[], &json!({"app": "acme", "widget_key": "wk_demo", "preview": true})).await;
+    let preview =
+        site.post("/v1/sessions", &[], &json!({"app": "acme", "widget_key": "wk_demo", "preview": true})).await;
     assert_eq!(site.post("/v1/sessions", &[], &json!({"app": "acme", "widget_key": "no"})).await.status, 401);
 
     let mut told = Vec::new();

@@ -18,9 +18,9 @@ use crate::limiter::client_key;
 use crate::metrics::Metrics;
 use crate::openapi::schemas::SessionAnswer;
 use crate::problem::Problem;
+use crate::session::desk::{New, Opened};
 use crate::session::idempotency::Claim;
 use crate::session::store::ClientReport;
-use crate::session::desk::{New, Opened};
 use crate::session::{Caller, NewSession};
 
 /// The codes a browser may report.

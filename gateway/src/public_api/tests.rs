@@ -20,6 +20,7 @@ const SHOP: &str = "https://shop.example";
 /// The public listener of a configuration, with a clock that stands still until it is told otherwise.
 pub(super) struct Site {
     router: Router,
+    pub(super) calls: Calls,
     desk: Arc<Desk>,
     seconds: Arc<AtomicU64>,
     metrics: Arc<Metrics>,
