@@ -72,6 +72,7 @@ problems! {
     idempotency_key_reused, "idempotency-key-reused", 422, "The idempotency key was used for another request";
     precondition_required, "precondition-required", 428, "The request needs If-Match";
     rate_limited, "rate-limited", 429, "Too many requests";
+    too_many_streams, "too-many-streams", 429, "Too many streams are read already";
     internal_error, "internal-error", 500, "Something went wrong in the gateway";
     overloaded, "overloaded", 503, "The gateway holds all the sessions it can";
     capacity, "capacity", 503, "No more calls can be taken now";

@@ -58,6 +58,7 @@ pub(crate) fn check(raw: &Raw, host: &Host, secrets: &Secrets<'_>, report: &mut 
         sip: sip?,
         quality: quality?,
         records: quality::records(&raw.records),
+        events: quality::events(&raw.events),
         trunks: trunks?,
         apps: apps?,
     })

@@ -1,13 +1,15 @@
-//! `[quality]` and `[records]`
+//! `[quality]`, `[records]` and `[events]`
 
 use std::time::Duration;
 
 use super::seconds;
 use crate::lines::join;
-use crate::model::{Bands, Quality, Records};
-use crate::raw::{RawBands, RawQuality, RawRecords};
+use crate::model::{Bands, Events, Quality, Records};
+use crate::raw::{RawBands, RawEvents, RawQuality, RawRecords};
 use crate::report::Report;
 
+/// Bytes.
+const MEGABYTE: u64 = 1024 * 1024;
 /// A day.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -49,5 +51,14 @@ pub(super) fn quality(raw: &RawQuality, report: &mut Report) -> Option<Quality> 
 }
 
 pub(super) fn records(raw: &RawRecords) -> Records {
-    Records { keep: DAY * raw.keep_days, keep_bytes: u64::from(raw.keep_megabytes) * 1024 * 1024 }
+    Records { keep: DAY * raw.keep_days, keep_bytes: u64::from(raw.keep_megabytes) * MEGABYTE }
+}
+
+pub(super) fn events(raw: &RawEvents) -> Events {
+    Events {
+        keep: DAY * raw.keep_days,
+        keep_bytes: u64::from(raw.keep_megabytes) * MEGABYTE,
+        backlog_bytes: u64::from(raw.backlog_megabytes) * MEGABYTE,
+        pending_max: u64::from(raw.pending_max),
+    }
 }

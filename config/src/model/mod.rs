@@ -16,7 +16,7 @@ pub use app::{
 pub use public::{
     ApiKey, Control, ControlLimits, IceCredentials, IceServer, Public, PublicLimits, Scope, Tls, TokenKey,
 };
-pub use quality::{Bands, Quality, Records};
+pub use quality::{Bands, Events, Quality, Records};
 pub use trunk::{
     BrowserAudio, ContextFields, RtpSource, SipTransport, Srtp, Trunk, TrunkAuth, TrunkTarget, UserToUser, UuiEncoding,
 };
@@ -38,6 +38,8 @@ pub struct Config {
     pub quality: Quality,
     /// `[records]`
     pub records: Records,
+    /// `[events]`
+    pub events: Events,
     /// `[[trunks]]`
     pub trunks: Vec<Trunk>,
     /// `[[apps]]`

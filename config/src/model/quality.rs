@@ -40,3 +40,16 @@ pub struct Records {
     /// What the database may grow to, bytes.
     pub keep_bytes: u64,
 }
+
+/// The log of events and of their deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Events {
+    /// Events are forgotten so long after they happened.
+    pub keep: Duration,
+    /// The oldest are forgotten when they take more, bytes.
+    pub keep_bytes: u64,
+    /// What may wait in memory while the disk is away, bytes.
+    pub backlog_bytes: u64,
+    /// Deliveries that may wait for one integration.
+    pub pending_max: u64,
+}

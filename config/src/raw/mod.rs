@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use app::{RawApp, RawException, RawHours, RawIntegration, RawProfile};
 pub(crate) use public::{RawIceServer, RawPublic, RawTokenKeys};
-pub(crate) use quality::{RawBands, RawQuality, RawRecords};
+pub(crate) use quality::{RawBands, RawEvents, RawQuality, RawRecords};
 pub(crate) use trunk::{
     RawBrowserAudio, RawContextFields, RawPdStyle, RawRtpSource, RawSrtp, RawTrunk, RawUserToUser, RawUuiEncoding,
     RawUuiPurpose,
@@ -35,6 +35,8 @@ pub(crate) struct Raw {
     pub(crate) quality: RawQuality,
     /// How long calls are remembered.
     pub(crate) records: RawRecords,
+    /// How long events are remembered, and how many may wait.
+    pub(crate) events: RawEvents,
     /// Trunks: where calls go.
     #[schemars(length(max = 1000))]
     pub(crate) trunks: Vec<RawTrunk>,

@@ -1,4 +1,4 @@
-//! `[quality]` and `[records]`
+//! `[quality]`, `[records]` and `[events]`
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -70,5 +70,30 @@ pub(crate) struct RawRecords {
 impl Default for RawRecords {
     fn default() -> Self {
         Self { keep_days: 30, keep_megabytes: 1024 }
+    }
+}
+
+/// The log of events and of their deliveries, in the database of `node.data_dir`. What waits for a receiver is not
+/// forgotten.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawEvents {
+    /// Days an event is kept.
+    #[schemars(range(min = 1, max = 3650))]
+    pub(crate) keep_days: u32,
+    /// Megabytes events and their deliveries may take.
+    #[schemars(range(min = 16, max = 1_000_000))]
+    pub(crate) keep_megabytes: u32,
+    /// Megabytes of events that may wait in memory while the disk is away.
+    #[schemars(range(min = 1, max = 4096))]
+    pub(crate) backlog_megabytes: u32,
+    /// Deliveries that may wait for one integration; more are not tried unless somebody asks for them.
+    #[schemars(range(min = 100, max = 10_000_000))]
+    pub(crate) pending_max: u32,
+}
+
+impl Default for RawEvents {
+    fn default() -> Self {
+        Self { keep_days: 7, keep_megabytes: 512, backlog_megabytes: 64, pending_max: 100_000 }
     }
 }

@@ -313,6 +313,10 @@ fn bands_of_quality() {
     );
     check("quality.gap_ms = { amber = 1 }", &["line 1: quality.gap_ms.red: is missing"]);
     check("records.keep_days = 0", &["line 1: records.keep_days: must be between 1 and 3650"]);
+    check("events.keep_days = 3651", &["line 1: events.keep_days: must be between 1 and 3650"]);
+    check("events.keep_megabytes = 15", &["line 1: events.keep_megabytes: must be between 16 and 1000000"]);
+    check("events.backlog_megabytes = 0", &["line 1: events.backlog_megabytes: must be between 1 and 4096"]);
+    check("events.pending_max = 99", &["line 1: events.pending_max: must be between 100 and 10000000"]);
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn the_schema_is_complete() {
 
 /// Keys by the section header they stand under; inline tables belong to the section around them.
 fn collect(schema: &Value, section: &str, key: &str, keys: &mut Vec<(String, String)>) {
-    const HEADERS: [&str; 11] = [
+    const HEADERS: [&str; 12] = [
         "node",
         "public",
         "control",
@@ -87,6 +87,7 @@ fn collect(schema: &Value, section: &str, key: &str, keys: &mut Vec<(String, Str
         "sip",
         "quality",
         "records",
+        "events",
         "trunks",
         "apps",
         "apps.profiles",

@@ -11,7 +11,7 @@ use trunkline_signaling::endpoint::Event;
 
 use crate::call::{Api, Input, State};
 use crate::clock::Clock;
-use crate::events::Herald;
+use crate::events::{Herald, Notice, Seats};
 use crate::ids::{CallId, SessionId};
 use crate::outcome::Refusal;
 use crate::problem::Problem;
@@ -37,6 +37,7 @@ mod reports;
 mod start;
 mod store;
 mod tally;
+mod telling;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -73,6 +74,7 @@ struct Shared {
     prompts: Prompts,
     clock: Clock,
     herald: Herald,
+    seats: Seats,
     counters: Arc<Counters>,
     apps: Slots,
     trunks: Slots,
@@ -113,6 +115,7 @@ impl Calls {
             prompts,
             clock,
             herald,
+            seats: Seats::default(),
             counters: Arc::default(),
             apps: Slots::default(),
             trunks: Slots::default(),
@@ -272,20 +275,6 @@ impl Calls {
         &self.shared.store
     }
 
-    /// A call's events after `seq` (0: from the beginning).
-    #[must_use]
-    pub fn events(&self, call: &CallId, after: u64) -> Option<EventStream> {
-        let live = self.shared.get_live(call).map(|live| Arc::clone(&live.log));
-        let log = live.or_else(|| self.shared.ended().get(call).map(|ended| Arc::clone(&ended.log)))?;
-        Some(EventStream::new(call.clone(), Some(log), self.shared.store.clone(), after))
-    }
-
-    /// Where events of sessions, trunks, integrations and the node are announced.
-    #[must_use]
-    pub fn herald(&self) -> &Herald {
-        &self.shared.herald
-    }
-
     /// Notes a client report in the session's live call, or in the one that has ended just now. `false`: neither is there.
     pub fn client_report(&self, session: &SessionId, code: &str, detail: Option<&str>) -> bool {
         reports::note(&self.shared, session, code, detail)
@@ -330,7 +319,10 @@ impl Calls {
 
     /// No new calls from now on.
     pub fn drain(&self) {
-        self.shared.draining.store(true, Ordering::Release);
+        if !self.shared.draining.swap(true, Ordering::AcqRel) {
+            let notice = Notice::new("node_draining").with("node", self.shared.settings.load().node.name.clone());
+            self.shared.herald.announce(notice.with("live_calls", self.live()));
+        }
     }
 
     /// Whether [`Self::drain`] was called.
@@ -390,7 +382,7 @@ fn over(call: &CallId) -> Problem {
     Problem::call_ended("the call has ended").with("call", call.as_str())
 }
 
-fn unreadable(error: &ReadError) -> Problem {
+pub(crate) fn unreadable(error: &ReadError) -> Problem {
     tracing::warn!(%error, "stored calls cannot be read");
     Problem::records_unavailable("the database of ended calls cannot be read now").retry_in(5)
 }

@@ -20,6 +20,9 @@ mod auth;
 mod calls;
 mod context;
 mod document;
+#[cfg(test)]
+mod event_tests;
+mod events;
 mod node;
 mod papers;
 mod sessions;
@@ -93,6 +96,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(calls::mute))
         .routes(routes!(calls::unmute))
         .routes(routes!(calls::dtmf))
+        .routes(routes!(events::follow))
         .routes(routes!(node::trunks))
         .routes(routes!(node::node))
         .routes(routes!(node::drain))

@@ -12,7 +12,7 @@ use trunkline_config::{BrowserAudio, Codec, Scope, SipTransport, Srtp, Trunk};
 
 use super::{Api, auth};
 use crate::clock::rfc3339;
-use crate::metrics::{Capacity, Snapshot, TEXT_FORMAT};
+use crate::metrics::{Capacity, EventCounters, Snapshot, TEXT_FORMAT};
 use crate::openapi::schemas::{Draining, Health, Node, TrunkList};
 use crate::problem::Problem;
 
@@ -102,6 +102,7 @@ async fn snapshot(api: &Api) -> Snapshot {
         draining: api.calls.is_draining(),
         capacity: Capacity::of(&api.settings.load()),
         store: Some(api.calls.store().stats()),
+        events: EventCounters { by_name: api.calls.store().events_by_name(), seats: api.calls.seats().stats() },
         uptime: now.instant.saturating_duration_since(api.started.instant),
         ..planes
     }

@@ -40,6 +40,8 @@ use sip_side::SipSide;
 /// How often what is expired is forgotten when nobody asks, and whether a drained node is empty.
 const REAP: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(200);
+/// How long streams of all events wait for the last ones to be durable.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
 /// Connections from one client address at once.
 const PER_ADDRESS: usize = 256;
 
@@ -231,10 +233,15 @@ impl Daemon {
     pub async fn shutdown(mut self) {
         self.calls.drain();
         self.calls.shutdown().await;
+        let store = self.calls.store().clone();
+        let told = store.clone();
+        if !tokio::task::spawn_blocking(move || told.flush(LAST_EVENTS)).await.unwrap_or(false) {
+            tracing::warn!("the last events are not on the disk yet, and no stream of all events tells them");
+        }
+        store.bus().close();
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
         self.planes.stop().await;
-        let store = self.calls.store().clone();
         let _ = tokio::task::spawn_blocking(move || store.close()).await;
     }
 }
@@ -246,7 +253,7 @@ async fn open_store(config: &Config, clock: &Clock) -> Result<(Store, Vec<Orphan
         dir: config.node.data_dir.clone(),
         keep: records.keep,
         keep_bytes: records.keep_bytes,
-        events: store::EventOptions::default(),
+        events: config.events.into(),
     };
     let opened = tokio::task::spawn_blocking(move || Store::open(&options, &clock)).await;
     Ok(opened.map_err(|_| StartError::Broken)??)

@@ -2,6 +2,7 @@
 //! they stand. A reader costs its place in it and nothing else.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
@@ -27,6 +28,7 @@ pub struct Published {
 pub struct Bus {
     ring: Arc<RwLock<Ring>>,
     last: Arc<watch::Sender<i64>>,
+    closed: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -53,7 +55,7 @@ impl Bus {
     pub fn new(end: Option<(i64, EventId)>) -> Self {
         let (floor, end) = end.map_or((0, None), |(position, id)| (position, Some(id)));
         let ring = Ring { events: VecDeque::new(), bytes: 0, floor, end };
-        Self { ring: Arc::new(RwLock::new(ring)), last: Arc::new(watch::Sender::new(floor)) }
+        Self { ring: Arc::new(RwLock::new(ring)), last: Arc::new(watch::Sender::new(floor)), closed: Arc::default() }
     }
 
     /// Tells everybody, in order.
@@ -74,6 +76,16 @@ impl Bus {
         }
         drop(ring);
         self.last.send_replace(position);
+    }
+
+    /// No event follows: readers end when they have read what there is.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.last.send_modify(|_| {});
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Changes with every event.

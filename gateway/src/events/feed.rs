@@ -110,7 +110,7 @@ impl Feed {
             match self.bus.after(self.position, TAKEN) {
                 Look::Here(events) if events.is_empty() => {
                     self.live = true;
-                    if self.changed.changed().await.is_err() {
+                    if self.bus.is_closed() || self.changed.changed().await.is_err() {
                         return Err(ReadError::Stopped);
                     }
                 }

@@ -21,6 +21,7 @@ mod bus;
 mod feed;
 mod herald;
 mod log;
+mod seats;
 mod stream;
 
 pub use bus::{Bus, Published};
@@ -28,6 +29,7 @@ pub use feed::{Feed, Filter, Heard};
 pub(crate) use herald::Word;
 pub use herald::{Herald, Notice};
 pub use log::EventLog;
+pub use seats::{Seat, SeatStats, Seats};
 pub use stream::EventStream;
 pub use trunkline_config::EVENT_NAMES as NAMES;
 

@@ -3,8 +3,8 @@
 use super::definition::Definition;
 use super::definition::Kind::{Counter, Gauge, Histogram, Trouble};
 use super::labels::{
-    APP, BLAME, CLASS, CODE, CONTEXT, DROP, FINDING, HALF_LEG, INVARIANT, LEG, LEVEL, LIMIT, LISTENER, MOS_KIND, PHASE,
-    PROBLEM, REASON, REPORT, RESULT, ROUTE, STAGE, TRUNK, VERSION, WORKER,
+    APP, BLAME, CLASS, CODE, CONTEXT, DROP, EVENT, FINDING, HALF_LEG, INVARIANT, LEG, LEVEL, LIMIT, LISTENER, MOS_KIND,
+    PHASE, PROBLEM, REASON, REPORT, RESULT, ROUTE, STAGE, TRUNK, VERSION, WORKER,
 };
 
 /// Bounds of the histograms. Those of quality include the default bands of the levels.
@@ -115,6 +115,17 @@ catalogue! {
     STORE_FAILURES: Trouble, "trunkline_store_failures_total", "writes", [], "Writes that failed";
     STORE_FAILING: Gauge, "trunkline_store_failing", "boolean", [], "1 while writes fail";
     STORE_BYTES: Gauge, "trunkline_store_bytes", "bytes", [], "What the store holds";
+}
+"Events" {
+    EVENTS: Counter, "trunkline_events_total", "events", [EVENT], "Events that became durable, by name";
+    EVENT_STREAMS: Gauge, "trunkline_event_streams", "streams", [LISTENER], "Event streams that are read: of single calls (public), of all events (control)";
+    EVENT_STREAMS_REFUSED: Trouble, "trunkline_event_streams_refused_total", "requests", [LISTENER], "Event streams that were refused because too many are read";
+    EVENT_READERS_LAGGED: Trouble, "trunkline_event_readers_lagged_total", "streams", [], "Streams of all events that ended because their reader did not keep up";
+    EVENTS_BACKLOG: Gauge, "trunkline_events_backlog_bytes", "bytes", [], "Events in memory that wait for the disk";
+    EVENTS_LOST: Trouble, "trunkline_events_lost_total", "events", [], "Events that were never written, because the backlog was full: no webhook hears of them";
+    EVENTS_EARLY: Trouble, "trunkline_events_early_total", "events", [], "Events a visitor was told before they were durable, because the disk took longer than a second";
+    EVENTS_EXPIRED: Counter, "trunkline_events_expired_total", "events", [], "Events forgotten because of their age or the log's size";
+    DELIVERIES_SKIPPED: Trouble, "trunkline_deliveries_skipped_total", "deliveries", [], "Deliveries not tried because too many waited for their integration";
 }
 "Node" {
     CALL_TASKS: Gauge, "trunkline_call_tasks", "tasks", [], "Tasks that drive calls, those that wind down among them";

@@ -26,6 +26,7 @@ pub(super) static LEG: Label = words("leg", || vec!["browser", "sip"]);
 pub(super) static DROP: Label = words("reason", || DROPS.into());
 pub(super) static FINDING: Label = words("finding", || Finding::words().collect());
 
+pub(super) static EVENT: Label = words("name", || crate::events::NAMES.into());
 pub(super) static CLASS: Label = words("class", || vec![Class::Ended.word(), Class::Error.word(), REFUSED]);
 pub(super) static REASON: Label = words("reason", || [&ENDED[..], &ERRORS, &REFUSALS.map(Refusal::word)].concat());
 pub(super) static PHASE: Label = words("phase", || [&PHASES.map(Phase::word)[..], &[ADMISSION]].concat());

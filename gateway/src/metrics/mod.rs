@@ -30,6 +30,7 @@ pub use family::Family;
 pub use measures::{CallMeasures, DropsSeen};
 
 use crate::calls::CallCounters;
+use crate::events::SeatStats;
 use crate::session::context::{Drop, Report};
 use crate::store::StoreStats;
 use handles::{Ledger, Tally};
@@ -84,8 +85,19 @@ pub struct Snapshot {
     pub sip: EndpointStats,
     /// The store of ended calls, if there is one.
     pub store: Option<StoreStats>,
+    /// Events and who reads them.
+    pub events: EventCounters,
     /// What the configuration has room for.
     pub capacity: Capacity,
+}
+
+/// Events and who reads them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventCounters {
+    /// Durable events, by name.
+    pub by_name: Vec<(&'static str, u64)>,
+    /// Streams.
+    pub seats: SeatStats,
 }
 
 /// What the configuration has room for.

@@ -10,7 +10,7 @@ use super::catalogue as m;
 use super::definition::Definition;
 use super::family::{Family, Row, Value};
 use super::labels::{ADMISSION, ENDED, ERRORS, PHASES, REFUSALS, REFUSED};
-use super::{Snapshot, process};
+use super::{EventCounters, Snapshot, process};
 use crate::calls::CallCounters;
 use crate::outcome::{Class, Phase, Refusal};
 use crate::store::StoreStats;
@@ -35,6 +35,7 @@ pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
     families.extend(workers(&snapshot.workers));
     families.extend(sip(&snapshot.sip));
     families.extend(snapshot.store.iter().flat_map(store));
+    families.extend(events(&snapshot.events));
     families
 }
 
@@ -116,7 +117,7 @@ fn sip(stats: &EndpointStats) -> Vec<Family> {
 }
 
 fn store(stats: &StoreStats) -> Vec<Family> {
-    const COLUMNS: [Column<StoreStats>; 10] = [
+    const COLUMNS: [Column<StoreStats>; 15] = [
         (&m::STORE_QUEUE, |s| s.waiting as u64),
         (&m::STORE_WRITTEN, |s| s.written),
         (&m::STORE_DROPPED, |s| s.dropped),
@@ -127,8 +128,27 @@ fn store(stats: &StoreStats) -> Vec<Family> {
         (&m::STORE_FAILURES, |s| s.failures),
         (&m::STORE_FAILING, |s| u64::from(s.failing)),
         (&m::STORE_BYTES, |s| s.bytes),
+        (&m::EVENTS_BACKLOG, |s| s.backlog_bytes),
+        (&m::EVENTS_LOST, |s| s.events_lost),
+        (&m::EVENTS_EARLY, |s| s.events_early),
+        (&m::EVENTS_EXPIRED, |s| s.events_expired),
+        (&m::DELIVERIES_SKIPPED, |s| s.deliveries_skipped),
     ];
     singles(&COLUMNS, stats).collect()
+}
+
+/// Every name is there from the start, so that its first shows as an increase.
+fn events(events: &EventCounters) -> Vec<Family> {
+    let seats = events.seats;
+    let by_listener = |definition, of_calls: u64, of_all: u64| {
+        Family::by(definition, [("public", of_calls as f64), ("control", of_all as f64)])
+    };
+    vec![
+        Family::by(&m::EVENTS, events.by_name.iter().map(|(name, count)| (*name, *count as f64))),
+        by_listener(&m::EVENT_STREAMS, seats.of_calls as u64, seats.of_all as u64),
+        by_listener(&m::EVENT_STREAMS_REFUSED, seats.of_calls_refused, seats.of_all_refused),
+        Family::single(&m::EVENT_READERS_LAGGED, seats.lagged as f64),
+    ]
 }
 
 /// Numbers of different owners that are the same whenever nothing is on its way.

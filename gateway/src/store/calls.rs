@@ -112,6 +112,12 @@ pub(super) fn record(db: &Connection, id: &CallId) -> Result<Option<Value>, Read
     text.map(|text| json(&text)).transpose()
 }
 
+pub(super) fn session_of(db: &Connection, id: &CallId) -> Result<Option<SessionId>, ReadError> {
+    let mut statement = db.prepare_cached("SELECT session FROM calls WHERE id = ?1")?;
+    let session: Option<String> = statement.query_row([id.as_str()], |row| row.get(0)).optional()?;
+    Ok(session.map(|session| SessionId::from_client(&session)))
+}
+
 pub(super) fn papers(db: &Connection, id: &CallId) -> Result<Option<(Value, Value)>, ReadError> {
     let mut statement = db.prepare_cached("SELECT record, details FROM calls WHERE id = ?1 AND state = 'ended'")?;
     let found: Option<(String, Option<Vec<u8>>)> =

@@ -208,16 +208,19 @@ fn id(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<EventId> {
     row.get::<_, String>(at).map(|text| EventId::from_client(&text))
 }
 
-/// Forgets up to `most` of the oldest events that no delivery waits for, with their deliveries: those that happened
-/// before `end`, or any. How many there were.
-pub(super) fn forget(
-    db: &mut Connection,
-    end: Option<Timestamp>,
-    most: u32,
-    ledger: &mut Ledger,
-) -> rusqlite::Result<usize> {
+/// Which events are forgotten.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Forget {
+    /// Those that happened before.
+    Before(Timestamp),
+    /// The oldest, until so many bytes are free.
+    Bytes(i64),
+}
+
+/// Forgets up to `most` of the oldest events that no delivery waits for, with their deliveries. How many there were.
+pub(super) fn forget(db: &mut Connection, which: Forget, most: u32, ledger: &mut Ledger) -> rusqlite::Result<usize> {
     let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let old = oldest(&tx, end, most)?;
+    let old = oldest(&tx, which, most)?;
     let mut after = ledger.clone();
     for (position, bytes) in &old {
         tx.prepare_cached("DELETE FROM deliveries WHERE event = ?1")?.execute([position])?;
@@ -233,8 +236,11 @@ pub(super) fn forget(
 }
 
 /// Positions and bytes. Events lie in the order of their time, nearly.
-fn oldest(db: &Connection, end: Option<Timestamp>, most: u32) -> rusqlite::Result<Vec<(i64, i64)>> {
-    let end = end.map_or(i64::MAX, Timestamp::as_microsecond);
+fn oldest(db: &Connection, which: Forget, most: u32) -> rusqlite::Result<Vec<(i64, i64)>> {
+    let (end, mut bytes) = match which {
+        Forget::Before(end) => (end.as_microsecond(), i64::MAX),
+        Forget::Bytes(bytes) => (i64::MAX, bytes),
+    };
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let mut statement = db.prepare_cached(
         "SELECT position, bytes, time,
@@ -243,11 +249,13 @@ fn oldest(db: &Connection, end: Option<Timestamp>, most: u32) -> rusqlite::Resul
     )?;
     let (mut rows, mut old) = (statement.query([])?, Vec::new());
     while let Some(row) = rows.next()? {
-        if row.get::<_, i64>(2)? >= end || old.len() >= most {
+        if row.get::<_, i64>(2)? >= end || old.len() >= most || bytes <= 0 {
             break;
         }
         if !row.get::<_, bool>(3)? {
-            old.push((row.get(0)?, row.get(1)?));
+            let its_bytes = row.get(1)?;
+            bytes = bytes.saturating_sub(its_bytes);
+            old.push((row.get(0)?, its_bytes));
         }
     }
     Ok(old)

@@ -78,6 +78,13 @@ pub struct EventOptions {
     pub pending_max: u64,
 }
 
+impl From<trunkline_config::Events> for EventOptions {
+    fn from(events: trunkline_config::Events) -> Self {
+        let trunkline_config::Events { keep, keep_bytes, backlog_bytes, pending_max } = events;
+        Self { keep, keep_bytes, backlog_bytes, pending_max }
+    }
+}
+
 impl Default for EventOptions {
     fn default() -> Self {
         let day = Duration::from_secs(86_400);
@@ -243,6 +250,15 @@ impl Store {
     pub async fn record(&self, id: &CallId) -> Result<Option<Value>, ReadError> {
         let id = id.clone();
         self.read(move |db| calls::record(db, &id)).await
+    }
+
+    /// Whose call it is, if it was ever written.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn session_of(&self, id: &CallId) -> Result<Option<SessionId>, ReadError> {
+        let id = id.clone();
+        self.read(move |db| calls::session_of(db, &id)).await
     }
 
     /// The record and the details of a written, ended call.

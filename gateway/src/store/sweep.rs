@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use super::events::Forget;
 use super::writer::{Trouble, Writer};
 use super::{calls, events};
 
@@ -45,9 +46,10 @@ impl Writer {
         let mut ledger = self.ledger.clone();
         let keep_bytes = i64::try_from(self.options.events.keep_bytes).unwrap_or(i64::MAX);
         let db = self.db()?;
-        let mut gone = events::forget(db, Some(end), SLICE_EVENTS, &mut ledger)?;
+        let mut gone = events::forget(db, Forget::Before(end), SLICE_EVENTS, &mut ledger)?;
         if gone == 0 && ledger.bytes > keep_bytes {
-            gone = events::forget(db, None, SLICE_EVENTS, &mut ledger)?;
+            let over = Forget::Bytes(ledger.bytes.saturating_sub(keep_bytes));
+            gone = events::forget(db, over, SLICE_EVENTS, &mut ledger)?;
         }
         self.ledger = ledger;
         self.queue.note(|stats| {

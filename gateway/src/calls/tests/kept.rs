@@ -138,7 +138,7 @@ async fn a_call_that_a_crash_cut_off_is_closed_at_the_next_start() {
         events: EventOptions::default(),
     };
     let (store, _) = Store::open(&options("before"), &Clock::system()).unwrap();
-    let mut bench = Bench::new();
+    let mut bench = Bench::of(|config| config.apps[0].integrations.push(integration()));
     bench.calls = bench.reborn(store.clone());
     let (reports, reports_in) = mpsc::channel(16);
     let (events, events_in) = mpsc::channel(16);
@@ -147,7 +147,9 @@ async fn a_call_that_a_crash_cut_off_is_closed_at_the_next_start() {
     let talking = bench.talking("ses_1").await;
     let early = bench.start("ses_2").await.unwrap();
     bench.leg_of(&early).await;
-    assert!(tokio::task::spawn_blocking(move || store.flush(SOON)).await.unwrap());
+    let flushed = store.clone();
+    assert!(tokio::task::spawn_blocking(move || flushed.flush(SOON)).await.unwrap());
+    let before = owed(&store).await;
 
     // What a killed process leaves behind.
     std::fs::create_dir(dir.path().join("after")).unwrap();
@@ -156,7 +158,9 @@ async fn a_call_that_a_crash_cut_off_is_closed_at_the_next_start() {
     }
     let (store, orphans) = Store::open(&options("after"), &Clock::system()).unwrap();
     assert_eq!(orphans.len(), 2);
+    assert_eq!(owed(&store).await, before, "what was durable and not delivered is owed, under the same ids");
     let reborn = bench.reborn(store);
+    let mut feed = Feed::open(reborn.store(), Filter::default(), None).await.unwrap().unwrap();
     reborn.adopt(orphans);
     for (call, phases) in [(&talking, &["talking"][..]), (&early, &["routing", "setup"])] {
         let record = reborn.find(call).await.unwrap().unwrap();
@@ -169,9 +173,41 @@ async fn a_call_that_a_crash_cut_off_is_closed_at_the_next_start() {
         let bundle = reborn.papers(call).await.unwrap().unwrap().bundle("now", false);
         assert_eq!(bundle["timeline"].as_array().unwrap().last().unwrap()["what"], "node_crash");
         assert_eq!(bundle["diagnosis"]["outcome"]["reason"], "node_crash");
+        let Heard::Event(told) = feed.next().await.unwrap() else { panic!("it keeps up") };
+        assert_eq!(told.name, "call_error");
+        let all = reborn.store().events_of(told.call.as_ref().unwrap(), 0, u64::MAX, 99).await.unwrap();
+        assert_eq!(all.iter().map(|event| event.seq).collect::<Vec<_>>(), (1..=told.seq).collect::<Vec<_>>());
+        let data = told.data();
+        assert_eq!(
+            (&data["reason"], &data["state"], &data["blame"]),
+            (&json!("node_crash"), &json!("ended"), &json!("gateway"))
+        );
+        assert_eq!(
+            (&data["context"], data["call"].as_str()),
+            (&json!({"plan": "gold"}), told.call.as_ref().map(CallId::as_str))
+        );
     }
+    let after = owed(reborn.store()).await;
+    assert_eq!(
+        (after[..before.len()] == before, after.len()),
+        (true, before.len() + 2),
+        "and delivered like any other"
+    );
     let counted: u64 = reborn.outcomes().iter().filter(|(labels, _)| labels[1] == "node_crash").map(|(_, n)| n).sum();
     assert_eq!(counted, 2);
     let filter = CallFilter { reason: Some("node_crash".into()), limit: 10, ..CallFilter::default() };
     assert_eq!(reborn.list(&filter).await.unwrap().calls.len(), 2);
+}
+
+/// Asks for the first and the last event of each call.
+fn integration() -> trunkline_config::Integration {
+    let text = "[[apps]]\nid = 'a'\n[[apps.integrations]]\nid = 'crm'\nurl = 'https://example.com/hooks'\n\
+        secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'\nevents = ['call_started', 'call_error']";
+    let loaded = trunkline_config::load_str(text, std::path::Path::new("."), std::iter::empty()).unwrap();
+    loaded.config.apps[0].integrations[0].clone()
+}
+
+async fn owed(store: &Store) -> Vec<(crate::ids::EventId, &'static str)> {
+    let pending = store.pending("crm", 0, 99).await.unwrap();
+    pending.into_iter().map(|one| (one.event.id.clone(), one.event.name)).collect()
 }

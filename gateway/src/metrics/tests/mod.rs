@@ -46,6 +46,10 @@ fn busy() -> (Metrics, Snapshot) {
         workers: vec![worker, WorkerStats { calls: 1, leased_pairs: 1, ..WorkerStats::default() }],
         sip: EndpointStats { legs: 2, ..EndpointStats::default() },
         store: Some(StoreStats { waiting: 4, ..StoreStats::default() }),
+        events: EventCounters {
+            by_name: vec![("call_ended", 3)],
+            seats: SeatStats { of_all: 2, ..SeatStats::default() },
+        },
         capacity: Capacity { rtp_pairs: 10, apps: vec![("shop".into(), 50)], trunks: vec![("acme".into(), 20)] },
         ..Snapshot::default()
     };
@@ -92,6 +96,15 @@ fn what_is_counted_is_published() {
     ] {
         has(&text, line);
     }
+}
+
+#[test]
+fn events_and_their_readers_are_counted() {
+    let (metrics, snapshot) = busy();
+    let text = metrics.render(&snapshot);
+    has(&text, "trunkline_events_total{name=\"call_ended\"} 3");
+    has(&text, "trunkline_event_streams{listener=\"control\"} 2");
+    has(&text, "trunkline_event_streams{listener=\"public\"} 0");
 }
 
 #[test]

@@ -316,10 +316,10 @@ async fn old_events_go_with_their_log_and_what_waits_for_a_receiver_stays() {
     drop(store);
     let events = EventOptions { keep_bytes: 100_000, ..options(dir.path()).events };
     let (store, _) = Store::open(&Options { events, ..options(dir.path()) }, &Clock::system()).unwrap();
-    sweep_all(&store, |stats| stats.events_expired >= 500);
+    sweep_all(&store, |stats| stats.events_expired >= 850);
     let rest = store.events_of(&id(2), 0, u64::MAX, 1_000).await.unwrap();
     assert_eq!(rest.last().map(|event| &event.id), told.last(), "the newest stay");
-    assert!(rest.len() <= 500, "{}", rest.len());
+    assert!((50..=150).contains(&rest.len()), "{}", rest.len());
     assert_eq!(store.pending("crm", 0, 10).await.unwrap().len(), 6);
 }
 
