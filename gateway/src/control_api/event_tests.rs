@@ -78,7 +78,8 @@ fn config(data: &std::path::Path) -> Config {
     config.node.data_dir = data.join("data");
     // Tokens name who made them, also after a restart on another port.
     config.public.url = "http://gateway.example".into();
-    config.public.token_key = Some(trunkline_config::Secret::new("0123456789abcdef0123456789abcdef"));
+    let key = trunkline_config::Secret::new("0123456789abcdef0123456789abcdef");
+    config.public.token_keys = vec![trunkline_config::TokenKey::Shared(key)];
     config
 }
 
