@@ -1,5 +1,6 @@
 //! What operations have in common is said once, here: path parameters, the refusals every handler of a kind can give,
 //! the shape of all refusals.
+#![allow(clippy::indexing_slicing)] // Members of JSON objects come to be by being named, and nothing here is a client's.
 
 use serde_json::{Map, Value, json};
 use utoipa::PartialSchema;
