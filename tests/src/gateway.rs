@@ -125,8 +125,10 @@ impl Plan {
 
     fn toml(&self, data_dir: &Path) -> String {
         let trunks: String = self.targets.iter().enumerate().map(|(n, target)| {
+            // A scenario of SIPp takes OPTIONS for a call that goes wrong.
+            let asked = if self.trunk.contains("options_seconds") { "" } else { "options_seconds = 0\n" };
             let (codecs, audio, more, over) = (&self.codecs, self.browser_audio, &self.trunk, self.transport);
-            format!("[[trunks]]\nid = \"t{n}\"\ntarget = \"sip:{target};transport={over}\"\ncodecs = {codecs:?}\nbrowser_audio = \"{audio}\"\n{more}\n")
+            format!("[[trunks]]\nid = \"t{n}\"\ntarget = \"sip:{target};transport={over}\"\ncodecs = {codecs:?}\nbrowser_audio = \"{audio}\"\n{asked}{more}\n")
         }).collect();
         let destinations: Vec<String> =
             (0..self.destinations.unwrap_or(self.targets.len())).map(|n| format!("sip:agent@t{n}")).collect();

@@ -70,7 +70,8 @@ impl Busy {
         let port = phone.address().port().to_string();
         let keys = [("rtp_port", port), ("codec_pt", "0".into()), ("codec_name", "PCMU".into())];
         let sipp = Sipp::start("answer", &keys).await?;
-        let gateway = Gateway::start(Plan::to(&[sipp.address()]).relay()).await?;
+        let closed = std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+        let gateway = Gateway::start(Plan::to(&[sipp.address(), closed]).relay()).await?;
         let live = WebClient::call(&gateway, Codec::Pcmu, VISITOR).await?;
         live.hears(AGENT, VISITOR).await?;
         let other = WebClient::call(&gateway, Codec::Pcmu, VISITOR).await?;
@@ -87,10 +88,15 @@ impl Busy {
             "keys": {"read": READ, "control": CONTROL, "admin": ADMIN},
             "call": [self.live.call, self.ended, self.live.call],
             "session": [self.live.session.id],
-            "id": ["t0", "t0"],
+            // Nobody listens there, so that a test of it is over at once.
+            "id": ["t1"],
+            "offer": self.live.offer,
             "ending": {"call": [self.ended, self.ended]},
-            // The live call shall stay, and its event stream has no end.
-            "only_ended": ["POST /v1/calls/{call}/hangup", "DELETE /v1/calls/{call}", "GET /v1/calls/{call}/events"],
+            // The live call shall stay, with its browser, and its event stream has no end.
+            "only_ended": [
+                "POST /v1/calls/{call}/hangup", "POST /v1/calls/{call}/actions", "POST /v1/calls/{call}/transfer",
+                "DELETE /v1/calls/{call}", "POST /v1/calls/{call}/reattach", "GET /v1/calls/{call}/events",
+            ],
         })
     }
 
@@ -105,10 +111,8 @@ impl Busy {
             "--seed",
             "4711",
             "--generation-deterministic",
-            "--generation-database",
-            "none",
             "--max-examples",
-            "25",
+            "20",
             "--phases",
             "examples,coverage,fuzzing",
             "--continue-on-failure",

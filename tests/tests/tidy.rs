@@ -89,6 +89,24 @@ fn tidy_bounded_sends_say_what_happens_when_full() {
     }
 }
 
+/// The README says of each line of the published contract which tests show it.
+#[test]
+fn tidy_every_test_the_contracts_table_names_exists() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("a README");
+    let (_, table) = readme.split_once("## The published contract").expect("the table");
+    let (table, _) = table.split_once("\n## ").expect("something after it");
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ") && line.contains("` |")).collect();
+    assert!(rows.len() > 30, "{} rows", rows.len());
+    let crates = ["config", "media", "signaling", "gateway", "tests"];
+    let code: String = crates.into_iter().flat_map(sources).map(|(_, text)| text).collect();
+    for row in rows {
+        let (_, tests) = row.trim_end_matches(" |").rsplit_once(" | ").expect("two columns");
+        for name in tests.split(", ").map(|name| name.trim_matches('`')) {
+            assert!(code.contains(&format!("fn {name}(")), "{row}: there is no test {name}");
+        }
+    }
+}
+
 /// Every Rust file of a crate with its text.
 fn sources(krate: &str) -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace").join(krate);

@@ -15,8 +15,11 @@ use trunkline_tests::media_phone::MediaPhone;
 use trunkline_tests::sipp::Sipp;
 use trunkline_tests::web_client::{Caller, WebClient};
 
+mod again;
 mod control;
+mod probes;
 mod sessions;
+mod trunks;
 
 const VISITOR: f64 = 700.0;
 const AGENT: f64 = 1100.0;

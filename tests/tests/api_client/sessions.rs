@@ -133,13 +133,12 @@ async fn a_back_ends_session_brings_its_own_words_to_the_trunk() -> Result<()> {
     let trace = sipp.finish().await?;
     let invite = trace.split("INVITE sip:desk7@").nth(1).context("an INVITE")?;
     let count = |text: &str| invite.lines().filter(|line| line.starts_with(text)).count();
-    ensure!(count("X-Case: 42") == 1 && count("X-Web-Plan: silver") == 1, "{invite}");
+    ensure!(count("X-Case: 42") == 1 && count("X-Web-plan: gold") == 1, "{invite}");
     // order=a%3Bb;plan=gold, behind the discriminator.
     let uui = "User-to-User: 046F726465723D6125334262\
                3B706C616E3D676F6C64;encoding=hex;purpose=isdn-uui;content=isdn-uui";
     ensure!(count("User-to-User:") == 1 && count(uui) == 1, "{invite}");
-    // Of two names that differ in case the first goes along; JSON made here is sorted. Nothing else is let through.
-    ensure!(count("X-Web-") == 1, "{invite}");
+    ensure!(!invite.contains("silver") && !invite.contains("X-Web-secret") && !invite.contains("X-Web-r"), "{invite}");
     ensure!(gateway.metric("trunkline_call_fields_dropped_total").await? == 1.0, "of plan and Plan one");
     gateway.stop().await;
     Ok(())
