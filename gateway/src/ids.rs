@@ -50,6 +50,10 @@ id!(
     CallId, "call_"
 );
 id!(
+    /// A probe.
+    ProbeId, "probe_"
+);
+id!(
     /// An event.
     EventId, "evt_"
 );

@@ -33,3 +33,4 @@ pub mod sip;
 pub mod store;
 #[cfg(test)]
 mod testing;
+pub mod trunks;

@@ -58,6 +58,8 @@ problems! {
     unknown_app, "unknown-app", 404, "There is no such app";
     unknown_call, "unknown-call", 404, "There is no such call";
     unknown_session, "unknown-session", 404, "There is no such session";
+    unknown_trunk, "unknown-trunk", 404, "There is no such trunk";
+    unknown_probe, "unknown-probe", 404, "There is no such probe";
     not_found, "not-found", 404, "There is nothing here";
     method_not_allowed, "method-not-allowed", 405, "The method is not allowed here";
     request_timeout, "request-timeout", 408, "The request took too long";

@@ -182,6 +182,8 @@ pub enum Command {
         /// The leg.
         leg: Leg,
     },
+    /// What the browser says goes back to it: there is no trunk, the path alone is tried.
+    Echo,
     /// The call is over: free everything.
     Close,
 }

@@ -159,9 +159,6 @@ fn not_active(key: &str, trunk: &Trunk, report: &mut Report) {
     if trunk.register {
         report.note(&format!("{key}.register"), "not active yet: the gateway does not register");
     }
-    if trunk.options.is_some() {
-        report.note(&format!("{key}.options_seconds"), "not active yet: no OPTIONS are sent");
-    }
 }
 
 /// A socket on loopback leads nowhere else.

@@ -21,7 +21,7 @@ pub struct Trunk {
     pub auth: Option<TrunkAuth>,
     /// REGISTER (not active yet).
     pub register: bool,
-    /// OPTIONS interval (not active yet).
+    /// OPTIONS interval; none are sent when absent.
     pub options: Option<Duration>,
     /// Calls at once.
     pub max_calls: u32,

@@ -26,7 +26,7 @@ pub(crate) struct RawTrunk {
     pub(crate) auth: RawAuth,
     /// Registers with the peer. Not active yet.
     pub(crate) register: bool,
-    /// Time between OPTIONS keep-alives, seconds; 0 = off. Not active yet.
+    /// Time between two OPTIONS that ask whether it is there, seconds; 0 = none.
     #[schemars(range(min = 0, max = 3600))]
     pub(crate) options_seconds: u32,
     /// Calls at once.

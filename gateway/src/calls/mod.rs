@@ -33,6 +33,7 @@ mod limits;
 mod list;
 mod papers;
 mod ports;
+mod probes;
 mod reports;
 mod start;
 mod store;
@@ -47,6 +48,7 @@ mod types;
 pub use counters::CallCounters;
 pub use papers::CallPapers;
 pub use ports::{MediaPort, Placed, SipPort};
+pub use probes::{Begun, Verdict};
 pub use types::{CallFilter, CallPage, HangupBy, IfMatch, Patched, Restart, Started};
 
 pub use crate::events::EventStream;
@@ -83,6 +85,7 @@ struct Shared {
     /// From before the media plane knows the call, so that none of its reports is missed.
     by_key: DashMap<CallKey, Inbox>,
     by_session: DashMap<SessionId, CallId>,
+    probes: probes::Probes,
     ended: Mutex<EndedCalls>,
     /// Whose calls ended a moment ago.
     just_ended: Mutex<reports::JustEnded>,
@@ -123,6 +126,7 @@ impl Calls {
             live: DashMap::new(),
             by_key: DashMap::new(),
             by_session: DashMap::new(),
+            probes: probes::Probes::default(),
             ended: Mutex::default(),
             just_ended: Mutex::default(),
             store,
@@ -141,8 +145,9 @@ impl Calls {
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
             while let Some(report) = reports.recv().await {
-                if let Some(inbox) = shared.by_key.get(&report.key) {
-                    inbox.offer(Input::Media(report.event));
+                match shared.by_key.get(&report.key) {
+                    Some(inbox) => drop(inbox.offer(Input::Media(report.event))),
+                    None => shared.probes.reported(report.key, report.event),
                 }
             }
         });
@@ -151,6 +156,8 @@ impl Calls {
             while let Some(event) = events.recv().await {
                 if let Event::Snapshot { leg, call_id, serial, snapshot } = event {
                     journal::note(&shared, journal::Told { leg, call_id, serial, snapshot });
+                } else if let Event::Pinged { leg, result } = event {
+                    shared.sip.pinged(leg, result);
                 } else {
                     shared.desk.dispatch(event, &shared.counters);
                 }
@@ -273,17 +280,6 @@ impl Calls {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.shared.store
-    }
-
-    /// Notes a client report in the session's live call, or in the one that has ended just now. `false`: neither is there.
-    pub fn client_report(&self, session: &SessionId, code: &str, detail: Option<&str>) -> bool {
-        reports::note(&self.shared, session, code, detail)
-    }
-
-    /// Whether a report of this session would find a call.
-    #[must_use]
-    pub fn takes_report(&self, session: &SessionId) -> bool {
-        self.live_call_of(session).is_some() || reports::just_ended(&self.shared, session).is_some()
     }
 
     /// Counts a request that was refused before it came to a call.

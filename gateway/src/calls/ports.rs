@@ -1,12 +1,14 @@
 //! What the calls of this node need from the two protocol sides, so that tests can stand in for either.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use trunkline_media::api::{CallKey, Command, OpenCall, OpenError, Opened, Restarted};
 use trunkline_media::sdp::browser::IceCredentials;
 use trunkline_media::worker::{LeaseError, Plane};
 use trunkline_signaling::auth::Credentials;
-use trunkline_signaling::endpoint::{LegId, LegSnapshot, Reason as ReasonHeader};
+use trunkline_signaling::endpoint::{Failure, LegId, LegSnapshot, Reason as ReasonHeader};
 
 use crate::call::{InviteOrder, NotSent};
 
@@ -50,6 +52,8 @@ pub trait SipPort: Send + Sync + 'static {
         credentials: Option<Credentials>,
         reason: ReasonHeader,
     ) -> BoxFuture<'static, bool>;
+    /// What came of an OPTIONS that no call sent.
+    fn pinged(&self, _leg: LegId, _result: Result<(u16, Duration), Failure>) {}
 }
 
 impl MediaPort for Plane {

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use super::Shared;
 use super::store::Live;
+use super::{Calls, Shared};
 use crate::call::{Api, Input};
 use crate::ids::{CallId, SessionId};
 
@@ -13,6 +13,19 @@ use crate::ids::{CallId, SessionId};
 const LATE: Duration = Duration::from_secs(10);
 /// Ended calls that are remembered for it.
 const REMEMBERED: usize = 1024;
+
+impl Calls {
+    /// Notes a client report in the session's live call, or in the one that has ended just now. `false`: neither is there.
+    pub fn client_report(&self, session: &SessionId, code: &str, detail: Option<&str>) -> bool {
+        note(&self.shared, session, code, detail)
+    }
+
+    /// Whether a report of this session would find a call.
+    #[must_use]
+    pub fn takes_report(&self, session: &SessionId) -> bool {
+        self.live_call_of(session).is_some() || just_ended(&self.shared, session).is_some()
+    }
+}
 
 /// Calls that ended a moment ago, newest last.
 pub(super) type JustEnded = VecDeque<(Instant, SessionId, CallId)>;
@@ -28,7 +41,7 @@ pub(super) fn ended(shared: &Shared, live: &Live, now: Instant) {
 }
 
 /// The session's call, if it ended a moment ago.
-pub(super) fn just_ended(shared: &Shared, session: &SessionId) -> Option<CallId> {
+fn just_ended(shared: &Shared, session: &SessionId) -> Option<CallId> {
     let now = shared.clock.now().instant;
     let just_ended = shared.just_ended.lock().unwrap_or_else(PoisonError::into_inner);
     let newest = just_ended.iter().rev().find(|(_, of, _)| of == session)?;
@@ -40,7 +53,7 @@ fn is_past(ended: Instant, now: Instant) -> bool {
 }
 
 /// Notes a report where it belongs; `false`: no call takes it.
-pub(super) fn note(shared: &Shared, session: &SessionId, code: &str, detail: Option<&str>) -> bool {
+fn note(shared: &Shared, session: &SessionId, code: &str, detail: Option<&str>) -> bool {
     let live = shared.by_session.get(session).map(|call| call.clone()).and_then(|call| shared.get_live(&call));
     if let Some(live) = live {
         let (code, detail) = (code.to_owned(), detail.map(str::to_owned));

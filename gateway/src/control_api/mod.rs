@@ -15,6 +15,7 @@ use crate::metrics::{Listener, Metrics, Snapshot};
 use crate::public_api::watch::{self, Watch};
 use crate::session::Desk;
 use crate::settings::Settings;
+use crate::trunks::Trunks;
 
 mod auth;
 mod calls;
@@ -23,11 +24,13 @@ mod document;
 #[cfg(test)]
 mod event_tests;
 mod events;
+mod network;
 mod node;
 mod papers;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod trunks;
 
 /// What only the daemon can tell: reads the counters of the planes.
 pub type Gauges = Box<dyn Fn() -> BoxFuture<'static, Snapshot> + Send + Sync>;
@@ -41,12 +44,14 @@ pub struct Api {
     clock: Clock,
     address: SocketAddr,
     started: Now,
+    trunks: Trunks,
     gauges: Gauges,
 }
 
 impl Api {
     /// The control surface, on a listener that is bound. `gauges` fills in what the planes count.
     #[must_use]
+    #[allow(clippy::too_many_arguments)] // Each is a part of the daemon of its own.
     pub fn new(
         settings: Settings,
         desk: Arc<Desk>,
@@ -54,10 +59,11 @@ impl Api {
         metrics: Arc<Metrics>,
         clock: Clock,
         address: SocketAddr,
+        trunks: Trunks,
         gauges: Gauges,
     ) -> Self {
         let started = clock.now();
-        Self { settings, desk, calls, metrics, clock, address, started, gauges }
+        Self { settings, desk, calls, metrics, clock, address, started, trunks, gauges }
     }
 }
 
@@ -97,7 +103,9 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(calls::unmute))
         .routes(routes!(calls::dtmf))
         .routes(routes!(events::follow))
-        .routes(routes!(node::trunks))
+        .routes(routes!(trunks::list))
+        .routes(routes!(trunks::test))
+        .routes(routes!(network::requirements))
         .routes(routes!(node::node))
         .routes(routes!(node::drain))
 }

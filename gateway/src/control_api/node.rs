@@ -1,6 +1,5 @@
 //! The node itself: how it is, how much it carries, and letting it run dry.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -8,12 +7,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use trunkline_config::{BrowserAudio, Codec, Scope, SipTransport, Srtp, Trunk};
+use trunkline_config::Scope;
 
 use super::{Api, auth};
 use crate::clock::rfc3339;
 use crate::metrics::{Capacity, EventCounters, Snapshot, TEXT_FORMAT};
-use crate::openapi::schemas::{Draining, Health, Node, TrunkList};
+use crate::openapi::schemas::{Draining, Health, Node};
 use crate::problem::Problem;
 
 /// The process answers
@@ -80,18 +79,6 @@ pub(super) async fn drain(State(api): State<Arc<Api>>, headers: HeaderMap) -> Re
     Ok((StatusCode::ACCEPTED, Json(json!({"draining": true, "calls": {"live": api.calls.live()}}))).into_response())
 }
 
-/// The trunks and their state
-#[utoipa::path(get, path = "/v1/trunks", tag = "trunks", security(("api_key" = ["read"])),
-    responses((status = 200, description = "Every trunk", body = TrunkList)))]
-pub(super) async fn trunks(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
-    auth::require(&api, &headers, Scope::Read)?;
-    let live: HashMap<String, u32> = api.calls.counters().live_by_trunk.into_iter().collect();
-    let config = api.settings.load();
-    let trunks: Vec<Value> =
-        config.trunks.iter().map(|trunk| view(trunk, live.get(&trunk.id).copied().unwrap_or(0))).collect();
-    Ok(Json(json!({"trunks": trunks})))
-}
-
 /// Everything that is read at the moment somebody asks.
 async fn snapshot(api: &Api) -> Snapshot {
     let planes = (api.gauges)().await;
@@ -106,35 +93,4 @@ async fn snapshot(api: &Api) -> Snapshot {
         uptime: now.instant.saturating_duration_since(api.started.instant),
         ..planes
     }
-}
-
-/// A trunk without its secrets. Nothing watches trunks yet, so their state is unknown.
-fn view(trunk: &Trunk, live: u32) -> Value {
-    let transport = match trunk.target.transport {
-        SipTransport::Udp => "udp",
-        SipTransport::Tcp => "tcp",
-        SipTransport::Tls => "tls",
-    };
-    let browser_audio = match trunk.browser_audio {
-        BrowserAudio::Relay => "relay",
-        BrowserAudio::Elastic => "elastic",
-        BrowserAudio::Opus => "opus",
-    };
-    let srtp = match trunk.srtp {
-        Srtp::Off => "off",
-        Srtp::Optional => "optional",
-        Srtp::Required => "required",
-    };
-    let codec = |codec: &Codec| match codec {
-        Codec::Opus => "opus",
-        Codec::G722 => "G722",
-        Codec::Pcmu => "PCMU",
-        Codec::Pcma => "PCMA",
-    };
-    json!({
-        "id": trunk.id, "enabled": trunk.enabled, "state": "unknown",
-        "target": {"host": trunk.target.host, "port": trunk.target.port, "transport": transport},
-        "codecs": trunk.codecs.iter().map(codec).collect::<Vec<_>>(), "browser_audio": browser_audio, "srtp": srtp,
-        "register": trunk.register, "max_calls": trunk.max_calls, "live_calls": live,
-    })
 }

@@ -7,6 +7,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::testing::{self, ADMIN, CONTROL, READ};
+use crate::trunks::Unasked;
 
 struct Desktop {
     router: Router,
@@ -19,7 +20,8 @@ impl Desktop {
         let calls = crate::calls::testing::calls(&settings);
         let gauges: Gauges = Box::new(|| Box::pin(std::future::ready(Snapshot::default())));
         let address = "127.0.0.1:8081".parse().unwrap();
-        let api = Api::new(settings, desk, calls, Arc::new(Metrics::new()), Clock::system(), address, gauges);
+        let trunks = Trunks::new(settings.clone(), Clock::system(), Arc::new(Unasked), calls.herald().clone());
+        let api = Api::new(settings, desk, calls, Arc::new(Metrics::new()), Clock::system(), address, trunks, gauges);
         Self { router: router(Arc::new(api)) }
     }
 
@@ -55,6 +57,8 @@ async fn each_scope_opens_its_own_doors() {
         ("GET", "/v1/calls", None, READ),
         ("GET", "/v1/trunks", None, READ),
         ("GET", "/v1/node", None, READ),
+        ("GET", "/v1/network-requirements", None, READ),
+        ("POST", "/v1/trunks/acme/test", None, CONTROL),
         ("POST", "/v1/node/drain", None, ADMIN),
     ] {
         for key in ["", "k", READ, CONTROL, ADMIN] {
@@ -108,6 +112,7 @@ async fn unknown_calls_and_strange_queries() {
         ("POST", "/v1/calls/call_x/mute", CONTROL, leg(), (404, "unknown-call")),
         ("POST", "/v1/calls/call_x/unmute", CONTROL, leg(), (404, "unknown-call")),
         ("POST", "/v1/calls/call_x/dtmf", CONTROL, Some(json!({"digits": "1"})), (404, "unknown-call")),
+        ("POST", "/v1/trunks/nowhere/test", CONTROL, None, (404, "unknown-trunk")),
         ("GET", "/v1/calls?state=sleeping", READ, None, (400, "invalid-request")),
         ("GET", "/v1/calls?limit=0", READ, None, (400, "invalid-request")),
         ("GET", "/v1/calls?limit=x", READ, None, (400, "invalid-request")),

@@ -161,6 +161,7 @@ impl Daemon {
 
         let public_api =
             public_api::Api::new(settings.clone(), desk.clone(), calls.clone(), metrics.clone(), clock.clone());
+        let trunks = planes.trunks(&settings, &clock);
         let control_api = control_api::Api::new(
             settings.clone(),
             desk.clone(),
@@ -168,6 +169,7 @@ impl Daemon {
             metrics.clone(),
             clock.clone(),
             control_addr,
+            trunks.clone(),
             planes.gauges(),
         );
         let mut tasks = JoinSet::new();
@@ -179,6 +181,7 @@ impl Daemon {
         let public_pages = public_api::router(Arc::new(public_api)).merge(pages);
         tasks.spawn(serve(public.0, public_pages, Some(settings.clone()), Listener::Public));
         tasks.spawn(serve(control.0, control_api::router(Arc::new(control_api)), None, Listener::Control));
+        tasks.spawn(trunks.watch(stopped.clone()));
         tasks.spawn(reap(desk, calls.clone(), clock, stopped));
 
         let daemon = Self {

@@ -18,6 +18,7 @@ use crate::metrics::Snapshot;
 use crate::prompts::Prompts;
 use crate::settings::Settings;
 use crate::store::Store;
+use crate::trunks::Trunks;
 
 /// Calls a worker takes at once.
 const CALLS_PER_WORKER: usize = 4_000;
@@ -47,6 +48,11 @@ impl Planes {
 
     pub(super) fn calls(&self) -> Calls {
         self.calls.clone()
+    }
+
+    /// The trunks, asked through this SIP side.
+    pub(super) fn trunks(&self, settings: &Settings, clock: &Clock) -> Trunks {
+        Trunks::new(settings.clone(), clock.clone(), self.sip.clone(), self.calls.herald().clone())
     }
 
     pub(super) fn media_addrs(&self) -> Vec<SocketAddr> {

@@ -1,17 +1,21 @@
 //! The SIP side as the calls see it: orders go to the task that owns the endpoint and its socket.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio_rustls::rustls::ClientConfig;
 use trunkline_config::{Config, SipTransport, Trunk};
 use trunkline_signaling::auth::Credentials;
 use trunkline_signaling::endpoint::{
-    EndpointConfig, EndpointStats, Event, LegId, LegSnapshot, Reason as ReasonHeader, Timers,
+    EndpointConfig, EndpointStats, Event, Failure, LegId, LegSnapshot, Ping, Reason as ReasonHeader, Timers, Transport,
 };
+use trunkline_signaling::message::Uri;
+use trunkline_signaling::transport::reach::{Reached, reach};
 use trunkline_signaling::transport::tls;
 use trunkline_signaling::transport::udp::{self, Handle};
 
@@ -19,6 +23,7 @@ use crate::call::{InviteOrder, NotSent};
 use crate::calls::{Placed, SipPort};
 use crate::ids::random_bits;
 use crate::sip;
+use crate::trunks::Prober;
 
 /// RFC 3261 table 4.
 const TIMERS: Timers =
@@ -35,7 +40,13 @@ const LOOK: Duration = Duration::from_millis(10);
 /// calls.
 pub(super) struct SipSide {
     handle: Mutex<Option<Handle>>,
+    bound: SocketAddr,
+    trusted: Option<Arc<ClientConfig>>,
+    /// Who waits for the answer to an OPTIONS; no more than the endpoint has transactions for.
+    pings: Arc<Mutex<HashMap<LegId, oneshot::Sender<Pinged>>>>,
 }
+
+type Pinged = Result<(u16, Duration), Failure>;
 
 impl SipSide {
     /// Binds the socket and starts the task; also the address it is bound to.
@@ -54,8 +65,9 @@ impl SipSide {
         let authorities = config.sip.tls_ca.as_deref();
         let trusted = config.trunks.iter().any(is_encrypted).then(|| tls::client(authorities)).transpose();
         let trusted = trusted.map_err(std::io::Error::other)?;
-        let (handle, events, bound) = udp::spawn_with(endpoint, config.sip.udp_listen, random_bits(), trusted)?;
-        Ok((Arc::new(Self { handle: Mutex::new(Some(handle)) }), events, bound))
+        let (handle, events, bound) = udp::spawn_with(endpoint, config.sip.udp_listen, random_bits(), trusted.clone())?;
+        let side = Self { handle: Mutex::new(Some(handle)), bound, trusted, pings: Arc::default() };
+        Ok((Arc::new(side), events, bound))
     }
 
     /// What the endpoint counted; nothing once it has stopped.
@@ -136,5 +148,37 @@ impl SipPort for SipSide {
             let ended = handle.call(move |endpoint, now| endpoint.end_lost_leg(now, leg, credentials, reason));
             matches!(ended.await, Ok(Ok(_)))
         })
+    }
+
+    fn pinged(&self, leg: LegId, result: Pinged) {
+        let waiting = self.pings.lock().unwrap_or_else(PoisonError::into_inner).remove(&leg);
+        // Who asked may have given up waiting.
+        let _ = waiting.map(|waiting| waiting.send(result));
+    }
+}
+
+impl Prober for SipSide {
+    fn ping(&self, to: SocketAddr, over: Transport, host: String) -> BoxFuture<'static, Pinged> {
+        let (handle, pings) = (self.handle(), Arc::clone(&self.pings));
+        Box::pin(async move {
+            let host = if host.contains(':') { format!("[{host}]") } else { host };
+            let uri = Uri::parse(&Bytes::from(format!("sip:{host}:{}", to.port()))).map_err(|_| Failure::Transport)?;
+            let (sender, answer) = oneshot::channel();
+            let ping = Ping { target: to, over, uri };
+            let handle = handle.ok_or(Failure::Transport)?;
+            let asked = handle.call(move |endpoint, now| {
+                let leg = endpoint.ping(now, ping).ok()?;
+                // Before the endpoint can tell of it.
+                pings.lock().unwrap_or_else(PoisonError::into_inner).insert(leg, sender);
+                Some(leg)
+            });
+            asked.await.ok().flatten().ok_or(Failure::Transport)?;
+            answer.await.unwrap_or(Err(Failure::Transport))
+        })
+    }
+
+    fn reach(&self, to: SocketAddr, over: Transport) -> BoxFuture<'static, Option<Reached>> {
+        let (from, trusted) = (self.bound, self.trusted.clone());
+        Box::pin(async move { reach(from, to, &over, trusted).await })
     }
 }

@@ -245,7 +245,7 @@ pub(crate) fn default_duration_ms() -> u32 {
     100
 }
 
-async fn read_offer(request: Request) -> Result<axum::body::Bytes, Problem> {
+pub(super) async fn read_offer(request: Request) -> Result<axum::body::Bytes, Problem> {
     let (parts, body) = request.into_parts();
     expect_type(&parts.headers, SDP)?;
     read(&parts.headers, body).await
@@ -268,7 +268,7 @@ fn created(api: &Api, session: &SessionId, started: Started) -> Result<Response,
     Ok(response)
 }
 
-fn quoted(etag: &str) -> Result<HeaderValue, Problem> {
+pub(super) fn quoted(etag: &str) -> Result<HeaderValue, Problem> {
     HeaderValue::from_str(&format!("\"{etag}\"")).map_err(|_| broken())
 }
 

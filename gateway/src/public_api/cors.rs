@@ -92,7 +92,7 @@ pub(super) fn options_answer(path: &str) -> Response {
     let mut response = StatusCode::OK.into_response();
     let headers = response.headers_mut();
     headers.insert(header::ALLOW, HeaderValue::from_static(METHODS));
-    if path == "/v1/calls" || path.ends_with("/reattach") {
+    if path == "/v1/calls" || path == "/v1/probes" || path.ends_with("/reattach") {
         headers.insert("accept-post", HeaderValue::from_static(super::calls::SDP));
     } else if path.starts_with("/v1/calls/") {
         headers.insert("accept-patch", HeaderValue::from_static(super::calls::FRAGMENT));

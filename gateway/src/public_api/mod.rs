@@ -37,6 +37,7 @@ pub mod calls;
 pub mod client;
 mod cors;
 mod events;
+mod probes;
 #[cfg(test)]
 mod session_tests;
 pub mod sessions;
@@ -132,6 +133,8 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(with_options(routes!(calls::dtmf)))
         .routes(with_options(routes!(calls::mute)))
         .routes(with_options(routes!(events::follow)))
+        .routes(with_options(routes!(probes::begin)))
+        .routes(with_options(routes!(probes::verdict)))
 }
 
 /// The process answers

@@ -185,7 +185,7 @@ async fn what_no_route_takes_is_a_problem_too() {
     let site = site();
     for (method, path, status, slug) in [
         ("GET", "/", 404, "not-found"),
-        ("POST", "/v1/probes", 404, "not-found"),
+        ("POST", "/v1/nothing", 404, "not-found"),
         ("GET", "/metrics", 404, "not-found"),
         ("GET", "/readyz", 404, "not-found"),
         ("GET", "/v1/node", 404, "not-found"),

@@ -26,6 +26,8 @@ pub struct CallStats {
     pub browser_remote: Option<SocketAddr>,
     /// The last second of each half-leg, in the order of [`crate::quality::HalfLeg::ALL`].
     pub quality: [HalfLegSample; 4],
+    /// Of the browser's speech so far, how many samples were looked at, and how many were at full scale.
+    pub speech_samples: (u64, u64),
     /// Whether each half-leg's audio gets through, in the same order.
     pub verdicts: [Verdict; 4],
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Call;
 use super::browser_leg::BrowserLeg;
+use super::echo::Echoed;
 use crate::api::{BackCause, BrowserLoss, Digit, Leg, MediaEvent, Path};
 use crate::bridge::Packet;
 use crate::browser::Inbound;
@@ -26,12 +27,15 @@ impl Call {
         self.ran(now);
         let BrowserLeg { transport, stream, media, drops, .. } = &mut self.browser;
         let moved = transport.remote() != Some(from);
+        let mut echoed = None;
         let heard = match transport.handle_datagram(now, path, from, datagram, out) {
             Inbound::Consumed => false,
             Inbound::Rtp(packet) => {
                 match stream.receive(now, packet, &media.accepted, drops) {
                     Heard::Audio { codec, accepted, packet } => {
-                        if let Some(trunk) = &mut self.trunk {
+                        if self.echoes {
+                            echoed = Some(Echoed::of(codec, &accepted, &packet));
+                        } else if let Some(trunk) = &mut self.trunk {
                             let (sequence, restarted) = (accepted.sequence, accepted.restarted);
                             let before = self.to_trunk.discarded();
                             self.to_trunk.push(now, &Packet { codec, sequence, restarted, rtp: packet }, trunk, out);
@@ -68,6 +72,9 @@ impl Call {
                 true
             }
         };
+        if let Some(echoed) = echoed {
+            echoed.back(now, &mut self.to_trunk, &mut self.browser, out);
+        }
         self.drain_transport(now);
         let checked = self.browser.transport.last_check();
         let heard = std::mem::replace(&mut self.last_check, checked) != checked || heard;

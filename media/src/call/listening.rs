@@ -50,7 +50,7 @@ impl Call {
         let from_trunk = !self.to_browser.is_muted();
         Situation {
             expected: [
-                browser_here && self.browser.media.receives && from_browser && trunk.is_some(),
+                browser_here && self.browser.media.receives && from_browser && (trunk.is_some() || self.echoes),
                 browser_here && self.browser.media.sends,
                 trunk.is_some_and(TrunkLeg::owes_audio) && from_trunk,
                 trunk.is_some_and(|trunk| trunk.output().is_some()),

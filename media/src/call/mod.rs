@@ -1,6 +1,7 @@
 //! One call's media as a value: two legs and the bridge between them.
 
 mod browser_leg;
+mod echo;
 mod inbound;
 mod listening;
 mod presence;
@@ -60,6 +61,8 @@ pub struct Call {
     /// The trunk has answered.
     answered: bool,
     detectors: Option<Box<Detectors>>,
+    /// The flow towards the trunk ends at the browser itself.
+    echoes: bool,
 }
 
 /// What a call needs from the place it lives in.
@@ -112,6 +115,7 @@ impl Call {
             quality: Monitor::default(),
             answered: false,
             detectors,
+            echoes: false,
         };
         Ok((call, opened))
     }
@@ -192,6 +196,7 @@ impl Call {
             }
             Command::Play { leg, prompt, looped } => self.flow_to(leg).play(now, prompt, looped),
             Command::StopPlaying { leg } => self.flow_to(leg).stop_playing(now),
+            Command::Echo => self.echo(now),
             Command::Close => {
                 self.browser.bye(now, out);
                 self.browser.transport.close(now, out);
@@ -212,7 +217,9 @@ impl Call {
             self.browser.transport.handle_timeout(now, out);
             self.drain_transport(now);
         }
-        if let Some(trunk) = &mut self.trunk
+        if self.echoes {
+            self.to_trunk.handle_timeout(now, &mut self.browser, out);
+        } else if let Some(trunk) = &mut self.trunk
             && self.to_trunk.handle_timeout(now, trunk, out)
         {
             self.report(Some(MediaEvent::PromptFinished { leg: Leg::Trunk }));
@@ -248,7 +255,7 @@ impl Call {
     /// The next deadline and why.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        let to_trunk = self.trunk.as_ref().and_then(|_| self.to_trunk.poll_timeout());
+        let to_trunk = (self.echoes || self.trunk.is_some()).then(|| self.to_trunk.poll_timeout()).flatten();
         [
             self.browser.poll_timeout(),
             self.trunk.as_ref().and_then(TrunkLeg::poll_timeout),
@@ -292,9 +299,9 @@ impl Call {
     /// Tells both flows what their listeners take now.
     fn rewire(&mut self, now: Instant) {
         let rate = pcm_rate(self.trunk.as_ref().and_then(TrunkLeg::codec));
-        let trunk = self.trunk.as_ref().and_then(TrunkLeg::output);
+        let (trunk, browser) = self.listeners();
         self.to_trunk.set_output(now, trunk, rate);
-        self.to_browser.set_output(now, self.browser.output(), rate);
+        self.to_browser.set_output(now, browser, rate);
         self.look_soon(now);
     }
 

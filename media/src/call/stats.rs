@@ -32,6 +32,7 @@ impl Call {
             last_check_age_ms: self.browser.transport.last_check().map(|at| age_ms(now, at)),
             browser_remote: self.browser.transport.remote(),
             quality: *self.quality.samples(),
+            speech_samples: (0, 0),
             verdicts: Default::default(),
         };
         if let Some(detectors) = &self.detectors {

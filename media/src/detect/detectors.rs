@@ -69,6 +69,8 @@ pub(crate) struct Detectors {
     spoilt: u8,
     /// The trunk returns what it was sent; the browser does.
     echoes: Option<Box<[Echo; 2]>>,
+    /// See [`CallStats::speech_samples`].
+    speech_samples: (u64, u64),
     summed: Option<Instant>,
     absent: [[u8; NETWORK.len()]; 4],
     due: Option<Instant>,
@@ -123,6 +125,7 @@ impl Detectors {
     pub(crate) fn fill(&self, stats: &mut CallStats) {
         let [browser, trunk] = &self.passages;
         let [to_browser, to_trunk] = &self.deliveries;
+        stats.speech_samples = self.speech_samples;
         stats.verdicts = [browser.verdict, to_browser.verdict, trunk.verdict, to_trunk.verdict];
         // What comes from one leg is what the other is sent.
         let [from_browser, from_trunk] = self.levels;
@@ -189,6 +192,8 @@ impl Detectors {
     fn listen(&mut self, now: Instant, quality: &[HalfLegSample; 4], [browser, trunk]: [Option<&mut Ear>; 2]) {
         let (Some(browser), Some(trunk)) = (browser, trunk) else { return };
         let second = browser.take_second();
+        self.speech_samples.0 += u64::from(second.speech_samples);
+        self.speech_samples.1 += u64::from(second.clipped);
         self.levels = [second.level(), trunk.take_second().level()];
         let [browser_up, ..] = quality;
         self.spoilt = if is_spoilt(browser_up) { FORGOTTEN } else { self.spoilt.saturating_sub(1) };

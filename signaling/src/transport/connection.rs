@@ -18,7 +18,7 @@ use super::streams::Teller;
 use crate::endpoint::{StreamError, Transport};
 
 /// Until the peer must have taken the connection, and again until the handshake is done.
-const CONNECT: Duration = Duration::from_secs(4);
+pub(super) const CONNECT: Duration = Duration::from_secs(4);
 /// Until the peer must have taken a message.
 const WRITE: Duration = Duration::from_secs(10);
 /// Between two keep-alives (RFC 5626 section 4.4.1: 95 to 120 s).
@@ -64,7 +64,7 @@ pub(super) async fn run(plan: Plan, queue: &mut mpsc::Receiver<Bytes>, teller: &
     }
 }
 
-async fn connect(plan: &Plan) -> std::io::Result<TcpStream> {
+pub(super) async fn connect(plan: &Plan) -> std::io::Result<TcpStream> {
     let socket = if plan.to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_nodelay(true)?;
     if plan.from.is_ipv4() == plan.to.is_ipv4() && !plan.from.ip().is_unspecified() {
@@ -73,7 +73,7 @@ async fn connect(plan: &Plan) -> std::io::Result<TcpStream> {
     socket.connect(plan.to).await
 }
 
-async fn encrypt(
+pub(super) async fn encrypt(
     stream: TcpStream,
     domain: &str,
     tls: Option<Arc<ClientConfig>>,

@@ -2,6 +2,7 @@
 
 mod connection;
 mod framing;
+pub mod reach;
 mod streams;
 #[cfg(test)]
 mod streams_tests;

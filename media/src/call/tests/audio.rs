@@ -272,3 +272,30 @@ fn a_stalled_thread_sends_no_burst() {
     let (_, by_phone) = world.listen(1000);
     assert!(is_tone(&listen(&by_phone, 0, Pcmu), 440.0));
 }
+
+/// A call without a trunk gives the browser its own words back, under our own header, and is measured as any other.
+#[test]
+fn an_echo_comes_back_and_is_listened_to() {
+    for codec in [Pcmu, Pcma, Opus] {
+        let mut world = World::new(&[codec]);
+        world.command(Command::Echo);
+        world.connect_browser();
+        world.browser.speak(world.now, codec, 440.0);
+        world.run(3000);
+        let (by_browser, by_phone) = world.listen(2000);
+        let heard = listen(&by_browser, pt(codec), codec);
+        assert!(is_tone(&heard, 440.0), "{codec:?}");
+        assert!(
+            is_seamless(&by_browser, codec.clock_rate() / 50) && (98..=102).contains(&by_browser.len()),
+            "{codec:?}"
+        );
+        assert!(by_phone.is_empty());
+        let stats = world.stats();
+        assert_eq!(stats.browser_in.lost, 0);
+        assert!(stats.quality[0].expected && stats.quality[1].expected, "{:?}", stats.quality);
+        if codec != Opus {
+            assert!(stats.quality[0].audio_dbov.is_some_and(|level| level > -40), "{:?}", stats.quality[0]);
+        }
+        assert!(!world.saw(|event| matches!(event, MediaEvent::MediaTimeout { .. })));
+    }
+}

@@ -1,0 +1,214 @@
+//! The node, its trunks, probes, and what the network has to let through.
+
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::Level;
+
+/// The node.
+#[derive(ToSchema)]
+pub struct Node {
+    /// Its name.
+    pub node: String,
+    /// Of the program.
+    pub version: String,
+    /// When it started.
+    #[schema(format = DateTime)]
+    pub started_at: String,
+    /// Since then.
+    pub uptime_seconds: u64,
+    /// `live` and `started`.
+    #[schema(value_type = Object)]
+    pub calls: Map<String, Value>,
+    /// Sessions that may start calls.
+    pub sessions: u64,
+    /// No new calls are taken.
+    pub draining: bool,
+    /// Media workers.
+    pub workers: Vec<Value>,
+    /// `legs` and `transactions`.
+    #[schema(value_type = Object)]
+    pub sip: Map<String, Value>,
+}
+
+/// The node runs dry.
+#[derive(ToSchema)]
+pub struct Draining {
+    /// True.
+    pub draining: bool,
+    /// `live`: calls that go on.
+    #[schema(value_type = Object)]
+    pub calls: Map<String, Value>,
+}
+
+/// A probe that runs.
+#[derive(ToSchema)]
+pub struct ProbeRunning {
+    /// `running`
+    #[schema(pattern = "^running$")]
+    pub state: String,
+}
+
+/// What a probe found.
+#[derive(ToSchema)]
+pub struct ProbeVerdict {
+    /// Of the network, the worse direction; `red` if nothing came through.
+    pub level: Level,
+    /// UDP gets through.
+    pub udp: bool,
+    /// TCP does; null: it was not needed, so nobody knows.
+    #[schema(required)]
+    pub tcp: Option<bool>,
+    /// Round trip.
+    #[schema(required)]
+    pub rtt_ms: Option<f64>,
+    /// Lost of expected, the worst second of the worse direction, 0 to 1.
+    #[schema(required)]
+    pub loss: Option<f64>,
+    /// The most interarrival jitter of what came.
+    #[schema(required)]
+    pub jitter_ms: Option<f64>,
+    /// `ok`, `silent` or `clipping`; null: nothing could come.
+    #[schema(required)]
+    pub mic: Option<String>,
+}
+
+/// The trunks.
+#[derive(ToSchema)]
+pub struct TrunkList {
+    /// In the order of the configuration.
+    pub trunks: Vec<Trunk>,
+}
+
+/// A trunk.
+#[derive(ToSchema)]
+pub struct Trunk {
+    /// Its id.
+    pub id: String,
+    /// Whether calls go to it.
+    pub enabled: bool,
+    /// `up`, `down` or `unknown`, by its answers to OPTIONS: two in a row change it.
+    #[schema(pattern = "^(up|down|unknown)$")]
+    pub state: String,
+    /// State of the registration; null: trunks are not registered with.
+    #[schema(required)]
+    pub registration: Option<String>,
+    /// What its answers to OPTIONS said last: `state`, `since`, `status`, `rtt_ms`, `answered_at`, `last_failure`.
+    #[schema(value_type = Object)]
+    pub options: Map<String, Value>,
+    /// Round trip of the last OPTIONS that was answered.
+    #[schema(required)]
+    pub rtt_ms: Option<f64>,
+    /// The last OPTIONS that was not answered well.
+    #[schema(required)]
+    pub last_failure: Option<TrunkFailure>,
+    /// Seconds between two OPTIONS; null: none are sent.
+    #[schema(required)]
+    pub options_seconds: Option<u64>,
+    /// `host`, `port`, `transport`.
+    #[schema(value_type = Object)]
+    pub target: Map<String, Value>,
+    /// In order of preference.
+    pub codecs: Vec<String>,
+    /// `relay`, `elastic` or `opus`.
+    pub browser_audio: String,
+    /// `off`, `optional` or `required`.
+    pub srtp: String,
+    /// Whether it shall be registered with.
+    pub register: bool,
+    /// Calls it may have.
+    pub max_calls: u32,
+    /// Calls it has.
+    pub live_calls: u32,
+}
+
+/// An OPTIONS that was not answered well.
+#[derive(ToSchema)]
+pub struct TrunkFailure {
+    /// When.
+    pub at: String,
+    /// `dns`, `unreachable`, `tls`, `no_answer` or `status_503`.
+    pub error: String,
+}
+
+/// A trunk, tested.
+#[derive(ToSchema)]
+pub struct TrunkTest {
+    /// Its id.
+    pub trunk: String,
+    /// Every step went well.
+    pub ok: bool,
+    /// In order, up to the first that failed.
+    pub steps: Vec<TrunkStep>,
+}
+
+/// A step towards a trunk.
+#[derive(ToSchema)]
+pub struct TrunkStep {
+    /// `dns`, `transport`, `tls` or `options`.
+    #[schema(pattern = "^(dns|transport|tls|options)$")]
+    pub step: String,
+    /// How it went.
+    pub ok: bool,
+    /// What failed, in a word: `dns`, `timed_out`, `unreachable`, `tls`, `no_answer` or `status_503`.
+    pub error: Option<String>,
+    /// The same in words.
+    pub detail: Option<String>,
+    /// How long a connection or a handshake took.
+    pub duration_ms: Option<f64>,
+    /// SIP status of the answer to OPTIONS.
+    pub status: Option<u16>,
+    /// How long that took.
+    pub rtt_ms: Option<f64>,
+}
+
+/// What firewalls must let through.
+#[derive(ToSchema)]
+pub struct NetworkRequirements {
+    /// Between browsers and this node.
+    pub browsers: NetworkSide,
+    /// Between this node and its trunks.
+    pub trunks: NetworkSide,
+}
+
+/// One side of the node.
+#[derive(ToSchema)]
+pub struct NetworkSide {
+    /// What has to get through.
+    pub flows: Vec<NetworkFlow>,
+    /// Of a call.
+    pub bandwidth: Bandwidth,
+}
+
+/// Something that has to get through.
+#[derive(ToSchema)]
+pub struct NetworkFlow {
+    /// `signalling` or `media`.
+    pub purpose: String,
+    /// The trunk it is of.
+    pub trunk: Option<String>,
+    /// Names or addresses.
+    pub hosts: Vec<String>,
+    /// Ports, or ranges as `first` and `last`.
+    pub ports: Vec<Value>,
+    /// `tcp` or `udp`.
+    #[schema(pattern = "^(tcp|udp)$")]
+    pub transport: String,
+    /// What is spoken.
+    pub protocol: String,
+    /// Who begins.
+    pub direction: String,
+    /// The node's own address, where it begins.
+    pub from: Option<String>,
+}
+
+/// What a call needs.
+#[derive(ToSchema)]
+pub struct Bandwidth {
+    /// Of the codec that needs most, headers, RTCP and checks included; null without a codec.
+    #[schema(required)]
+    pub kbps_each_way: Option<u32>,
+    /// Of each codec.
+    #[schema(value_type = Object)]
+    pub by_codec: Map<String, Value>,
+}

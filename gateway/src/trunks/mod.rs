@@ -1,0 +1,182 @@
+//! The trunks as they are: each is asked by OPTIONS every `options_seconds`, and tested step by step when an operator asks.
+//!
+//! ```text
+//! watch ─ ask ─┬─ sip::resolve ─ Prober::ping ─ Health::note ─ trunk_state_changed
+//! test ────────┘      and each step on its own
+//! ```
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use serde_json::Value;
+use tokio::sync::{Semaphore, watch};
+use trunkline_config::{SipTransport, Trunk};
+use trunkline_signaling::endpoint::{Failure, Transport};
+use trunkline_signaling::transport::reach::Reached;
+
+use crate::clock::Clock;
+use crate::events::{Herald, Notice};
+use crate::settings::Settings;
+use crate::sip;
+
+mod health;
+mod test;
+
+pub use health::{Health, Heard, State};
+
+/// How often it is looked whom to ask.
+const LOOK: Duration = Duration::from_millis(500);
+/// When a trunk is asked for the first time, if its interval is no shorter: a start has better things to do.
+const FIRST: Duration = Duration::from_secs(20);
+/// Longest wait for an answer to OPTIONS; a tenth of what RFC 3261 would wait, and many round trips.
+const LIMIT: Duration = Duration::from_secs(4);
+/// Tests at once.
+const TESTS: usize = 4;
+
+/// Asks peers, below any call.
+pub trait Prober: Send + Sync + 'static {
+    /// Sends OPTIONS: the final status and how long it took.
+    fn ping(
+        &self,
+        to: SocketAddr,
+        over: Transport,
+        host: String,
+    ) -> BoxFuture<'static, Result<(u16, Duration), Failure>>;
+    /// Makes a connection and closes it again; `None` where none is needed.
+    fn reach(&self, to: SocketAddr, over: Transport) -> BoxFuture<'static, Option<Reached>>;
+}
+
+/// All trunks; clones share them.
+#[derive(Clone)]
+pub struct Trunks {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: Settings,
+    clock: Clock,
+    prober: Arc<dyn Prober>,
+    herald: Herald,
+    /// By trunk; no more than are configured.
+    watched: Mutex<HashMap<String, Watched>>,
+    tests: Semaphore,
+}
+
+#[derive(Default)]
+struct Watched {
+    health: Health,
+    due: Option<Instant>,
+    asking: bool,
+}
+
+impl Trunks {
+    /// The trunks of a configuration, none of them asked yet.
+    #[must_use]
+    pub fn new(settings: Settings, clock: Clock, prober: Arc<dyn Prober>, herald: Herald) -> Self {
+        let (watched, tests) = (Mutex::default(), Semaphore::new(TESTS));
+        let shared = Shared { settings, clock, prober, herald, watched, tests };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Asks those that are due until `stop` changes.
+    pub async fn watch(self, mut stop: watch::Receiver<bool>) {
+        let mut look = tokio::time::interval(LOOK);
+        loop {
+            tokio::select! {
+                _ = look.tick() => self.ask_those_due(),
+                _ = stop.changed() => break,
+            }
+        }
+    }
+
+    /// A trunk's health.
+    #[must_use]
+    pub fn health(&self, id: &str) -> Health {
+        self.watched().get(id).map(|watched| watched.health.clone()).unwrap_or_default()
+    }
+
+    /// Tests a trunk step by step. `None`: too many tests are under way.
+    pub async fn test(&self, trunk: &Trunk) -> Option<Value> {
+        let _permit = self.shared.tests.try_acquire().ok()?;
+        Some(test::run(&*self.shared.prober, trunk).await)
+    }
+
+    fn ask_those_due(&self) {
+        let config = self.shared.settings.load();
+        let now = self.shared.clock.now().instant;
+        let mut watched = self.watched();
+        watched.retain(|id, _| {
+            config.trunks.iter().any(|trunk| trunk.enabled && trunk.options.is_some() && trunk.id == *id)
+        });
+        for trunk in config.trunks.iter().filter(|trunk| trunk.enabled) {
+            let Some(every) = trunk.options else { continue };
+            let entry = watched.entry(trunk.id.clone()).or_default();
+            let due = *entry.due.get_or_insert(now + every.min(FIRST));
+            if entry.asking || due > now {
+                continue;
+            }
+            (entry.asking, entry.due) = (true, Some(now + every));
+            let (this, trunk) = (self.clone(), trunk.clone());
+            tokio::spawn(async move { this.ask(&trunk).await });
+        }
+    }
+
+    async fn ask(&self, trunk: &Trunk) {
+        let heard = match sip::resolve(&trunk.target.host, port_of(trunk)).await.as_deref() {
+            Ok([first, ..]) => ping(&*self.shared.prober, *first, trunk).await,
+            Ok([]) | Err(_) => Heard::Nothing("dns"),
+        };
+        let mut watched = self.watched();
+        let Some(entry) = watched.get_mut(&trunk.id) else { return };
+        entry.asking = false;
+        if let Some(before) = entry.health.note(self.shared.clock.now().wall, &heard) {
+            let now = entry.health.state();
+            tracing::info!(trunk = trunk.id, from = before.word(), to = now.word(), ?heard, "a trunk's state changed");
+            let notice = Notice::new("trunk_state_changed").with("trunk", trunk.id.clone());
+            let notice = notice.with("from", before.word()).with("to", now.word());
+            self.shared.herald.announce(notice.with("options", entry.health.to_json()));
+        }
+    }
+
+    fn watched(&self) -> MutexGuard<'_, HashMap<String, Watched>> {
+        self.shared.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One OPTIONS, its answer awaited for a little while.
+async fn ping(prober: &dyn Prober, to: SocketAddr, trunk: &Trunk) -> Heard {
+    let asked = prober.ping(to, transport_of(trunk), trunk.target.host.clone());
+    match tokio::time::timeout(LIMIT, asked).await {
+        Ok(Ok((status, after))) => Heard::Answer { status, rtt_ms: milliseconds(after) },
+        Ok(Err(Failure::Transport)) => Heard::Nothing("unreachable"),
+        Ok(Err(Failure::Tls(_))) => Heard::Nothing("tls"),
+        Ok(Err(_)) | Err(_) => Heard::Nothing("no_answer"),
+    }
+}
+
+fn transport_of(trunk: &Trunk) -> Transport {
+    match trunk.target.transport {
+        SipTransport::Udp => Transport::Udp,
+        SipTransport::Tcp => Transport::Tcp,
+        SipTransport::Tls => Transport::Tls(trunk.target.host.as_str().into()),
+    }
+}
+
+/// RFC 3261 section 19.1.2.
+fn port_of(trunk: &Trunk) -> Option<u16> {
+    let encrypted = trunk.target.transport == SipTransport::Tls;
+    trunk.target.port.or(encrypted.then_some(5061))
+}
+
+/// With microseconds.
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1_000_000.0).round() / 1_000.0
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) use tests::Unasked;

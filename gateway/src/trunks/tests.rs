@@ -1,0 +1,102 @@
+//! The watch and the test against a prober that says what it is told to.
+
+use super::*;
+use crate::testing;
+
+/// Answers every OPTIONS alike, or never.
+struct Fixed(Option<Result<(u16, Duration), Failure>>);
+
+impl Prober for Fixed {
+    fn ping(&self, _: SocketAddr, _: Transport, _: String) -> BoxFuture<'static, Result<(u16, Duration), Failure>> {
+        match self.0.clone() {
+            Some(answer) => Box::pin(std::future::ready(answer)),
+            None => Box::pin(std::future::pending()),
+        }
+    }
+
+    fn reach(&self, _: SocketAddr, _: Transport) -> BoxFuture<'static, Option<Reached>> {
+        Box::pin(std::future::ready(None))
+    }
+}
+
+/// Reaches nobody.
+pub(crate) struct Unasked;
+
+impl Prober for Unasked {
+    fn ping(&self, _: SocketAddr, _: Transport, _: String) -> BoxFuture<'static, Result<(u16, Duration), Failure>> {
+        Box::pin(std::future::ready(Err(Failure::Transport)))
+    }
+
+    fn reach(&self, _: SocketAddr, _: Transport) -> BoxFuture<'static, Option<Reached>> {
+        Box::pin(std::future::ready(None))
+    }
+}
+
+/// Trunks of which the first is asked every second.
+fn trunks(answer: Option<Result<(u16, Duration), Failure>>) -> (Trunks, Trunk) {
+    let mut config = testing::config();
+    config.trunks[0].options = Some(Duration::from_secs(1));
+    config.trunks[0].enabled = true;
+    config.trunks[0].target.host = "127.0.0.1".into();
+    let trunk = config.trunks[0].clone();
+    let settings = Settings::new(config);
+    let herald = crate::calls::testing::calls(&settings).herald().clone();
+    (Trunks::new(settings, Clock::system(), Arc::new(Fixed(answer)), herald), trunk)
+}
+
+async fn state_comes(trunks: &Trunks, trunk: &Trunk, state: State) {
+    for _ in 0..1000 {
+        if trunks.health(&trunk.id).state() == state {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{state:?} does not come: {:?}", trunks.health(&trunk.id));
+}
+
+#[tokio::test]
+async fn a_trunk_that_answers_is_up_and_one_that_is_closed_goes_down() {
+    for (answer, state) in [(Ok((405, Duration::from_millis(3))), State::Up), (Err(Failure::Transport), State::Down)] {
+        let (trunks, trunk) = trunks(Some(answer));
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(trunks.clone().watch(stopped));
+        state_comes(&trunks, &trunk, state).await;
+        stop.send_replace(true);
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_trunk_without_options_is_not_asked() {
+    let (trunks, trunk) = trunks(Some(Ok((200, Duration::ZERO))));
+    let mut config = (*trunks.shared.settings.load()).clone();
+    config.trunks[0].options = None;
+    trunks.shared.settings.replace(config);
+    trunks.ask_those_due();
+    assert!(trunks.watched().get(&trunk.id).is_none());
+    assert_eq!(trunks.health(&trunk.id).state(), State::Unknown);
+}
+
+#[tokio::test]
+async fn a_test_ends_with_the_step_that_fails() {
+    let steps = |tested: &Value| -> Vec<String> {
+        let of = |step: &Value| format!("{} {}", step["step"].as_str().unwrap(), step["ok"]);
+        tested["steps"].as_array().unwrap().iter().map(of).collect()
+    };
+    let (all_good, trunk) = trunks(Some(Ok((200, Duration::from_millis(2)))));
+    let tested = all_good.test(&trunk).await.unwrap();
+    assert_eq!(steps(&tested), ["dns true", "transport true", "options true"]);
+    assert_eq!((&tested["ok"], &tested["steps"][2]["rtt_ms"]), (&Value::Bool(true), &Value::from(2.0)));
+
+    let (closed, trunk) = trunks(Some(Err(Failure::Transport)));
+    let tested = closed.test(&trunk).await.unwrap();
+    assert_eq!(steps(&tested), ["dns true", "transport true", "options false"]);
+    assert_eq!((&tested["ok"], tested["steps"][2]["error"].as_str()), (&Value::Bool(false), Some("unreachable")));
+
+    let nowhere = Trunk {
+        target: trunkline_config::TrunkTarget { host: "no such name.invalid".into(), ..trunk.target },
+        ..trunk
+    };
+    let tested = closed.test(&nowhere).await.unwrap();
+    assert_eq!(steps(&tested), ["dns false"]);
+}
