@@ -117,6 +117,12 @@ fn write_app(text: &mut String, app: &App) -> std::fmt::Result {
         app.widget_keys.len()
     )?;
     writeln!(text, "  pages on       {}", list(app.allowed_origins.iter()))?;
+    if let Some(hook) = &app.answer {
+        // What stands behind a question mark may be a secret.
+        let urls = [Some(&hook.url), hook.fallback_url.as_ref()].into_iter().flatten();
+        let shown = urls.map(|url| url.split('?').next().unwrap_or_default().to_owned());
+        writeln!(text, "  asks           {}", list(shown))?;
+    }
     for profile in &app.profiles {
         let default = if app.default_profile.as_ref() == Some(&profile.id) { " (default)" } else { "" };
         let through = app.trunk.as_ref().map_or_else(String::new, |trunk| format!(" through {trunk}"));

@@ -60,6 +60,7 @@ problems! {
     unknown_session, "unknown-session", 404, "There is no such session";
     unknown_trunk, "unknown-trunk", 404, "There is no such trunk";
     unknown_probe, "unknown-probe", 404, "There is no such probe";
+    unknown_prompt, "unknown-prompt", 404, "There is no such prompt";
     not_found, "not-found", 404, "There is nothing here";
     method_not_allowed, "method-not-allowed", 405, "The method is not allowed here";
     request_timeout, "request-timeout", 408, "The request took too long";
@@ -67,6 +68,10 @@ problems! {
     call_in_progress, "call-in-progress", 409, "The session already has a live call";
     call_ended, "call-ended", 409, "The call has ended";
     call_not_connected, "call-not-connected", 409, "The call is not connected yet";
+    call_already_connected, "call-already-connected", 409, "The call has a destination already";
+    too_many_prompts, "too-many-prompts", 409, "The leg has too much to hear already";
+    speech_unavailable, "speech-unavailable", 409, "Texts cannot be spoken here";
+    transfer_not_supported, "transfer-not-supported", 409, "Calls cannot be transferred";
     precondition_failed, "precondition-failed", 412, "The entity tag is not the current one";
     payload_too_large, "payload-too-large", 413, "The body is too large";
     unsupported_media_type, "unsupported-media-type", 415, "The body's media type is not supported";

@@ -12,6 +12,8 @@ pub const NO_DESTINATION: &str = "no_destination";
 
 /// Played to both sides when the longest call is nearly over: a tone, unless an operator has better to say.
 pub const ENDING_SOON: &str = "ending_soon";
+/// Heard by a leg that an operator holds.
+pub const HOLD: &str = "hold";
 
 /// Language of last resort.
 const FALLBACK: &str = "en";
@@ -20,6 +22,9 @@ const FALLBACK: &str = "en";
 const LARGEST_FILE: u64 = 128 * 1024 * 1024;
 /// Most files read from `prompts_dir`.
 const MOST_FILES: usize = 1_000;
+
+/// Rate of the tone that is heard on hold.
+const HOLD_RATE: u32 = 8_000;
 
 macro_rules! bundled {
     ($($lang:literal / $name:literal),+ $(,)?) => {
@@ -61,6 +66,9 @@ impl Prompts {
         if let Some(tone) = tone() {
             all.entry(FALLBACK.to_owned()).or_default().insert(ENDING_SOON.to_owned(), Arc::new(tone));
         }
+        if let Some(hold) = hold_tone() {
+            all.entry(FALLBACK.to_owned()).or_default().insert(HOLD.to_owned(), Arc::new(hold));
+        }
         if let Some(dir) = dir {
             load_dir(&mut all, dir);
         }
@@ -83,6 +91,15 @@ fn tone() -> Option<Prompt> {
     const PAUSE: usize = 800;
     let beep = || Tone::new(1_000.0, RATE, -20.0).take(BEEP);
     Prompt::from_pcm(RATE, [beep(), vec![0; PAUSE], beep()].concat()).ok()
+}
+
+/// Two soft beeps every five seconds: the line is not dead.
+fn hold_tone() -> Option<Prompt> {
+    let beep = Tone::new(425.0, HOLD_RATE, -32.0).take(HOLD_RATE as usize / 5);
+    let pause = vec![0; HOLD_RATE as usize / 5];
+    let mut samples = [beep.clone(), pause, beep].concat();
+    samples.resize(HOLD_RATE as usize * 5, 0);
+    Prompt::from_pcm(HOLD_RATE, samples).ok()
 }
 
 type ByLanguage = BTreeMap<String, BTreeMap<String, Arc<Prompt>>>;

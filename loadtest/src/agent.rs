@@ -191,6 +191,7 @@ impl Desk {
             codecs: vec![Codec::Pcmu],
             session_id: u64::from(party) + 1,
             version: 1,
+            holding: false,
         };
         let offer = offer.context("an INVITE without an offer")?;
         let (media, sdp) = answer_offer(&local, offer, RtpSource::Signalled)?;

@@ -168,10 +168,22 @@ pub enum Command {
         /// How long each lasts, 40..=6000.
         duration_ms: u32,
     },
-    /// Play a prompt to a leg, over whatever it hears.
+    /// Put a leg on hold or take it back: while held it is not heard, and hears this recording over and over (silence
+    /// without one).
+    SetHeld {
+        /// Who is held.
+        leg: Leg,
+        /// Held or taken back.
+        held: bool,
+        /// What it hears while it is held.
+        audio: Option<Arc<Prompt>>,
+    },
+    /// Play a prompt to a leg, instead of whatever it hears; takes the place of one that plays.
     Play {
         /// Who hears it.
         leg: Leg,
+        /// Names it in [`MediaEvent::PromptFinished`].
+        id: u32,
         /// What is heard.
         prompt: Arc<Prompt>,
         /// Start again at the end, until stopped.
@@ -273,6 +285,8 @@ pub enum MediaEvent {
     PromptFinished {
         /// Who heard it.
         leg: Leg,
+        /// Which.
+        id: u32,
     },
     /// A panic inside this call was caught; the call's media is gone.
     Crashed,

@@ -123,6 +123,13 @@ impl Plan {
         self
     }
 
+    /// Only the first so many trunks are destinations of the profile.
+    #[must_use]
+    pub fn dialling(mut self, destinations: usize) -> Self {
+        self.destinations = Some(destinations);
+        self
+    }
+
     fn toml(&self, data_dir: &Path) -> String {
         let trunks: String = self.targets.iter().enumerate().map(|(n, target)| {
             // A scenario of SIPp takes OPTIONS for a call that goes wrong.

@@ -7,6 +7,7 @@ pub mod baresip;
 pub mod browser;
 pub mod console;
 pub mod gateway;
+pub mod hook_server;
 pub mod media_phone;
 pub mod namespace;
 pub mod page;

@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
+use super::answer::answer_hook;
 use super::destinations::{TrunkIds, destination};
 use super::hours::hours;
 use super::integrations::integration;
-use super::urls::{http_url, origin};
+use super::urls::origin;
 use super::{every, id, text_if_any, unique};
 use crate::lines::item;
 use crate::model::{App, AppLimits, ContextLimits, Profile, WidgetKey};
@@ -36,11 +37,7 @@ fn app(key: &str, raw: &RawApp, trunks: &TrunkIds<'_>, secrets: &Secrets<'_>, re
     }
     let profiles = profiles(key, raw, trunks, report);
     default_profile(key, raw, report);
-    hook(&format!("{key}.answer_url"), &raw.answer_url, report);
-    hook(&format!("{key}.answer_fallback_url"), &raw.answer_fallback_url, report);
-    if raw.answer_url.is_empty() && !raw.answer_fallback_url.is_empty() {
-        report.problem(&format!("{key}.answer_fallback_url"), "has no use without answer_url");
-    }
+    let answer = answer_hook(key, raw, secrets, report);
     let hours = hours(&format!("{key}.hours"), &raw.hours, report);
     let context = context(key, raw, report);
     let integrations_key = format!("{key}.integrations");
@@ -59,8 +56,8 @@ fn app(key: &str, raw: &RawApp, trunks: &TrunkIds<'_>, secrets: &Secrets<'_>, re
             sessions_per_minute: raw.limits.sessions_per_minute,
             sessions_per_minute_per_widget_key: raw.limits.sessions_per_minute_per_widget_key,
         },
-        answer_url: text_if_any(&raw.answer_url),
-        answer_fallback_url: text_if_any(&raw.answer_fallback_url),
+        answer,
+        allow_insecure_urls: raw.answer_allow_insecure,
         hours: hours?,
         profiles: profiles?,
         integrations: integrations?,
@@ -134,16 +131,6 @@ fn default_profile(key: &str, raw: &RawApp, report: &mut Report) {
         report
             .problem(&format!("{key}.default_profile"), format!("there is no profile {:?}{near}", raw.default_profile));
     }
-}
-
-fn hook(key: &str, url: &str, report: &mut Report) {
-    if url.is_empty() {
-        return;
-    }
-    if let Err(message) = http_url(url) {
-        report.problem(key, message);
-    }
-    report.note(key, "not active yet: calls go to the destinations of their profile");
 }
 
 fn context(key: &str, raw: &RawApp, report: &mut Report) -> ContextLimits {

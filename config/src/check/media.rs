@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use super::{codecs, every, ip, listen, listen_if_any, path, seconds, told_ip};
+use super::{codecs, every, ip, listen, listen_if_any, path, seconds, text_if_any, told_ip};
 use crate::host::Host;
 use crate::lines::item;
 use crate::model::{Codec, Media, Public};
@@ -50,6 +50,7 @@ pub(super) fn media(raw: &RawMedia, host: &Host, secrets: &Secrets<'_>, report: 
         inactivity: seconds(raw.inactivity_seconds),
         grace: seconds(raw.grace_seconds),
         prompts_dir: prompts_dir(raw, secrets, report),
+        say_command: text_if_any(&raw.say_command),
     })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Every check reports what is wrong and goes on; a section with a problem becomes `None`, and so does the whole.
 
+mod answer;
 mod apps;
 mod clashes;
 mod context;

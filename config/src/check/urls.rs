@@ -1,6 +1,7 @@
 //! URLs and origins, as far as a configuration holds any.
 
 use super::shapes::host_port;
+use crate::report::Report;
 
 /// A URL in its parts.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,6 +21,17 @@ pub(super) fn http_url(text: &str) -> Result<Url<'_>, String> {
     match url.scheme.as_str() {
         "http" | "https" => Ok(url),
         _ => Err(format!("{text:?} is no http or https URL")),
+    }
+}
+
+/// Says so unless it is an `https` URL, or `http` where the key of that name allows it.
+pub(super) fn https(key: &str, text: &str, (permit, may_be_http): (&str, bool), report: &mut Report) {
+    match http_url(text) {
+        Ok(url) if url.scheme == "http" && !may_be_http => {
+            report.problem(key, format!("must be https, unless {permit} = true"));
+        }
+        Ok(_) => {}
+        Err(message) => report.problem(key, message),
     }
 }
 

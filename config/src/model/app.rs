@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::Secret;
+use super::{Secret, SigningKeys};
 
 /// An app: one widget owner.
 #[derive(Debug, Clone)]
@@ -26,10 +26,10 @@ pub struct App {
     pub max_calls: u32,
     /// Limits on its widgets.
     pub limits: AppLimits,
-    /// Answer hook (not active yet).
-    pub answer_url: Option<String>,
-    /// Its fallback (not active yet).
-    pub answer_fallback_url: Option<String>,
+    /// Answer hook, if there is one.
+    pub answer: Option<AnswerHook>,
+    /// Recordings named by URL may be http and at private addresses, as the answer hook may.
+    pub allow_insecure_urls: bool,
     /// Business hours.
     pub hours: Hours,
     /// Profiles.
@@ -56,6 +56,21 @@ pub struct AppLimits {
     pub sessions_per_minute: u32,
     /// New sessions a minute with one widget key.
     pub sessions_per_minute_per_widget_key: u32,
+}
+
+/// Who is asked what to do with an app's calls.
+#[derive(Debug, Clone)]
+pub struct AnswerHook {
+    /// Asked first.
+    pub url: String,
+    /// Asked when that fails.
+    pub fallback_url: Option<String>,
+    /// Sign the questions.
+    pub keys: SigningKeys,
+    /// Questions at once.
+    pub max_asking: usize,
+    /// http and private addresses are allowed.
+    pub allow_insecure: bool,
 }
 
 /// A widget key, as it is or as its SHA-256.

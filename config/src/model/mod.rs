@@ -3,6 +3,7 @@
 mod app;
 mod public;
 mod quality;
+mod signing;
 mod trunk;
 
 use std::net::{IpAddr, SocketAddr};
@@ -11,12 +12,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use app::{
-    App, AppLimits, ContextLimits, EVENT_NAMES, Hours, Integration, Profile, Schedule, ScheduleException, WidgetKey,
+    AnswerHook, App, AppLimits, ContextLimits, EVENT_NAMES, Hours, Integration, Profile, Schedule, ScheduleException,
+    WidgetKey,
 };
 pub use public::{
     ApiKey, Control, ControlLimits, IceCredentials, IceServer, Public, PublicLimits, Scope, Tls, TokenKey,
 };
 pub use quality::{Bands, Events, Quality, Records};
+pub use signing::{KeysError, SigningKeys};
 pub use trunk::{
     BrowserAudio, ContextFields, RtpSource, SipTransport, Srtp, Trunk, TrunkAuth, TrunkTarget, UserToUser, UuiEncoding,
 };
@@ -108,6 +111,8 @@ pub struct Media {
     pub grace: Duration,
     /// Own prompts over the bundled ones.
     pub prompts_dir: Option<PathBuf>,
+    /// Speaks texts, by name or path.
+    pub say_command: Option<String>,
 }
 
 impl Media {

@@ -27,12 +27,19 @@ pub(crate) struct RawApp {
     /// Calls at once.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) max_calls: u32,
-    /// Hook asked where a call goes; empty = none. Not active yet.
+    /// Hook asked what to do with a call; empty = none.
     pub(crate) answer_url: String,
-    /// Hook asked when `answer_url` fails; empty = none. Not active yet.
+    /// Hook asked when `answer_url` fails; empty = none.
     pub(crate) answer_fallback_url: String,
     /// Limits on its widgets.
     pub(crate) limits: RawAppLimits,
+    /// Signing secret of the questions: the value itself, `env:NAME` or `file:PATH`.
+    pub(crate) answer_secret: RawSecret,
+    /// Questions to these hooks at once; calls beyond go to the destinations of their profile.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub(crate) answer_max_asking: u32,
+    /// Allows http and private addresses for the hooks and for recordings named by URL, for a back end on this machine.
+    pub(crate) answer_allow_insecure: bool,
     /// When calls are taken.
     pub(crate) hours: RawHours,
     /// Caps on what a page may attach to a session.
@@ -57,6 +64,9 @@ impl Default for RawApp {
             answer_url: String::new(),
             answer_fallback_url: String::new(),
             limits: RawAppLimits::default(),
+            answer_secret: RawSecret::default(),
+            answer_max_asking: 100,
+            answer_allow_insecure: false,
             hours: RawHours { always: true, ..RawHours::default() },
             context: RawContext::default(),
             profiles: Vec::new(),

@@ -165,6 +165,8 @@ pub(crate) struct RawMedia {
     pub(crate) grace_seconds: u32,
     /// Directory of own prompts that win over the bundled ones, relative to the configuration file; empty = none.
     pub(crate) prompts_dir: String,
+    /// Program that speaks texts, by name or path; empty = none. Called as espeak-ng is.
+    pub(crate) say_command: String,
 }
 
 impl Default for RawMedia {
@@ -182,6 +184,7 @@ impl Default for RawMedia {
             inactivity_seconds: 20,
             grace_seconds: 30,
             prompts_dir: String::new(),
+            say_command: "espeak-ng".to_owned(),
         }
     }
 }

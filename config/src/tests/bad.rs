@@ -237,6 +237,18 @@ fn apps() {
     );
     app("answer_fallback_url = 'https://x'", &["line 6: apps[0].answer_fallback_url: has no use without answer_url"]);
     app(
+        "answer_url = 'http://x'\nanswer_secret = 'whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD'\nanswer_fallback_url = 'ftp://x'",
+        &[
+            "line 6: apps[0].answer_url: must be https, unless answer_allow_insecure = true",
+            "line 8: apps[0].answer_fallback_url: \"ftp://x\" is no http or https URL",
+        ],
+    );
+    app(
+        "answer_url = 'https://x'\nanswer_secret = 'open sesame'",
+        &["line 7: apps[0].answer_secret: must be whsec_ and base64; several are separated by spaces"],
+    );
+    app("answer_url = 'https://x'", &["line 4: apps[0].answer_secret: must not be empty"]);
+    app(
         "[[apps.profiles]]\nid = 'p'\ndestinations = ['agent', 'sip:x@acem', 'tel:+1', 'sip:x@acme']",
         &[
             "line 8: apps[0].profiles[0].destinations[0]: \"agent\" is no sip:, sips: or tel: URI",

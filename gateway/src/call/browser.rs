@@ -8,6 +8,7 @@ use trunkline_media::api::{BackCause, BrowserLoss, GapKind, Leg, MediaEvent, Pat
 use trunkline_media::audio::Codec;
 use trunkline_media::quality::HalfLeg;
 
+use super::dialing::NO_DESTINATION;
 use super::timers::Timer;
 use super::{BACKSTOP, Call, MAX_DTMF_EVENTS, Stage};
 use crate::diagnosis::Finding;
@@ -88,6 +89,7 @@ impl Call {
                 self.notes.dtls_connected_at.get_or_insert(now);
                 self.timers.stop(Timer::Setup);
                 self.play_no_destination(now);
+                self.advance(now, Leg::Browser);
             }
             MediaEvent::SetupFailed(failure) => self.setup_failed(now, failure),
             MediaEvent::FirstAudio { from: Leg::Browser } => {
@@ -108,11 +110,12 @@ impl Call {
             MediaEvent::BrowserBack { gap_ms, cause, gap } => self.back(gap_ms, cause, gap),
             MediaEvent::GraceExpired { how } => self.grace_over(now, Some(how)),
             MediaEvent::MediaTimeout { leg } => self.silent(now, leg),
-            MediaEvent::PromptFinished { leg } => {
-                if matches!((&self.stage, leg), (Stage::NoDestination { playing: true }, Leg::Browser)) {
+            MediaEvent::PromptFinished { leg: Leg::Browser, id: NO_DESTINATION } => {
+                if matches!(&self.stage, Stage::NoDestination { playing: true }) {
                     self.finish(now, Reason::NoDestination);
                 }
             }
+            MediaEvent::PromptFinished { leg, id } => self.prompt_finished(now, leg, id),
             MediaEvent::Crashed => {
                 self.notes.evidence("error", "panic in the media plane");
                 self.finish(now, Reason::InternalError);

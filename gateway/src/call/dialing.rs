@@ -12,13 +12,16 @@ use trunkline_media::sdp::trunk::{self, LocalMedia};
 use trunkline_signaling::endpoint::Failure;
 
 use super::headers::{self, Told};
+use super::holding::Offering;
 use super::input::{AttemptId, LeaseRefused, NotSent, ResolveError, SipEvent};
 use super::record::short;
 use super::timers::Timer;
 use super::{Call, Effect, InviteOrder, Inviting, PROMPT, STEP, Stage, Talking};
-use crate::outcome::{DestTimeout, LastSip, Phase, Reason, RemoteHangup, Unavailable, table};
+use crate::outcome::{DestTimeout, LastSip, Phase, Reason, Unavailable, table};
 use crate::routing::{Planned, Route};
 
+/// Names the prompt of a call without a destination; what is played otherwise counts from 1.
+pub(super) const NO_DESTINATION: u32 = 0;
 /// Addresses of one destination that are tried.
 const MAX_ADDRESSES: usize = 3;
 
@@ -35,8 +38,13 @@ impl Call {
                     self.last_failure = Some((reason, Phase::Routing));
                 }
                 None => {
-                    let (reason, phase) = self.last_failure.unwrap_or((Reason::NoDestination, Phase::Routing));
-                    return self.finish_in(now, reason, phase);
+                    if self.goes_on(now) {
+                        return;
+                    }
+                    return match self.last_failure {
+                        Some((reason, phase)) => self.finish_in(now, reason, phase),
+                        None => self.tell_no_destination(now),
+                    };
                 }
             }
         }
@@ -50,6 +58,7 @@ impl Call {
         if self.about.no_destination.is_none() {
             return self.finish(now, Reason::NoDestination);
         }
+        self.stop_speaking(now, Leg::Browser);
         self.stage = Stage::NoDestination { playing: false };
         if self.browser.is_up() {
             self.play_no_destination(now);
@@ -62,7 +71,7 @@ impl Call {
         *playing = true;
         let Some(prompt) = self.about.no_destination.clone() else { return };
         self.notes.evidence("prompt_played", true);
-        self.media(Command::Play { leg: Leg::Browser, prompt, looped: false });
+        self.media(Command::Play { leg: Leg::Browser, id: NO_DESTINATION, prompt, looped: false });
         self.timers.set(Timer::Prompt, now + PROMPT);
     }
 
@@ -85,7 +94,8 @@ impl Call {
             Ok(leased) => {
                 let address = SocketAddr::new(self.about.advertise.unwrap_or(leased.ip()), leased.port());
                 let codecs = route.codecs.clone();
-                let local = LocalMedia { address, codecs, session_id: self.about.sdp_session, version: 1 };
+                let local =
+                    LocalMedia { address, codecs, session_id: self.about.sdp_session, version: 1, holding: false };
                 let (host, port) = (route.host.clone(), route.port);
                 self.effects.push_back(Effect::Resolve { attempt, host, port });
                 self.timers.set(Timer::Step, now + STEP);
@@ -141,7 +151,7 @@ impl Call {
         others: VecDeque<SocketAddr>,
     ) {
         let sdp = trunk::offer(&local);
-        let told = Told { own: &self.about.headers, context: &self.about.context, call: self.about.call.as_str() };
+        let told = Told { own: &self.headers, context: &self.about.context, call: self.about.call.as_str() };
         let (fields, dropped_fields) = headers::of_invite(told, &route, &sdp);
         self.notes.invited(&route, target);
         let order = InviteOrder { attempt, target, route: Arc::clone(&route), fields, dropped_fields, sdp };
@@ -155,6 +165,8 @@ impl Call {
             Stage::Inviting(inviting) if inviting.attempt == attempt => self.handle_sip_inviting(now, event),
             Stage::Talking(talking) if talking.attempt == attempt => self.handle_sip_talking(now, event),
             Stage::Idle
+            | Stage::Asking
+            | Stage::Acting
             | Stage::NoDestination { .. }
             | Stage::Leasing { .. }
             | Stage::Resolving { .. }
@@ -236,7 +248,9 @@ impl Call {
         self.limit_duration(now, &route);
         self.notes.concluded(Some(200), None);
         self.notes.answered(now, &media);
-        self.stage = Stage::Talking(Talking { attempt, route, local, media });
+        self.stage = Stage::Talking(Talking { attempt, route, local, media, offering: Offering::default() });
+        self.script.answered();
+        self.drop_loops(Leg::Browser);
         self.media(Command::Answered);
         self.emit("call_answered", []);
         self.tell_reconnecting();
@@ -294,22 +308,6 @@ impl Call {
         }
     }
 
-    /// Both sides hear a tone over what they say.
-    pub(super) fn warn_of_the_end(&mut self) {
-        let (Stage::Talking(_), Some(tone)) = (&self.stage, self.about.ending_soon.clone()) else { return };
-        for leg in [Leg::Browser, Leg::Trunk] {
-            self.media(Command::Play { leg, prompt: Arc::clone(&tone), looped: false });
-        }
-    }
-
-    /// It lasted for as long as the trunk's limit says.
-    pub(super) fn lasted_too_long(&mut self, now: Instant) {
-        if let Stage::Talking(talking) = &self.stage {
-            self.notes.evidence("limit_seconds", talking.route.max_duration.as_secs());
-        }
-        self.finish(now, Reason::RemoteHangup(RemoteHangup::MaxDuration));
-    }
-
     /// It rang for as long as the trunk's limit says.
     pub(super) fn rang_too_long(&mut self, now: Instant) {
         let Stage::Inviting(inviting) = &self.stage else { return };
@@ -325,7 +323,13 @@ impl Call {
                 self.destination_failed(now, Reason::DestUnavailable(Unavailable::GatewayFull), None);
             }
             Stage::Resolving { .. } => self.destination_failed(now, Reason::DestDns, None),
-            Stage::Idle | Stage::NoDestination { .. } | Stage::Inviting(_) | Stage::Talking(_) | Stage::Ended => {}
+            Stage::Idle
+            | Stage::Asking
+            | Stage::Acting
+            | Stage::NoDestination { .. }
+            | Stage::Inviting(_)
+            | Stage::Talking(_)
+            | Stage::Ended => {}
         }
     }
 
@@ -338,6 +342,8 @@ impl Call {
                 self.finish_without_leg(now, Reason::SipTransportLost);
             }
             Stage::Idle
+            | Stage::Asking
+            | Stage::Acting
             | Stage::NoDestination { .. }
             | Stage::Leasing { .. }
             | Stage::Resolving { .. }
@@ -359,7 +365,12 @@ impl Call {
                 self.notes.skipped(route.destination.clone(), Some(route.trunk.clone()), reason);
                 Some(route.destination.clone())
             }
-            Stage::Idle | Stage::NoDestination { .. } | Stage::Talking(_) | Stage::Ended => None,
+            Stage::Idle
+            | Stage::Asking
+            | Stage::Acting
+            | Stage::NoDestination { .. }
+            | Stage::Talking(_)
+            | Stage::Ended => None,
         };
         self.media(Command::ReleaseTrunk);
         if let Some(destination) = destination {

@@ -8,8 +8,10 @@ use serde_json::{Map, Value};
 use trunkline_media::api::Command;
 use trunkline_signaling::endpoint::Reason as ReasonHeader;
 
+use super::actions::Sound;
 use super::headers::Fields;
 use super::input::AttemptId;
+use crate::hook::Question;
 use crate::outcome::Outcome;
 use crate::routing::Route;
 
@@ -49,6 +51,22 @@ pub enum Effect {
         attempt: AttemptId,
         /// The description.
         answer: Result<Bytes, u16>,
+    },
+    /// Offer the trunk another description; comes back as `SipEvent::OfferAnswered`.
+    Offer {
+        /// Whose.
+        attempt: AttemptId,
+        /// The description.
+        sdp: Bytes,
+    },
+    /// Ask the app's answer hook; comes back as `Input::Asked`.
+    Ask(Arc<Question>),
+    /// Get what is to be heard; comes back as `Input::Fetched`.
+    Fetch {
+        /// What it is called.
+        id: u32,
+        /// A text or a URL.
+        sound: Sound,
     },
     /// Tell the world.
     Emit(CallEvent),

@@ -31,6 +31,8 @@ impl Call {
             Stage::Inviting(inviting) => Some(inviting.attempt),
             Stage::Talking(talking) => Some(talking.attempt),
             Stage::Idle
+            | Stage::Asking
+            | Stage::Acting
             | Stage::NoDestination { .. }
             | Stage::Leasing { .. }
             | Stage::Resolving { .. }
@@ -114,7 +116,7 @@ impl Call {
     /// How far the call has come.
     pub(super) fn phase(&self) -> Phase {
         match &self.stage {
-            Stage::Idle => self.last_failure.map_or(Phase::Routing, |(_, phase)| phase),
+            Stage::Idle | Stage::Asking | Stage::Acting => self.last_failure.map_or(Phase::Routing, |(_, phase)| phase),
             Stage::NoDestination { .. } | Stage::Leasing { .. } | Stage::Resolving { .. } => Phase::Routing,
             Stage::Inviting(inviting) if inviting.ringing => Phase::Ringing,
             Stage::Inviting(_) => Phase::Setup,

@@ -1,12 +1,17 @@
 //! What can happen to a call.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use trunkline_media::api::{Leg, MediaEvent};
 use trunkline_media::audio::Codec;
+use trunkline_media::audio::prompt::Prompt;
 use trunkline_signaling::endpoint::{Failure, Reason as ReasonHeader, Traced};
+
+use super::actions::{Action, Sound};
+use crate::hook::Asked;
 
 /// Names one try to reach somebody inside a call: one leased trunk leg, or one INVITE over it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +46,15 @@ pub enum Input {
         attempt: AttemptId,
         /// Addresses, best first; never empty when `Ok`.
         result: Result<Vec<SocketAddr>, ResolveError>,
+    },
+    /// What became of [`super::Effect::Ask`].
+    Asked(Box<Asked>),
+    /// What became of [`super::Effect::Fetch`].
+    Fetched {
+        /// What was asked for.
+        id: u32,
+        /// The recording, or why there is none.
+        result: Result<Arc<Prompt>, String>,
     },
     /// This gateway failed the call: a panic, a full queue. With the error's chain.
     Broken(String),
@@ -169,6 +183,29 @@ pub enum Api {
         /// Muted or not.
         muted: bool,
     },
+    /// Put a leg on hold, or take it back.
+    Hold {
+        /// Which.
+        leg: Leg,
+        /// Held or taken back.
+        held: bool,
+    },
+    /// Let a leg hear something.
+    Play {
+        /// Who hears it.
+        leg: Leg,
+        /// What.
+        sound: Sound,
+        /// Over and over, until something else is played or it is stopped.
+        looped: bool,
+    },
+    /// Let a leg hear no more of it.
+    Stop {
+        /// Which.
+        leg: Leg,
+    },
+    /// Run these actions.
+    Act(Vec<Action>),
     /// ICE was restarted.
     Restarted,
     /// The browser came with a new peer connection.

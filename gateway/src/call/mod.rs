@@ -4,33 +4,38 @@
 //! [`Call::poll_timeout`]. Exactly one [`Effect::Finished`] comes, last of all; from then on every input is ignored.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
-use trunkline_media::api::{Command, Limits};
+use trunkline_media::api::{Command, Leg, Limits};
 use trunkline_media::audio::Codec;
 use trunkline_media::audio::prompt::Prompt;
-use trunkline_media::sdp::trunk::{LocalMedia, TrunkMedia};
 
 use crate::clock::Now;
 use crate::diagnosis::Findings;
+use crate::hook::Question;
 use crate::ids::{CallId, SessionId};
 use crate::outcome::{Outcome, Phase, Reason, RemoteHangup};
-use crate::routing::{Planned, Route};
+use crate::routing::Planned;
 
+pub mod actions;
 mod browser;
 mod dialing;
 pub mod effect;
 mod ending;
 mod findings;
 pub mod headers;
+mod holding;
 pub mod input;
 mod quality;
 mod record;
 mod reports;
+mod script;
 mod series;
+mod speaking;
+mod stage;
 mod talking;
 mod timers;
 mod trail;
@@ -41,14 +46,19 @@ mod property_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use actions::{Action, Connect, Sound};
 pub use effect::{CallEvent, Effect, InviteOrder};
 pub use input::{Api, AttemptId, Input, LeaseRefused, NotSent, ResolveError, SipEvent};
 pub use record::Timings;
 pub use trail::SdpKind;
 
 use browser::Browser;
+use holding::Held;
 use quality::Quality;
 use record::Notes;
+use script::Script;
+use speaking::Speakers;
+use stage::{Inviting, Stage, Talking};
 use timers::{Timer, Timers};
 use trail::Trail;
 
@@ -96,6 +106,12 @@ pub struct About {
     pub no_destination: Option<Arc<Prompt>>,
     /// Played to both sides when the longest call is nearly over.
     pub ending_soon: Option<Arc<Prompt>>,
+    /// What a leg on hold hears.
+    pub hold: Option<Arc<Prompt>>,
+    /// The visitor's language, BCP 47.
+    pub lang: String,
+    /// Who is asked before anything is dialled.
+    pub question: Option<Arc<Question>>,
     /// The reading of the clocks that wall times are counted from.
     pub wall: Now,
 }
@@ -142,6 +158,11 @@ pub struct Call {
     notes: Notes,
     trail: Trail,
     quality: Quality,
+    script: Script,
+    speakers: Speakers,
+    held: Held,
+    /// The back end's header fields for the trunk, those of a connect action before the session's.
+    headers: headers::Fields,
     findings: Findings,
     unheard: Option<reports::Unheard>,
     attempts: u32,
@@ -150,59 +171,14 @@ pub struct Call {
     last_failure: Option<(Reason, Phase)>,
 }
 
-/// Where the trunk's side stands.
-#[derive(Debug)]
-enum Stage {
-    /// Before the start, and between two destinations.
-    Idle,
-    /// Nothing to dial: the prompt waits for the browser, or plays.
-    NoDestination {
-        playing: bool,
-    },
-    /// Waiting for a port pair.
-    Leasing {
-        attempt: AttemptId,
-        route: Arc<Route>,
-    },
-    /// Waiting for DNS.
-    Resolving {
-        attempt: AttemptId,
-        route: Arc<Route>,
-        local: LocalMedia,
-    },
-    /// An INVITE is out.
-    Inviting(Inviting),
-    /// Answered.
-    Talking(Talking),
-    Ended,
-}
-
-#[derive(Debug)]
-struct Inviting {
-    attempt: AttemptId,
-    route: Arc<Route>,
-    local: LocalMedia,
-    /// Addresses not tried yet.
-    others: VecDeque<SocketAddr>,
-    ringing: bool,
-    /// What the media plane was told so far.
-    early: Option<TrunkMedia>,
-}
-
-#[derive(Debug)]
-struct Talking {
-    attempt: AttemptId,
-    route: Arc<Route>,
-    local: LocalMedia,
-    media: TrunkMedia,
-}
-
 impl Call {
     /// A call whose browser leg is open. `plan` are its destinations, in order.
     #[must_use]
     pub fn new(now: Instant, about: About, plan: Vec<Planned>) -> Self {
         let browser = Browser::new(about.browser_codec);
-        let notes = Notes::new(now, plan.first());
+        // Where it goes is not known before the hook has answered.
+        let notes = Notes::new(now, plan.first().filter(|_| about.question.is_none()));
+        let own = about.headers.clone();
         Self {
             about,
             plan: plan.into(),
@@ -213,6 +189,10 @@ impl Call {
             notes,
             trail: Trail::new(now),
             quality: Quality::new(now),
+            script: Script::default(),
+            speakers: Speakers::default(),
+            held: Held::default(),
+            headers: own,
             findings: Findings::default(),
             unheard: None,
             attempts: 0,
@@ -234,6 +214,8 @@ impl Call {
             Input::Api(api) => self.handle_api(now, api),
             Input::TrunkLeased { attempt, result } => self.handle_leased(now, attempt, result),
             Input::Resolved { attempt, result } => self.handle_resolved(now, attempt, result),
+            Input::Asked(asked) => self.asked(now, *asked),
+            Input::Fetched { id, result } => self.fetched(now, id, result),
             Input::Broken(error) => {
                 self.notes.evidence("error", error);
                 self.finish(now, Reason::InternalError);
@@ -262,10 +244,14 @@ impl Call {
                 Timer::Setup => self.setup_overdue(now),
                 Timer::Step => self.step_overdue(now),
                 Timer::Ring => self.rang_too_long(now),
-                Timer::EndingSoon => self.warn_of_the_end(),
+                Timer::EndingSoon => self.warn_of_the_end(now),
                 Timer::MaxDuration => self.lasted_too_long(now),
                 Timer::Grace => self.grace_over(now, None),
                 Timer::Prompt => self.finish(now, Reason::NoDestination),
+                Timer::Answer => self.unanswered(now),
+                Timer::HeardByBrowser => self.spoken_too_long(now, Leg::Browser),
+                Timer::HeardBySip => self.spoken_too_long(now, Leg::Trunk),
+                Timer::OfferAgain => self.offer_hold(),
             }
         }
     }
@@ -291,13 +277,30 @@ impl Call {
     #[must_use]
     pub fn state(&self) -> State {
         match &self.stage {
-            Stage::Idle | Stage::NoDestination { .. } | Stage::Leasing { .. } | Stage::Resolving { .. } => State::Setup,
+            Stage::Idle
+            | Stage::Asking
+            | Stage::Acting
+            | Stage::NoDestination { .. }
+            | Stage::Leasing { .. }
+            | Stage::Resolving { .. } => State::Setup,
             Stage::Inviting(inviting) if inviting.ringing => State::Ringing,
             Stage::Inviting(_) => State::Setup,
             Stage::Talking(_) if self.browser.is_lost() => State::Reconnecting,
             Stage::Talking(_) => State::Talking,
             Stage::Ended => State::Ended,
         }
+    }
+
+    /// Whether a connect action would do something: nobody is dialled or connected yet.
+    #[must_use]
+    pub fn may_connect(&self) -> bool {
+        matches!(self.stage, Stage::Asking | Stage::Acting)
+    }
+
+    /// Whether it is about to end because there is nothing to dial.
+    #[must_use]
+    pub fn has_no_destination(&self) -> bool {
+        matches!(self.stage, Stage::NoDestination { .. })
     }
 
     /// How the call ended, once it has.
@@ -320,7 +323,10 @@ impl Call {
         );
         self.note_profile_fallback(now);
         self.timers.set(Timer::Setup, now + self.about.limits.setup + BACKSTOP);
-        if self.plan.is_empty() { self.tell_no_destination(now) } else { self.next_destination(now) }
+        match self.about.question.clone() {
+            Some(question) => self.ask(now, question),
+            None => self.dial_plan(now),
+        }
     }
 
     fn handle_api(&mut self, now: Instant, api: Api) {
@@ -338,6 +344,12 @@ impl Call {
                 self.media(Command::SendDtmf { leg: towards, digits, duration_ms });
             }
             Api::Mute { leg, muted } => self.media(Command::SetMuted { leg, muted }),
+            Api::Hold { leg, held } => self.hold(leg, held),
+            Api::Play { leg, sound, looped } => {
+                self.speak(now, leg, sound, looped);
+            }
+            Api::Stop { leg } => self.stop_speaking(now, leg),
+            Api::Act(actions) => self.act(now, actions),
             Api::Restarted => self.browser.note_new_path(now, "ice_restart"),
             Api::Reattached { codec } => {
                 self.browser.codec = codec;

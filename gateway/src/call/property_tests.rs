@@ -1,5 +1,6 @@
 //! Whatever happens, in whatever order: one end, nothing after it, no gap, no leak.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -9,6 +10,7 @@ use trunkline_signaling::endpoint::Failure;
 
 use super::tests::{LEASED, about, route, sdp};
 use super::*;
+use crate::hook::{Asked, Unanswered};
 use crate::outcome::Unavailable;
 
 fn media() -> impl Strategy<Value = MediaEvent> {
@@ -25,7 +27,7 @@ fn media() -> impl Strategy<Value = MediaEvent> {
         loss.prop_map(|how| MediaEvent::GraceExpired { how }),
         leg.clone().prop_map(|from| MediaEvent::FirstAudio { from }),
         leg.clone().prop_map(|leg| MediaEvent::MediaTimeout { leg }),
-        leg.prop_map(|leg| MediaEvent::PromptFinished { leg }),
+        (leg, 0..4_u32).prop_map(|(leg, id)| MediaEvent::PromptFinished { leg, id }),
         Just(MediaEvent::Crashed),
     ]
 }
@@ -70,8 +72,44 @@ enum Step {
     Leased(u32, bool),
     Resolved(u32, usize),
     Api(Api),
+    Asked(Option<Vec<Action>>),
+    Fetched(u32, bool),
     Other(u8),
     NextTimer,
+}
+
+fn prompt() -> Arc<Prompt> {
+    Arc::new(Prompt::from_pcm(8_000, vec![1; 800]).unwrap())
+}
+
+fn actions() -> impl Strategy<Value = Vec<Action>> {
+    let sound = prop_oneof![
+        Just(Sound::Prompt(prompt())),
+        Just(Sound::Url("https://prompts.example/a.wav".into())),
+        Just(Sound::Say { text: "hello".into(), lang: "en".into() }),
+        Just(Sound::Missing("none".into())),
+    ];
+    let plan = proptest::collection::vec(0..4_u8, 0..3).prop_map(|kinds| plan(&kinds));
+    let action = prop_oneof![
+        4 => sound.prop_map(Action::Hear),
+        3 => plan.prop_map(|plan| Action::Connect(Box::new(Connect { plan, headers: Vec::new() }))),
+        1 => Just(Action::Hangup("answer_hook")),
+    ];
+    proptest::collection::vec(action, 0..5)
+}
+
+fn steered() -> impl Strategy<Value = Api> {
+    let leg = prop_oneof![Just(Leg::Browser), Just(Leg::Trunk)];
+    prop_oneof![
+        (leg.clone(), any::<bool>()).prop_map(|(leg, held)| Api::Hold { leg, held }),
+        (leg.clone(), any::<bool>()).prop_map(|(leg, looped)| Api::Play {
+            leg,
+            sound: Sound::Prompt(prompt()),
+            looped
+        }),
+        leg.prop_map(|leg| Api::Stop { leg }),
+        actions().prop_map(Api::Act),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -88,6 +126,9 @@ fn step() -> impl Strategy<Value = Step> {
             Just(Api::Reattached { codec: Codec::Pcmu }),
             Just(Api::Mute { leg: Leg::Browser, muted: true }),
         ].prop_map(Step::Api),
+        4 => steered().prop_map(Step::Api),
+        2 => proptest::option::of(actions()).prop_map(Step::Asked),
+        2 => (0..4_u32, any::<bool>()).prop_map(|(id, good)| Step::Fetched(id, good)),
         1 => (0..3_u8).prop_map(Step::Other),
         1 => Just(Step::NextTimer),
     ]
@@ -106,6 +147,12 @@ fn input(step: Step, newest: u32) -> Option<Input> {
             Input::Resolved { attempt: attempt(back), result: Ok(vec!["192.0.2.9:5070".parse().unwrap(); addresses]) }
         }
         Step::Api(api) => Input::Api(api),
+        Step::Asked(actions) => Input::Asked(Box::new(Asked {
+            tries: Vec::new(),
+            took: Duration::ZERO,
+            actions: actions.ok_or(Unanswered::Failed),
+        })),
+        Step::Fetched(id, good) => Input::Fetched { id, result: if good { Ok(prompt()) } else { Err("no".into()) } },
         Step::Other(0) => Input::SipGone,
         Step::Other(1) => Input::Broken("broken".into()),
         Step::Other(_) => Input::Shutdown,
@@ -143,9 +190,11 @@ impl Watch {
             }
             Effect::Invite(order) => self.open_legs.push(order.attempt),
             Effect::Hangup { attempt, .. } => self.open_legs.retain(|a| *a != attempt),
-            Effect::AnswerOffer { attempt, .. } => assert!(self.open_legs.contains(&attempt)),
+            Effect::AnswerOffer { attempt, .. } | Effect::Offer { attempt, .. } => {
+                assert!(self.open_legs.contains(&attempt))
+            }
             Effect::Finished(_) => self.finished += 1,
-            Effect::Media(_) | Effect::Resolve { .. } => {}
+            Effect::Media(_) | Effect::Resolve { .. } | Effect::Ask(_) | Effect::Fetch { .. } => {}
         }
     }
 }
@@ -167,10 +216,12 @@ proptest! {
     #[test]
     fn one_end_no_gap_no_leak(
         kinds in proptest::collection::vec(0..4_u8, 0..4),
+        asks in any::<bool>(),
         steps in proptest::collection::vec((step(), 0..3_000_u64), 0..60),
     ) {
         let mut now = Instant::now();
-        let mut call = Call::new(now, about(now), plan(&kinds));
+        let question = asks.then(|| Arc::new(Question::for_tests()));
+        let mut call = Call::new(now, About { question, ..about(now) }, plan(&kinds));
         let mut watch = Watch::default();
         call.handle(now, Input::Start);
         let last = [(Step::Api(Api::VisitorHangup), 0), (Step::Api(Api::VisitorHangup), 0)];

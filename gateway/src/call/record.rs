@@ -310,6 +310,7 @@ impl Call {
             "path": self.browser.path.map(path_word),
             "srtp": self.browser.srtp.map(|p| p.strip_prefix("SRTP_").unwrap_or(p)),
             "remote": self.browser.remote.map(|r| r.to_string()),
+            "held": self.held.browser,
         })
     }
 
@@ -322,6 +323,7 @@ impl Call {
             "call_id": notes.sip_call_id,
             "codec": notes.trunk_codec.filter(|_| connected).map(Codec::name),
             "srtp": null,
+            "held": self.held.trunk,
             "attempts": notes.attempts.iter().map(AttemptNote::to_json).collect::<Vec<_>>(),
         })
     }

@@ -1,11 +1,13 @@
 //! An answered call: the trunk's new offers, its goodbye, its loss.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use trunkline_media::api::Command;
+use trunkline_media::api::{Command, Leg};
 use trunkline_media::sdp::trunk;
 
+use super::actions::Sound;
 use super::input::SipEvent;
 use super::{Call, Effect, Stage};
 use crate::outcome::{LastSip, Reason, RemoteHangup};
@@ -14,10 +16,14 @@ impl Call {
     pub(super) fn handle_sip_talking(&mut self, now: Instant, event: SipEvent) {
         match event {
             SipEvent::Offer { sdp } => self.offered(sdp),
-            SipEvent::OfferAnswered(Ok(sdp)) => self.offer_answered(&sdp),
+            SipEvent::OfferAnswered(Ok(sdp)) => {
+                self.offer_answered(&sdp);
+                self.offer_taken();
+            }
             // Nothing changed (RFC 3261 section 14.1).
             SipEvent::OfferAnswered(Err(status)) => {
                 self.notes.last_sip = Some(LastSip { message: "INVITE", code: Some(status) });
+                self.offer_refused(now, status);
             }
             SipEvent::Ended { reason } => {
                 self.notes.last_sip = Some(LastSip { message: "BYE", code: None });
@@ -75,6 +81,22 @@ impl Call {
             }
             Err(_) => self.effects.push_back(Effect::AnswerOffer { attempt, answer: Err(488) }),
         }
+    }
+
+    /// Both sides hear a tone over what they say.
+    pub(super) fn warn_of_the_end(&mut self, now: Instant) {
+        let (Stage::Talking(_), Some(tone)) = (&self.stage, self.about.ending_soon.clone()) else { return };
+        for leg in [Leg::Browser, Leg::Trunk] {
+            self.speak(now, leg, Sound::Prompt(Arc::clone(&tone)), false);
+        }
+    }
+
+    /// It lasted for as long as the trunk's limit says.
+    pub(super) fn lasted_too_long(&mut self, now: Instant) {
+        if let Stage::Talking(talking) = &self.stage {
+            self.notes.evidence("limit_seconds", talking.route.max_duration.as_secs());
+        }
+        self.finish(now, Reason::RemoteHangup(RemoteHangup::MaxDuration));
     }
 
     fn offer_answered(&mut self, sdp: &Bytes) {

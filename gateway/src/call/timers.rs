@@ -19,11 +19,30 @@ pub(super) enum Timer {
     Grace,
     /// The prompt should be over.
     Prompt,
+    /// The answer hook's time is over; whoever asks it knows, this is for when the answer is lost.
+    Answer,
+    /// What the browser hears should be ready, or over.
+    HeardByBrowser,
+    /// The same for the trunk.
+    HeardBySip,
+    /// An offer that met another is made again.
+    OfferAgain,
 }
 
 impl Timer {
-    const ALL: [Self; 7] =
-        [Self::Setup, Self::Step, Self::Ring, Self::EndingSoon, Self::MaxDuration, Self::Grace, Self::Prompt];
+    const ALL: [Self; 11] = [
+        Self::Setup,
+        Self::Step,
+        Self::Ring,
+        Self::EndingSoon,
+        Self::MaxDuration,
+        Self::Grace,
+        Self::Prompt,
+        Self::Answer,
+        Self::HeardByBrowser,
+        Self::HeardBySip,
+        Self::OfferAgain,
+    ];
 
     /// The timer's name in logs and evidence.
     pub(super) fn name(self) -> &'static str {
@@ -35,6 +54,10 @@ impl Timer {
             Self::MaxDuration => "max_duration",
             Self::Grace => "grace",
             Self::Prompt => "prompt",
+            Self::Answer => "answer_hook",
+            Self::HeardByBrowser => "heard_by_browser",
+            Self::HeardBySip => "heard_by_sip",
+            Self::OfferAgain => "offer_again",
         }
     }
 }
@@ -53,6 +76,10 @@ impl Timers {
 
     pub(super) fn stop(&mut self, timer: Timer) {
         self.running.retain(|&(_, t)| t != timer);
+    }
+
+    pub(super) fn is_set(&self, timer: Timer) -> bool {
+        self.running.iter().any(|&(_, t)| t == timer)
     }
 
     pub(super) fn stop_all(&mut self) {

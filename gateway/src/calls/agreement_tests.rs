@@ -54,7 +54,10 @@ fn five_places_agree_on_every_reason() {
                 | Effect::LeaseTrunk { .. }
                 | Effect::Resolve { .. }
                 | Effect::Invite(_)
-                | Effect::AnswerOffer { .. } => {}
+                | Effect::AnswerOffer { .. }
+                | Effect::Offer { .. }
+                | Effect::Ask(_)
+                | Effect::Fetch { .. } => {}
             }
         }
         let (header, event, outcome) = (header.unwrap(), event.unwrap(), outcome.unwrap());

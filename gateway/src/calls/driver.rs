@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use trunkline_config::Config;
 use trunkline_media::api::Command;
 use trunkline_media::worker::LeaseError;
@@ -30,6 +30,7 @@ const CLOSE_AGAIN: Duration = Duration::from_millis(100);
 /// How often that is tried.
 const CLOSE_TRIES: u32 = 50;
 
+mod helped;
 mod late;
 
 pub(super) struct Driver {
@@ -45,6 +46,8 @@ pub(super) struct Driver {
     tally: CallTally,
     /// What the journal knows of the call's state.
     journalled: State,
+    /// Turns true when the call is over: nobody waits for what is no use any more.
+    over: watch::Sender<bool>,
     finished: bool,
     /// The event that ends the call, until it has ended.
     last_word: Option<Word>,
@@ -79,6 +82,7 @@ impl Driver {
             app: Some(app),
             tally: CallTally::default(),
             journalled: State::Setup,
+            over: watch::Sender::new(false),
             finished: false,
             last_word: None,
         }
@@ -157,6 +161,9 @@ impl Driver {
                         self.shared.sip.answer_offer(*leg, answer);
                     }
                 }
+                Some(Effect::Offer { attempt, sdp }) => self.offer(attempt, sdp),
+                Some(Effect::Ask(question)) => self.ask(question),
+                Some(Effect::Fetch { id, sound }) => self.fetch(id, sound),
                 Some(Effect::Emit(event)) => self.emit(now, event),
                 Some(Effect::Finished(outcome)) => self.finish(now, &outcome),
                 None => break,
@@ -184,6 +191,7 @@ impl Driver {
     }
 
     fn media(&mut self, command: Command) {
+        self.count_played(&command);
         if matches!(command, Command::ReleaseTrunk | Command::Close) {
             self.trunk = None;
         }
@@ -319,6 +327,7 @@ impl Driver {
     fn finish(&mut self, now: Instant, outcome: &Outcome) {
         log_end(outcome);
         self.finished = true;
+        self.over.send_replace(true);
         (self.trunk, self.app) = (None, None);
         // What the browser said with its last breath may lie behind what ended the call.
         while let Ok(input) = self.inbox.try_recv() {

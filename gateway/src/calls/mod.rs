@@ -1,15 +1,15 @@
 //! The calls of this node: start, steer, look up. What both HTTP listeners and the drivers share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
 use tokio::sync::{Notify, mpsc};
-use trunkline_media::api::{CallKey, Digit, Leg, Report};
+use trunkline_media::api::{CallKey, Report};
 use trunkline_signaling::endpoint::Event;
 
-use crate::call::{Api, Input, State};
+use crate::call::{Api, Input};
 use crate::clock::Clock;
 use crate::events::{Herald, Notice, Seats};
 use crate::ids::{CallId, SessionId};
@@ -36,6 +36,7 @@ mod ports;
 mod probes;
 mod reports;
 mod start;
+mod steer;
 mod store;
 mod tally;
 mod telling;
@@ -56,12 +57,11 @@ pub use crate::events::EventStream;
 use counters::{Counters, bump};
 use inbox::{Desk, Inbox};
 use limits::Slots;
+use steer::Helpers;
 use store::{EndedCalls, Live};
 
 /// How long a shutdown waits for calls to end.
 const SHUTDOWN: Duration = Duration::from_secs(5);
-/// Most digits in one request.
-const MAX_DIGITS: usize = 64;
 
 /// All calls; clones share them.
 #[derive(Clone)]
@@ -90,6 +90,7 @@ struct Shared {
     /// Whose calls ended a moment ago.
     just_ended: Mutex<reports::JustEnded>,
     store: Store,
+    helpers: OnceLock<Helpers>,
     next_key: AtomicU64,
     /// Drivers that have not come to their end: their calls may be over, but not yet hung up.
     driving: AtomicUsize,
@@ -130,6 +131,7 @@ impl Calls {
             ended: Mutex::default(),
             just_ended: Mutex::default(),
             store,
+            helpers: OnceLock::new(),
             next_key: AtomicU64::new(1),
             driving: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
@@ -204,36 +206,6 @@ impl Calls {
             HangupBy::Operator(reason) => Api::OperatorHangup(reason.chars().take(128).collect()),
         }));
         true
-    }
-
-    /// Sends digits towards a leg. Problems: `call-not-connected` 409, `invalid-digits` 400.
-    pub fn dtmf(&self, call: &CallId, towards: Leg, digits: &str, duration_ms: u32) -> Result<(), Problem> {
-        let live = self.shared.find_live(call)?;
-        let parsed: Option<Vec<Digit>> = digits.chars().take(MAX_DIGITS + 1).map(Digit::from_char).collect();
-        let digits = parsed
-            .filter(|d| (1..=MAX_DIGITS).contains(&d.len()))
-            .ok_or_else(|| Problem::invalid_digits(format!("1 to {MAX_DIGITS} of 0-9, *, #, A-D")))?;
-        if !(40..=6_000).contains(&duration_ms) {
-            return Err(Problem::invalid_digits("duration_ms is 40 to 6000"));
-        }
-        let state = live.call().state();
-        match state {
-            State::Talking | State::Reconnecting => {
-                live.inbox.offer(Input::Api(Api::Dtmf { towards, digits, duration_ms }));
-                Ok(())
-            }
-            State::Setup | State::Ringing => {
-                Err(Problem::call_not_connected("digits can be sent once the call is answered")
-                    .with("call", call.as_str()))
-            }
-            State::Ended => Err(over(call)),
-        }
-    }
-
-    /// Mutes what a leg says.
-    pub fn mute(&self, call: &CallId, leg: Leg, muted: bool) -> Result<(), Problem> {
-        let live = self.shared.find_live(call)?;
-        if live.inbox.offer(Input::Api(Api::Mute { leg, muted })) { Ok(()) } else { Err(over(call)) }
     }
 
     /// The record of `api.md`, of a live call or one that has just ended; [`Self::find`] knows all.

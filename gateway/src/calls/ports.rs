@@ -43,6 +43,9 @@ pub trait SipPort: Send + Sync + 'static {
     fn hangup(&self, leg: LegId, reason: ReasonHeader);
     /// Answers the trunk's offer. A leg that is gone is no error.
     fn answer_offer(&self, leg: LegId, answer: Result<Bytes, u16>);
+    /// Offers the trunk another description; what it says to that is an event of the leg. `false`: an offer of ours is
+    /// under way, or the leg is gone.
+    fn offer(&self, leg: LegId, sdp: Bytes) -> BoxFuture<'static, bool>;
     /// A leg's snapshot is written down: what is sent of the leg need not wait any longer.
     fn snapshot_kept(&self, leg: LegId, serial: u64) -> BoxFuture<'static, ()>;
     /// Ends a leg of a process that is no more; `false`: there is no room.

@@ -16,10 +16,11 @@ use super::store::{IceSession, Live};
 use super::{Shared, Started, bump};
 use crate::call::{About, Call, Input, SdpKind};
 use crate::clock::Now;
+use crate::hook::Question;
 use crate::ids::{CallId, SessionId, random_bits};
 use crate::outcome::Refusal;
 use crate::problem::Problem;
-use crate::prompts::{ENDING_SOON, NO_DESTINATION};
+use crate::prompts::{ENDING_SOON, HOLD, NO_DESTINATION};
 use crate::routing::{self, Planned};
 use crate::session::Session;
 use crate::session::hours::{self, Standing, open_at};
@@ -202,6 +203,9 @@ impl Birth {
             asked_profile: session.asked_profile.clone(),
             no_destination: self.shared.prompts.get(NO_DESTINATION, &session.lang),
             ending_soon: self.shared.prompts.get(ENDING_SOON, &session.lang),
+            hold: self.shared.prompts.get(HOLD, &session.lang),
+            lang: session.lang.clone(),
+            question: Question::of(config, session, &self.claim.call).map(Arc::new),
             wall: now,
         }
     }

@@ -18,6 +18,8 @@ use crate::store::{Kept, Papers};
 
 /// Ended calls whose events can still be replayed and whose record needs no disk.
 pub(super) const KEPT_CALLS: usize = 256;
+/// Idempotency keys remembered of one live call.
+const TAKEN_KEYS: usize = 32;
 /// Ended calls whose session is remembered, so that its token is good for asking about them.
 pub(super) const KEPT_SESSIONS: usize = 10_000;
 
@@ -33,6 +35,26 @@ pub(super) struct Live {
     /// Held across a restart or reattach, so that two of them come one after the other.
     pub(super) ice: tokio::sync::Mutex<IceSession>,
     pub(super) body: Arc<Body>,
+    /// Requests that are not done twice.
+    taken: Mutex<Taken>,
+}
+
+/// Keys of the last requests that were taken.
+#[derive(Debug, Default)]
+pub(super) struct Taken(VecDeque<String>);
+
+impl Taken {
+    pub(super) fn contains(&self, key: &str) -> bool {
+        self.0.iter().any(|taken| taken == key)
+    }
+
+    pub(super) fn push(&mut self, key: String) {
+        // overflow: the oldest is forgotten; whoever repeats a request does so at once.
+        if self.0.len() >= TAKEN_KEYS {
+            self.0.pop_front();
+        }
+        self.0.push_back(key);
+    }
 }
 
 /// The call itself, and what is written of it.
@@ -70,7 +92,18 @@ impl Live {
             log: Arc::default(),
             ice: tokio::sync::Mutex::new(ice),
             body: Arc::new(Body { call: Mutex::new(call), edition }),
+            taken: Mutex::default(),
         }
+    }
+
+    pub(super) fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether recordings may be fetched by http and from private addresses.
+    pub(super) fn allows_insecure_urls(&self) -> bool {
+        let app = self.call().about().app.clone();
+        self.config().apps.iter().any(|a| a.id == app && a.allow_insecure_urls)
     }
 
     /// The call itself. Held for one input or one look; a panic in between is dealt with by the driver.

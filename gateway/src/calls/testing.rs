@@ -92,6 +92,10 @@ impl SipPort for FakeSip {
         self.lost.lock().unwrap().push((leg, credentials, reason));
         Box::pin(async { true })
     }
+
+    fn offer(&self, _: LegId, _: Bytes) -> BoxFuture<'static, bool> {
+        Box::pin(async { true })
+    }
 }
 
 /// A real endpoint on a real socket.
@@ -127,6 +131,13 @@ impl SipPort for RealSip {
 
     fn end_lost_leg(&self, _: LegSnapshot, _: Option<Credentials>, _: ReasonHeader) -> BoxFuture<'static, bool> {
         Box::pin(async { false })
+    }
+
+    fn offer(&self, leg: LegId, sdp: Bytes) -> BoxFuture<'static, bool> {
+        let handle = self.0.clone();
+        Box::pin(async move {
+            handle.call(move |endpoint, now| endpoint.reinvite(now, leg, sdp)).await.is_ok_and(|r| r.is_ok())
+        })
     }
 }
 

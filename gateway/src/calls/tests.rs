@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use trunkline_config::Config;
-use trunkline_media::api::{MediaEvent, Path};
+use trunkline_media::api::{Leg, MediaEvent, Path};
 use trunkline_signaling::endpoint::{Failure, LegId};
 
 use super::testing::{FakeMedia, FakeSip, OFFER};

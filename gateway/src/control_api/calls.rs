@@ -12,6 +12,7 @@ use trunkline_config::Scope;
 use trunkline_media::api::Leg;
 use utoipa::{IntoParams, ToSchema};
 
+use super::steer::once;
 use super::{Api, auth};
 use crate::calls::{CallFilter, HangupBy};
 use crate::clock::rfc3339;
@@ -142,16 +143,16 @@ pub(super) async fn hang_up(
 
 /// Of a leg, or the browser's if not said.
 #[derive(Deserialize, ToSchema)]
-struct OneLeg {
+pub(super) struct OneLeg {
     /// The leg whose audio it is.
     #[serde(default)]
-    leg: Option<LegName>,
+    pub(super) leg: Option<LegName>,
 }
 
 /// A leg by its name in the API.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum LegName {
+pub(super) enum LegName {
     Browser,
     Sip,
 }
@@ -226,11 +227,10 @@ pub(super) async fn dtmf(
     let asked: Digits = read_json(&parts.headers, body).await?;
     check_digits(&asked.digits, asked.duration_ms)?;
     let leg = asked.leg.unwrap_or(LegName::Sip).into();
-    api.calls.dtmf(&call, leg, &asked.digits, asked.duration_ms).map_err(about(&call))?;
-    Ok(StatusCode::ACCEPTED)
+    once(&api, &call, &parts.headers, || api.calls.dtmf(&call, leg, &asked.digits, asked.duration_ms))
 }
 
-fn known(api: &Api, call: &str) -> Result<CallId, Problem> {
+pub(super) fn known(api: &Api, call: &str) -> Result<CallId, Problem> {
     let call = CallId::from_client(call);
     if api.calls.session_of(&call).is_some() { Ok(call) } else { Err(unknown_call()) }
 }

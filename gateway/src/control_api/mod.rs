@@ -28,6 +28,7 @@ mod network;
 mod node;
 mod papers;
 mod sessions;
+mod steer;
 #[cfg(test)]
 mod tests;
 mod trunks;
@@ -103,6 +104,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(calls::unmute))
         .routes(routes!(calls::dtmf))
         .routes(routes!(events::follow))
+        .merge(steer::routes())
         .routes(routes!(trunks::list))
         .routes(routes!(trunks::test))
         .routes(routes!(network::requirements))

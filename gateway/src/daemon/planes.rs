@@ -15,8 +15,10 @@ use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::control_api::Gauges;
 use crate::metrics::Snapshot;
+use crate::outbound::Client;
 use crate::prompts::Prompts;
 use crate::settings::Settings;
+use crate::speech::{Espeak, Speech};
 use crate::store::Store;
 use crate::trunks::Trunks;
 
@@ -42,6 +44,10 @@ impl Planes {
         let prompts = Prompts::load(config.media.prompts_dir.as_deref());
         let calls =
             Calls::with_store(settings.clone(), Arc::new(plane.clone()), sip.clone(), prompts, clock.clone(), store);
+        match Client::new(None) {
+            Ok(client) => calls.equip(&client, speech(&config)),
+            Err(error) => tracing::warn!(%error, "no hook is asked and no text spoken"),
+        }
         calls.listen(reports, events);
         Ok(Self { plane, sip, calls })
     }
@@ -75,6 +81,16 @@ impl Planes {
         // It waits for its threads.
         let _ = tokio::task::spawn_blocking(move || plane.shutdown()).await;
     }
+}
+
+/// Who speaks texts, if somebody can.
+fn speech(config: &Config) -> Option<Arc<dyn Speech>> {
+    let program = config.media.say_command.as_deref()?;
+    let found = Espeak::find(program);
+    if found.is_none() {
+        tracing::info!(program, "not installed: no texts are spoken");
+    }
+    found.map(|espeak| Arc::new(espeak) as Arc<dyn Speech>)
 }
 
 fn plane_config(config: &Config) -> PlaneConfig {

@@ -118,6 +118,15 @@ impl SipPort for SipSide {
         }
     }
 
+    fn offer(&self, leg: LegId, sdp: Bytes) -> BoxFuture<'static, bool> {
+        let handle = self.handle();
+        Box::pin(async move {
+            let Some(handle) = handle else { return false };
+            let offered = handle.call(move |endpoint, now| endpoint.reinvite(now, leg, sdp)).await;
+            offered.is_ok_and(|offered| offered.is_ok())
+        })
+    }
+
     fn answer_offer(&self, leg: LegId, answer: Result<Bytes, u16>) {
         if let Some(handle) = self.handle() {
             tokio::spawn(

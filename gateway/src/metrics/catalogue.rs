@@ -3,8 +3,9 @@
 use super::definition::Definition;
 use super::definition::Kind::{Counter, Gauge, Histogram, Trouble};
 use super::labels::{
-    APP, BLAME, CLASS, CODE, CONTEXT, DROP, EVENT, FINDING, HALF_LEG, INVARIANT, LEG, LEVEL, LIMIT, LISTENER, MOS_KIND,
-    PHASE, PROBLEM, REASON, REPORT, RESULT, ROUTE, STAGE, TRUNK, VERSION, WORKER,
+    ANSWERED, APP, BLAME, CLASS, CODE, CONTEXT, DROP, EVENT, FINDING, GOT, HALF_LEG, HOOK, INVARIANT, LEG, LEVEL,
+    LIMIT, LISTENER, MOS_KIND, PHASE, PROBLEM, REASON, REPORT, RESULT, ROUTE, SOURCE, STAGE, TRIED, TRUNK, VERSION,
+    WORKER,
 };
 
 /// Bounds of the histograms. Those of quality include the default bands of the levels.
@@ -64,6 +65,15 @@ catalogue! {
     TRUNK_CALLS: Gauge, "trunkline_trunk_calls", "calls", [TRUNK], "Live calls on a trunk";
     TRUNK_CALLS_MAX: Gauge, "trunkline_trunk_calls_max", "calls", [TRUNK], "The trunk's max_calls";
     TRUNK_ATTEMPTS: Counter, "trunkline_trunk_attempts_total", "INVITEs", [TRUNK, RESULT], "INVITEs by what they came to";
+}
+"Hooks and recordings" {
+    HOOK_CALLS: Counter, "trunkline_answer_hook_calls_total", "calls", [ANSWERED], "Calls whose app has an answer hook, by whether the hook decided or the static route was taken";
+    HOOK_TRIES: Counter, "trunkline_answer_hook_tries_total", "tries", [HOOK, TRIED], "Questions to answer hooks, and those not asked, by what came of them";
+    HOOK_SECONDS: Histogram(SETUP), "trunkline_answer_hook_seconds", "seconds", [], "From the question to the decision, all tries together";
+    HOOK_ASKING: Gauge, "trunkline_answer_hook_asking", "questions", [], "Questions under way";
+    HOOK_OPEN: Gauge, "trunkline_answer_hook_breakers_open", "URLs", [], "Answer hooks that are not asked because they failed";
+    PROMPTS_PLAYED: Counter, "trunkline_prompts_played_total", "prompts", [LEG], "Prompts that began to play to a leg";
+    RECORDINGS: Counter, "trunkline_recordings_total", "recordings", [SOURCE, GOT], "Spoken texts and recordings by URL that were asked for, by what came of it";
 }
 "Media" {
     WORKER_CALLS: Gauge, "trunkline_worker_calls", "calls", [WORKER], "Live calls of a media worker";

@@ -5,9 +5,11 @@ use trunkline_media::quality::{HalfLeg, Level};
 use super::Listener;
 use super::definition::{Label, Values};
 use crate::diagnosis::Finding;
+use crate::hook;
 use crate::outcome::{Blame, Class, Phase, Refusal};
 use crate::problem;
 use crate::public_api::sessions::REPORT_CODES;
+use crate::recordings;
 use crate::session::context::Drop;
 
 const fn words(name: &'static str, words: fn() -> Vec<&'static str>) -> Label {
@@ -34,6 +36,12 @@ pub(super) static BLAME: Label = words("blame", || BLAMES.map(Blame::word).into(
 pub(super) static STAGE: Label = words("stage", || STAGES.into());
 pub(super) static RESULT: Label = words("result", || RESULTS.into());
 pub(super) static INVARIANT: Label = words("invariant", || INVARIANTS.into());
+
+pub(super) static ANSWERED: Label = words("result", || vec!["answered", "static"]);
+pub(super) static HOOK: Label = words("hook", || vec!["primary", "fallback"]);
+pub(super) static TRIED: Label = words("result", || hook::RESULTS.into());
+pub(super) static SOURCE: Label = words("source", || vec!["say", "url"]);
+pub(super) static GOT: Label = words("result", || recordings::RESULTS.into());
 
 pub(super) static PROBLEM: Label = words("reason", || problem::ALL.iter().map(|(slug, ..)| *slug).collect());
 pub(super) static CONTEXT: Label = words("reason", || Drop::ALL.map(Drop::as_str).into());

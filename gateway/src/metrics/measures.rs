@@ -1,5 +1,6 @@
 //! What is measured of the calls: each second's quality, findings, dropped datagrams, how long each stage took.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use trunkline_media::api::{CallStats, DropStats};
@@ -8,6 +9,7 @@ use trunkline_media::quality::{HalfLeg, HalfLegSample};
 use super::catalogue;
 use super::family::Family;
 use super::handles::{Histogram, Ledger, Tally};
+use super::hooks::HookMeasures;
 use super::labels::DROPS;
 use crate::call::Timings;
 use crate::outcome::{Class, Outcome, Phase};
@@ -27,6 +29,8 @@ pub struct CallMeasures {
     talk: Histogram,
     setup: Histogram,
     attempts: Ledger,
+    /// Hooks and recordings, which have a count of their own.
+    pub(crate) hooks: Arc<HookMeasures>,
 }
 
 impl Default for CallMeasures {
@@ -44,6 +48,7 @@ impl Default for CallMeasures {
             talk: Histogram::new(&catalogue::CALL_TALK),
             setup: Histogram::new(&catalogue::CALL_SETUP),
             attempts: Ledger::new(&catalogue::TRUNK_ATTEMPTS),
+            hooks: Arc::default(),
         }
     }
 }
@@ -102,7 +107,7 @@ impl CallMeasures {
         let tallies = [&self.seconds, &self.findings, &self.drops, &self.dropped].map(Tally::read);
         let histograms = [&self.loss, &self.jitter, &self.rtt, &self.mos, &self.duration, &self.talk, &self.setup]
             .map(Histogram::read);
-        tallies.into_iter().chain(histograms).chain([self.attempts.read()]).collect()
+        tallies.into_iter().chain(histograms).chain([self.attempts.read()]).chain(self.hooks.read()).collect()
     }
 }
 

@@ -19,6 +19,7 @@ pub mod catalogue;
 pub mod definition;
 mod family;
 mod handles;
+mod hooks;
 mod labels;
 mod measures;
 mod process;
@@ -27,6 +28,7 @@ mod pulled;
 mod tests;
 
 pub use family::Family;
+pub use hooks::HookMeasures;
 pub use measures::{CallMeasures, DropsSeen};
 
 use crate::calls::CallCounters;

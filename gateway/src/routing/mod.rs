@@ -98,6 +98,32 @@ pub fn resolve(config: &Config, session: &Session) -> Vec<Planned> {
     destinations.iter().take(MAX_DESTINATIONS).map(|d| plan(config, default_trunk, d)).collect()
 }
 
+/// Bounds that a list of destinations may add to those of their trunks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// How long each may ring.
+    pub ring: Option<Duration>,
+    /// Longest call.
+    pub duration: Option<Duration>,
+}
+
+/// What is dialled for these destinations of an app, in order. Limits hold where the trunk's own are not tighter.
+#[must_use]
+pub fn dial(config: &Config, app: &str, destinations: &[String], limits: Limits) -> Vec<Planned> {
+    let app = config.apps.iter().find(|a| a.id == app);
+    let default_trunk = app.and_then(|a| a.trunk.as_deref());
+    let bound = |planned| match planned {
+        Planned::Dial(route) => {
+            let mut route = Arc::unwrap_or_clone(route);
+            route.ring_timeout = limits.ring.map_or(route.ring_timeout, |limit| route.ring_timeout.min(limit));
+            route.max_duration = limits.duration.map_or(route.max_duration, |limit| route.max_duration.min(limit));
+            Planned::Dial(Arc::new(route))
+        }
+        skip @ Planned::Skip { .. } => skip,
+    };
+    destinations.iter().take(MAX_DESTINATIONS).map(|d| bound(plan(config, default_trunk, d))).collect()
+}
+
 /// RFC 3261 section 19.1.2; `None` for that of every other transport.
 fn default_port(transport: SipTransport) -> Option<u16> {
     match transport {

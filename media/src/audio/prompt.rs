@@ -7,6 +7,9 @@ use super::resample::Resampler;
 
 /// Longest recording, seconds.
 const MAX_SECONDS: usize = 600;
+/// Rates that are read, and what they become where a frame cannot be made of them in passing.
+const OTHER_RATES: [u32; 5] = [11_025, 22_050, 24_000, 32_000, 44_100];
+const CONVERTED: u32 = 16_000;
 
 /// A recording in memory: mono 16-bit PCM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +24,8 @@ pub struct Prompt {
 pub struct PromptError(pub String);
 
 impl Prompt {
-    /// Reads a WAV file's bytes (PCM 16 bit, mono or stereo mixed down, 8, 16 or 48 kHz; at most ten minutes).
+    /// Reads a WAV file's bytes (PCM 16 bit, mono or stereo mixed down, any usual rate; at most ten minutes). Other rates
+    /// than 8, 16 and 48 kHz are converted here, which takes some milliseconds a minute.
     pub fn from_wav(bytes: &[u8]) -> Result<Self, PromptError> {
         let unreadable = |error: hound::Error| PromptError(format!("not a WAV file: {error}"));
         let mut reader = hound::WavReader::new(Cursor::new(bytes)).map_err(unreadable)?;
@@ -34,13 +38,18 @@ impl Prompt {
             2 => 2,
             other => return Err(PromptError(format!("a prompt has one or two channels, not {other}"))),
         };
-        check_rate(spec.sample_rate)?;
+        if !OTHER_RATES.contains(&spec.sample_rate) {
+            check_rate(spec.sample_rate)?;
+        }
         let most = (MAX_SECONDS * spec.sample_rate as usize + 1) * channels;
         let all = reader.samples::<i16>().take(most).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
         let samples = match channels {
             1 => all,
             _ => all.as_chunks::<2>().0.iter().map(|&[l, r]| ((i32::from(l) + i32::from(r)) / 2) as i16).collect(),
         };
+        if OTHER_RATES.contains(&spec.sample_rate) {
+            return Self::from_pcm(CONVERTED, converted(spec.sample_rate, &samples));
+        }
         Self::from_pcm(spec.sample_rate, samples)
     }
 
@@ -116,6 +125,12 @@ impl Player {
     }
 }
 
+fn converted(rate: u32, samples: &[i16]) -> Vec<i16> {
+    let Some(resampler) = Resampler::new(rate, CONVERTED) else { return Vec::new() };
+    let at = |i: isize| usize::try_from(i).ok().and_then(|i| samples.get(i)).copied().unwrap_or_default();
+    (0..resampler.output_len(samples.len())).map(|n| resampler.sample(n, at)).collect()
+}
+
 fn check_rate(rate: u32) -> Result<(), PromptError> {
     if matches!(rate, 8_000 | 16_000 | 48_000) {
         Ok(())
@@ -151,7 +166,7 @@ mod tests {
         assert_eq!(Prompt::from_wav(&wav(48_000, 2, 16, &[100, 200, -4, 4])), Prompt::from_pcm(48_000, vec![150, 0]));
         for bad in [
             wav(8_000, 1, 8, &[1, 2]),
-            wav(44_100, 1, 16, &[1, 2]),
+            wav(44_000, 1, 16, &[1, 2]),
             wav(8_000, 3, 16, &[1, 2, 3]),
             wav(8_000, 1, 16, &[]),
             b"RIFF".to_vec(),
@@ -160,6 +175,24 @@ mod tests {
             assert!(Prompt::from_wav(&bad).is_err());
         }
         assert!(Prompt::from_pcm(8_000, vec![0; 8_000 * 600 + 1]).is_err());
+    }
+
+    #[test]
+    fn a_file_of_any_usual_rate_sounds_the_same() {
+        for rate in OTHER_RATES {
+            let file = wav(rate, 1, 16, &Tone::new(1000.0, rate, -20.0).take(rate as usize));
+            let prompt = Arc::new(Prompt::from_wav(&file).unwrap());
+            assert!((999..=1000).contains(&prompt.duration_ms()), "{rate}");
+            let mut pcm = vec![0; 8_000];
+            assert!(Player::new(prompt, 8_000, false).fill(&mut pcm));
+            let middle = &pcm[2_000..6_000];
+            assert!((detect(middle, 8_000, 1000.0) + 20.0).abs() < 0.3, "{rate}");
+            assert!((crate::audio::tone::level(middle) + 20.0).abs() < 0.3, "{rate}: something else is heard");
+        }
+        let high = wav(44_100, 1, 16, &Tone::new(10_000.0, 44_100, -10.0).take(44_100));
+        let mut pcm = vec![0; 16_000];
+        Player::new(Arc::new(Prompt::from_wav(&high).unwrap()), 16_000, false).fill(&mut pcm);
+        assert!(crate::audio::tone::level(&pcm[4_000..12_000]) < -60.0, "what 16 kHz cannot carry");
     }
 
     #[test]

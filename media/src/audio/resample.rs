@@ -1,17 +1,19 @@
-//! Sample-rate conversion by whole factors, for recordings that lie in memory: a windowed sinc, one phase a step.
+//! Sample-rate conversion for recordings that lie in memory: a windowed sinc, one phase a step.
 
 use std::f64::consts::PI;
 
 /// Zero crossings of the sinc on each side.
 const LOBES: usize = 12;
+/// Most phases: 22050 to 16000 Hz has 320.
+const PHASES: usize = 640;
 
-/// Converts between two rates one of which divides the other. Each output sample is computed from the recording
+/// Converts between two rates. Each output sample is computed from the recording
 /// directly, so there is no state and no delay.
 #[derive(Debug)]
 pub(super) struct Resampler {
-    /// Output samples per input sample, 1 when rates fall.
+    /// So many output samples
     up: usize,
-    /// Input samples per output sample, 1 when rates rise.
+    /// come of so many input samples.
     down: usize,
     /// Input samples before the one an output falls on.
     reach: usize,
@@ -20,17 +22,18 @@ pub(super) struct Resampler {
 }
 
 impl Resampler {
-    /// `None` unless one rate divides the other.
+    /// `None` where one is no rate, or they have too little in common.
     pub(super) fn new(from: u32, to: u32) -> Option<Self> {
         let (from, to) = (from as usize, to as usize);
-        let (up, down) = match (from, to) {
-            (0, _) | (_, 0) => return None,
-            _ if to % from == 0 => (to / from, 1),
-            _ if from % to == 0 => (1, from / to),
-            _ => return None,
-        };
-        let reach = LOBES * down;
-        let taps = (0..up).flat_map(|phase| phase_taps(phase as f64 / up as f64, reach, down)).collect();
+        let common = common_divisor(from, to);
+        let (up, down) = (to.checked_div(common)?, from.checked_div(common)?);
+        if up == 0 || down == 0 || up > PHASES {
+            return None;
+        }
+        // The lower of both rates decides how far a sample is smeared.
+        let slower = (down as f64 / up as f64).max(1.0);
+        let reach = (LOBES as f64 * slower).ceil() as usize;
+        let taps = (0..up).flat_map(|phase| phase_taps(phase as f64 / up as f64, reach, slower)).collect();
         Some(Self { up, down, reach, taps })
     }
 
@@ -41,7 +44,8 @@ impl Resampler {
 
     /// Output sample `n` of the recording that `input(i)` tells (`i` may lie outside of it).
     pub(super) fn sample(&self, n: usize, input: impl Fn(isize) -> i16) -> i16 {
-        let (phase, at) = (n % self.up, (n / self.up * self.down).cast_signed());
+        let place = n.saturating_mul(self.down);
+        let (phase, at) = (place % self.up, (place / self.up).cast_signed());
         if self.up == 1 && self.down == 1 {
             return input(at);
         }
@@ -53,10 +57,14 @@ impl Resampler {
     }
 }
 
+fn common_divisor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { common_divisor(b, a % b) }
+}
+
 /// Taps for an output that lies `offset` input samples behind the input sample it falls on. Their sum is one.
-fn phase_taps(offset: f64, reach: usize, down: usize) -> Vec<f32> {
+fn phase_taps(offset: f64, reach: usize, slower: f64) -> Vec<f32> {
     // The cut-off is at the lower of both rates' half, less a margin for the filter's slope.
-    let cutoff = 0.92 / down as f64;
+    let cutoff = 0.92 / slower;
     let taps: Vec<f64> = (0..2 * reach)
         .map(|k| {
             let distance = k as f64 - (reach as f64 - 1.0) - offset;

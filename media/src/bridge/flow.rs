@@ -48,7 +48,11 @@ pub(crate) struct Flow {
     /// The codec of the speaker's last packet.
     source: Option<Codec>,
     muted: bool,
+    /// The speaker is on hold, which withholds what it says as mute does, each by itself.
+    held: bool,
     playing: Option<Playing>,
+    /// The listener is on hold: what it hears whenever no prompt plays.
+    hold: Option<Hold>,
     /// The listener has had audio in this flow.
     started: bool,
     /// Relay was interrupted: the next packet maps its numbers afresh.
@@ -59,10 +63,14 @@ pub(crate) struct Flow {
 }
 
 struct Playing {
+    id: u32,
     prompt: Arc<Prompt>,
     looped: bool,
     player: Player,
 }
+
+/// A recording over and over, or silence.
+struct Hold(Option<(Arc<Prompt>, Player)>);
 
 impl Flow {
     /// A flow nobody listens to yet.
@@ -76,7 +84,9 @@ impl Flow {
             clock: Clock::default(),
             source: None,
             muted: false,
+            held: false,
             playing: None,
+            hold: None,
             started: false,
             fresh: true,
             pcm: Vec::new(),
@@ -93,6 +103,9 @@ impl Flow {
             if let Some(playing) = &mut self.playing {
                 playing.player = Player::new(Arc::clone(&playing.prompt), rate, playing.looped);
             }
+            if let Some(Hold(Some((prompt, player)))) = &mut self.hold {
+                *player = Player::new(Arc::clone(prompt), rate, true);
+            }
         }
         if output == self.output {
             return;
@@ -102,7 +115,7 @@ impl Flow {
         if output.is_none() {
             self.clock.stop();
             self.speech.reset();
-        } else if self.comfort == Comfort::Always || self.started || self.playing.is_some() {
+        } else if self.comfort == Comfort::Always || self.started || self.is_taken() {
             self.clock.by(now);
         }
     }
@@ -122,8 +135,36 @@ impl Flow {
         self.withhold(now);
     }
 
+    /// Whether what the speaker says is not let through, because it is muted or held.
     pub(crate) fn is_muted(&self) -> bool {
-        self.muted
+        self.muted || self.held
+    }
+
+    /// The speaker is put on hold or taken back.
+    pub(crate) fn set_held(&mut self, now: Instant, held: bool) {
+        if held != self.held {
+            self.held = held;
+            self.withhold(now);
+        }
+    }
+
+    /// The listener is put on hold and hears this, or silence, until it is taken back.
+    pub(crate) fn hold(&mut self, now: Instant, audio: Option<Arc<Prompt>>) {
+        let player = |prompt: Arc<Prompt>| (Arc::clone(&prompt), Player::new(prompt, self.rate, true));
+        self.hold = Some(Hold(audio.map(player)));
+        self.withhold(now);
+    }
+
+    /// The listener is taken back.
+    pub(crate) fn unhold(&mut self, now: Instant) {
+        if self.hold.take().is_some() && self.playing.is_none() {
+            self.resume(now);
+        }
+    }
+
+    /// Whether the listener hears something else than the speaker.
+    fn is_taken(&self) -> bool {
+        self.playing.is_some() || self.hold.is_some()
     }
 
     /// Who listens to the speaker.
@@ -131,14 +172,14 @@ impl Flow {
         self.ear.as_deref_mut()
     }
 
-    pub(crate) fn play(&mut self, now: Instant, prompt: Arc<Prompt>, looped: bool) {
+    pub(crate) fn play(&mut self, now: Instant, id: u32, prompt: Arc<Prompt>, looped: bool) {
         let player = Player::new(Arc::clone(&prompt), self.rate, looped);
-        self.playing = Some(Playing { prompt, looped, player });
+        self.playing = Some(Playing { id, prompt, looped, player });
         self.withhold(now);
     }
 
     pub(crate) fn stop_playing(&mut self, now: Instant) {
-        if self.playing.take().is_some() {
+        if self.playing.take().is_some() && self.hold.is_none() {
             self.resume(now);
         }
     }
@@ -157,7 +198,7 @@ impl Flow {
     pub(crate) fn push(&mut self, now: Instant, packet: &Packet<'_>, listener: &mut impl Listener, out: &mut Outbox) {
         let switched = self.source.replace(packet.codec) != Some(packet.codec);
         let Some(output) = self.output else { return };
-        if self.muted || self.playing.is_some() {
+        if self.is_muted() || self.is_taken() {
             self.fresh = true;
             return;
         }
@@ -187,31 +228,43 @@ impl Flow {
         listener.relay(now, &packet.rtp, packet.sequence, restarted, out);
     }
 
-    /// Sends the frames that are due. `true` if a prompt came to its end.
-    pub(crate) fn handle_timeout(&mut self, now: Instant, listener: &mut impl Listener, out: &mut Outbox) -> bool {
-        let mut finished = false;
+    /// Sends the frames that are due. The prompt that came to its end, if one did.
+    pub(crate) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        listener: &mut impl Listener,
+        out: &mut Outbox,
+    ) -> Option<u32> {
+        let mut finished = None;
         while let Some(output) = self.output
             && let Some(at) = self.clock.tick(now, output.frame())
         {
-            finished |= self.frame(at, output, listener, out);
+            finished = self.frame(at, output, listener, out).or(finished);
         }
         finished
     }
 
-    fn frame(&mut self, at: Instant, output: Output, listener: &mut impl Listener, out: &mut Outbox) -> bool {
+    fn frame(&mut self, at: Instant, output: Output, listener: &mut impl Listener, out: &mut Outbox) -> Option<u32> {
         self.pcm.clear();
         self.pcm.resize(usize::try_from(output.samples(self.rate)).unwrap_or_default(), 0);
         let transcodes = self.source.is_some_and(|codec| codec != output.codec);
-        let mut finished = false;
+        let mut finished = None;
         let heard = if let Some(playing) = &mut self.playing {
             let more = playing.player.fill(&mut self.pcm);
             if !more {
+                finished = Some(playing.id);
                 self.playing = None;
-                finished = true;
-                self.resume(at + output.frame());
+                if self.hold.is_none() {
+                    self.resume(at + output.frame());
+                }
             }
             true
-        } else if self.muted || !transcodes {
+        } else if let Some(hold) = &mut self.hold {
+            if let Hold(Some((_, player))) = hold {
+                player.fill(&mut self.pcm);
+            }
+            true
+        } else if self.is_muted() || !transcodes {
             false
         } else {
             let heard = self.speech.pull(at, &mut self.pcm);

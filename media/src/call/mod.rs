@@ -2,6 +2,7 @@
 
 mod browser_leg;
 mod echo;
+mod flows;
 mod inbound;
 mod listening;
 mod presence;
@@ -182,19 +183,16 @@ impl Call {
                 }
             }
             Command::SetMuted { leg, muted } => {
-                self.quality.set_muted(leg, muted);
-                // Muting a leg stops the flow that carries its speech.
-                match leg {
-                    Leg::Browser => self.to_trunk.set_muted(now, muted),
-                    Leg::Trunk => self.to_browser.set_muted(now, muted),
-                }
+                self.flow_from(leg).set_muted(now, muted);
+                self.tell_withheld(leg);
             }
+            Command::SetHeld { leg, held, audio } => self.set_held(now, leg, held, audio),
             Command::SendDtmf { leg, digits, duration_ms } => {
                 let duration = Duration::from_millis(u64::from(duration_ms.clamp(40, 6000)));
                 self.send_digits(now, leg, &digits, duration, true);
                 self.poll_legs(now, out);
             }
-            Command::Play { leg, prompt, looped } => self.flow_to(leg).play(now, prompt, looped),
+            Command::Play { leg, id, prompt, looped } => self.flow_to(leg).play(now, id, prompt, looped),
             Command::StopPlaying { leg } => self.flow_to(leg).stop_playing(now),
             Command::Echo => self.echo(now),
             Command::Close => {
@@ -217,16 +215,15 @@ impl Call {
             self.browser.transport.handle_timeout(now, out);
             self.drain_transport(now);
         }
-        if self.echoes {
+        let to_trunk = if self.echoes {
             self.to_trunk.handle_timeout(now, &mut self.browser, out);
-        } else if let Some(trunk) = &mut self.trunk
-            && self.to_trunk.handle_timeout(now, trunk, out)
-        {
-            self.report(Some(MediaEvent::PromptFinished { leg: Leg::Trunk }));
-        }
-        if self.to_browser.handle_timeout(now, &mut self.browser, out) {
-            self.report(Some(MediaEvent::PromptFinished { leg: Leg::Browser }));
-        }
+            None
+        } else {
+            self.trunk.as_mut().and_then(|trunk| self.to_trunk.handle_timeout(now, trunk, out))
+        };
+        self.report(to_trunk.map(|id| MediaEvent::PromptFinished { leg: Leg::Trunk, id }));
+        let to_browser = self.to_browser.handle_timeout(now, &mut self.browser, out);
+        self.report(to_browser.map(|id| MediaEvent::PromptFinished { leg: Leg::Browser, id }));
         let overdue = self.browser.stream.overdue_digit(now);
         self.heard_digit(now, Leg::Browser, overdue);
         let overdue = self.trunk.as_mut().and_then(TrunkLeg::stream).and_then(|stream| stream.overdue_digit(now));
@@ -293,6 +290,7 @@ impl Call {
         self.presence.set_owed(now, Leg::Trunk, false, true);
         self.to_browser.forget_speaker();
         self.to_trunk.stop_playing(now);
+        self.set_held(now, Leg::Trunk, false, None);
         self.rewire(now);
     }
 
@@ -303,13 +301,6 @@ impl Call {
         self.to_trunk.set_output(now, trunk, rate);
         self.to_browser.set_output(now, browser, rate);
         self.look_soon(now);
-    }
-
-    fn flow_to(&mut self, leg: Leg) -> &mut Flow {
-        match leg {
-            Leg::Browser => &mut self.to_browser,
-            Leg::Trunk => &mut self.to_trunk,
-        }
     }
 
     fn send_digits(&mut self, now: Instant, leg: Leg, digits: &[Digit], duration: Duration, asked: bool) {

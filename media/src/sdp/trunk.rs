@@ -25,6 +25,8 @@ pub struct LocalMedia {
     pub session_id: u64,
     /// `o=` version; one more for every changed description.
     pub version: u64,
+    /// We have put the peer on hold: we send, and do not listen (RFC 3264 section 8.4).
+    pub holding: bool,
 }
 
 /// What the trunk leg needs to know to send and to receive.
@@ -42,7 +44,8 @@ pub struct TrunkMedia {
     pub telephone_event: Option<PayloadType>,
     /// How many milliseconds of audio the peer wants in a packet (`a=ptime`, default 20).
     pub ptime_ms: u32,
-    /// As the peer writes it: `SendOnly` means it has put us on hold with music, `Inactive` on silent hold.
+    /// As the peer writes it, less what we do not listen to: `SendOnly` means it has put us on hold with music,
+    /// `Inactive` on silent hold.
     pub peer_direction: Direction,
     /// Whom to believe.
     pub source: RtpSource,
@@ -71,7 +74,7 @@ pub fn offer(local: &LocalMedia) -> String {
     }
     push_telephone_event(&mut text, TELEPHONE_EVENT);
     push_line(&mut text, format_args!("a=ptime:{DEFAULT_PTIME_MS}"));
-    push_line(&mut text, format_args!("a=sendrecv"));
+    push_line(&mut text, format_args!("a={}", if local.holding { "sendonly" } else { "sendrecv" }));
     text
 }
 
@@ -79,7 +82,7 @@ pub fn offer(local: &LocalMedia) -> String {
 pub fn accept_answer(local: &LocalMedia, answer: &[u8], source: RtpSource) -> Result<TrunkMedia, TrunkSdpError> {
     let description = Description::parse(answer).map_err(TrunkSdpError::Invalid)?;
     let (_, media) = trunk_read::read(&description, &local.codecs, source)?;
-    Ok(media)
+    Ok(heard_by(local, media))
 }
 
 /// Answers an offer from the trunk (re-INVITE; first offer when we are called): what to apply, and the SDP to send.
@@ -91,6 +94,7 @@ pub fn answer_offer(
 ) -> Result<(TrunkMedia, String), TrunkSdpError> {
     let description = Description::parse(offer).map_err(TrunkSdpError::Invalid)?;
     let (taken, media) = trunk_read::read(&description, &local.codecs, source)?;
+    let media = heard_by(local, media);
     let mut text = head(local);
     for (at, line) in description.media.iter().enumerate() {
         if at == taken {
@@ -101,6 +105,17 @@ pub fn answer_offer(
         }
     }
     Ok((media, text))
+}
+
+/// What a peer that we hold sends is not asked for, whatever it says.
+fn heard_by(local: &LocalMedia, mut media: TrunkMedia) -> TrunkMedia {
+    if local.holding {
+        media.peer_direction = match media.peer_direction {
+            Direction::SendRecv | Direction::RecvOnly => Direction::RecvOnly,
+            Direction::SendOnly | Direction::Inactive => Direction::Inactive,
+        };
+    }
+    media
 }
 
 /// Our payload types: the fixed ones of RFC 3551, and those most of the world uses for the others.

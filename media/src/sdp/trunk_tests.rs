@@ -8,6 +8,7 @@ fn local() -> LocalMedia {
         codecs: vec![Codec::Pcma, Codec::Pcmu],
         session_id: 42,
         version: 1,
+        holding: false,
     }
 }
 
@@ -111,6 +112,26 @@ fn packet_times_are_kept_sane() {
     check("a=ptime:x\n", 20);
     check("a=ptime:40\na=maxptime:20\n", 20);
     check("a=maxptime:150\n", 20);
+}
+
+#[test]
+fn a_peer_we_hold_is_not_asked_for_audio() {
+    let local = LocalMedia { holding: true, ..local() };
+    assert!(offer(&local).ends_with("\r\na=sendonly\r\n"));
+    let rows = [
+        ("sendrecv", Direction::RecvOnly, "sendonly"),
+        ("recvonly", Direction::RecvOnly, "sendonly"),
+        ("sendonly", Direction::Inactive, "inactive"),
+        ("inactive", Direction::Inactive, "inactive"),
+    ];
+    for (theirs, direction, answered) in rows {
+        let theirs = text(C, &format!("m=audio 5000 RTP/AVP 0\na={theirs}\n"));
+        let (media, answer) = answer_offer(&local, theirs.as_bytes(), RtpSource::Signalled).unwrap();
+        assert_eq!(media.peer_direction, direction, "{theirs}");
+        assert!(answer.ends_with(&format!("\r\na={answered}\r\n")), "{answer}");
+        let media = accept_answer(&local, theirs.as_bytes(), RtpSource::Signalled).unwrap();
+        assert_eq!(media.peer_direction, direction, "{theirs}");
+    }
 }
 
 #[test]

@@ -118,7 +118,12 @@ impl World {
         match &api {
             Api::Mute { leg: Leg::Browser, muted } => self.reference.browser_muted = *muted,
             Api::Mute { leg: Leg::Trunk, muted } => self.reference.phone_muted = *muted,
-            Api::VisitorHangup
+            Api::Hold { leg: Leg::Browser, held } => self.reference.browser_held = *held,
+            Api::Hold { leg: Leg::Trunk, held } => self.reference.phone_held = *held,
+            Api::Play { .. }
+            | Api::Stop { .. }
+            | Api::Act(_)
+            | Api::VisitorHangup
             | Api::OperatorHangup(_)
             | Api::Dtmf { .. }
             | Api::Restarted

@@ -15,6 +15,10 @@ pub struct Reference {
     pub browser_muted: bool,
     /// The gateway withholds what the phone says.
     pub phone_muted: bool,
+    /// The browser is on hold.
+    pub browser_held: bool,
+    /// The phone is on hold.
+    pub phone_held: bool,
     /// What the phone wants to do: `sendrecv`, `sendonly`, `inactive`.
     pub phone_direction: &'static str,
 }
@@ -27,6 +31,8 @@ impl Default for Reference {
             phone_speaks: true,
             browser_muted: false,
             phone_muted: false,
+            browser_held: false,
+            phone_held: false,
             phone_direction: "sendrecv",
         }
     }
@@ -37,13 +43,15 @@ impl Reference {
     #[must_use]
     pub fn phone_hears(&self) -> Option<f64> {
         let listens = self.phone_direction == "sendrecv";
-        (self.talking && self.browser_speaks && !self.browser_muted && listens).then_some(BROWSER_TONE)
+        let free = self.talking && !self.browser_held && !self.phone_held;
+        (free && self.browser_speaks && !self.browser_muted && listens).then_some(BROWSER_TONE)
     }
 
     /// The tone the browser should hear.
     #[must_use]
     pub fn browser_hears(&self) -> Option<f64> {
         let sends = self.phone_direction != "inactive";
-        (self.talking && self.phone_speaks && !self.phone_muted && sends).then_some(PHONE_TONE)
+        let free = self.talking && !self.browser_held && !self.phone_held;
+        (free && self.phone_speaks && !self.phone_muted && sends).then_some(PHONE_TONE)
     }
 }

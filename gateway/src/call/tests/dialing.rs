@@ -230,9 +230,9 @@ fn without_a_destination_the_visitor_hears_so_and_nothing_is_dialled() {
     let mut heard = bench();
     heard.feed(Input::Start);
     heard.connect();
-    let play = Effect::Media(Command::Play { leg: Leg::Browser, prompt, looped: false });
+    let play = Effect::Media(Command::Play { leg: Leg::Browser, id: 0, prompt, looped: false });
     assert_eq!(heard.done.last(), Some(&play));
-    check_end(&heard.media(MediaEvent::PromptFinished { leg: Leg::Browser }), None, "call_error");
+    check_end(&heard.media(MediaEvent::PromptFinished { leg: Leg::Browser, id: 0 }), None, "call_error");
     assert_eq!(words(&heard.outcome()), "error no_destination - routing operator");
     assert_eq!(heard.outcome()["evidence"]["prompt_played"], true);
     assert_eq!(heard.record()["sip"]["attempts"], json!([]));

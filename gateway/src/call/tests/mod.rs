@@ -18,7 +18,7 @@ use trunkline_signaling::endpoint::{Failure, Reason as ReasonHeader};
 
 use super::*;
 use crate::outcome::{Unavailable, table};
-use crate::routing::Planned;
+use crate::routing::{Planned, Route};
 
 pub(super) const LEASED: &str = "127.0.0.1:30000";
 
@@ -65,6 +65,9 @@ pub(crate) fn about(now: Instant) -> About {
         asked_profile: None,
         no_destination: None,
         ending_soon: None,
+        hold: None,
+        lang: "en".into(),
+        question: None,
         wall: Now { instant: now, wall: Timestamp::from_second(1_700_000_000).unwrap() },
     }
 }
@@ -253,5 +256,7 @@ mod dialing;
 mod ending;
 mod findings;
 mod quality;
+mod script;
+mod steering;
 mod talking;
 mod trail;

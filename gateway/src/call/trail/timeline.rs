@@ -76,13 +76,30 @@ impl Trail {
             Input::Resolved { result: Err(error), .. } => {
                 self.text(Source::Call, "no_address", "why", &error.to_string())
             }
+            Input::Asked(asked) => {
+                self.add(Source::Call, "answer_hook", many(&asked.evidence()));
+            }
+            Input::Fetched { result: Err(error), .. } => self.text(Source::Call, "not_played", "why", error),
             Input::Broken(error) => self.text(Source::Call, "broken", "error", error),
             Input::SipGone => self.add(Source::Sip, "sip_gone", Detail::Nothing),
             Input::Shutdown => self.add(Source::Call, "shutdown", Detail::Nothing),
-            Input::Start | Input::TrunkLeased { .. } | Input::Resolved { .. } => {}
+            Input::Start | Input::TrunkLeased { .. } | Input::Resolved { .. } | Input::Fetched { .. } => {}
             #[cfg(test)]
             Input::Panic => {}
         }
+    }
+
+    /// An action of a list begins.
+    pub(in super::super) fn acting(&mut self, now: Instant, action: &'static str) {
+        self.at(now);
+        self.add(Source::Call, "action", Detail::Word("action", action));
+    }
+
+    /// Something asked for cannot be done, and is left out.
+    pub(in super::super) fn not_done(&mut self, now: Instant, what: &'static str, why: &str) {
+        self.at(now);
+        let detail = json!({ "what": what, "why": short(why) });
+        self.add(Source::Call, "left_out", many(&detail));
     }
 
     /// A timer of the call's fired.
@@ -106,8 +123,14 @@ impl Trail {
             Effect::Media(Command::Play { leg, .. }) => {
                 self.add(Source::Media, "playing", Detail::Word("leg", leg_word(*leg)));
             }
+            Effect::Offer { .. } => self.add(Source::Sip, "offering", Detail::Nothing),
+            Effect::Ask(_) => self.add(Source::Call, "asking", Detail::Nothing),
             Effect::Finished(_) => self.over = true,
-            Effect::Media(_) | Effect::LeaseTrunk { .. } | Effect::Resolve { .. } | Effect::AnswerOffer { .. } => {}
+            Effect::Media(_)
+            | Effect::LeaseTrunk { .. }
+            | Effect::Resolve { .. }
+            | Effect::AnswerOffer { .. }
+            | Effect::Fetch { .. } => {}
         }
     }
 
@@ -143,7 +166,7 @@ impl Trail {
             }
             MediaEvent::GraceExpired { how } => ("grace_expired", Detail::Word("how", loss_word(*how))),
             MediaEvent::MediaTimeout { leg } => ("media_timeout", Detail::Word("leg", leg_word(*leg))),
-            MediaEvent::PromptFinished { leg } => ("prompt_finished", Detail::Word("leg", leg_word(*leg))),
+            MediaEvent::PromptFinished { leg, .. } => ("prompt_finished", Detail::Word("leg", leg_word(*leg))),
             MediaEvent::Crashed => ("crashed", Detail::Nothing),
             // The call tells what it makes of these: its series, `issue_detected`, `network_quality_changed`.
             MediaEvent::Issue(_) | MediaEvent::Sample(_) => return,
@@ -189,6 +212,12 @@ impl Trail {
             Api::Mute { leg, muted } => {
                 (Source::Call, if *muted { "mute" } else { "unmute" }, Detail::Word("leg", leg_word(*leg)))
             }
+            Api::Hold { leg, held } => {
+                (Source::Call, if *held { "hold" } else { "resume" }, Detail::Word("leg", leg_word(*leg)))
+            }
+            Api::Play { leg, .. } => (Source::Call, "play", Detail::Word("leg", leg_word(*leg))),
+            Api::Stop { leg } => (Source::Call, "stop", Detail::Word("leg", leg_word(*leg))),
+            Api::Act(actions) => (Source::Call, "actions", Detail::Number("actions", actions.len() as u64)),
             Api::Restarted => (Source::Browser, "ice_restart", Detail::Nothing),
             Api::Reattached { codec } => (Source::Browser, "reattach", Detail::Word("codec", codec.name())),
             Api::ClientReport { code, .. } => {

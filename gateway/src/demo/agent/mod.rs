@@ -130,8 +130,13 @@ impl Desk {
         }
         let line = Line::bind(self.address.ip()).await.map_err(|_| 503_u16)?;
         let session_id = u64::from_be_bytes(random_bits()) >> 1;
-        let local =
-            LocalMedia { address: line.address, codecs: vec![Codec::Pcmu, Codec::Pcma], session_id, version: 1 };
+        let local = LocalMedia {
+            address: line.address,
+            codecs: vec![Codec::Pcmu, Codec::Pcma],
+            session_id,
+            version: 1,
+            holding: false,
+        };
         let (media, answer) = answer_offer(&local, &sdp.ok_or(488_u16)?, RtpSource::Latch).map_err(|_| 488_u16)?;
         let (sender, changes) = mpsc::channel(8);
         self.lines.insert(leg, Seat { local, media: sender });

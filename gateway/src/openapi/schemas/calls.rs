@@ -133,6 +133,8 @@ pub struct BrowserLeg {
     /// Address and port the browser's packets come from.
     #[schema(required)]
     pub remote: Option<String>,
+    /// An operator has put it on hold.
+    pub held: bool,
 }
 
 /// The trunk's leg.
@@ -153,6 +155,8 @@ pub struct SipLeg {
     /// SRTP profile towards the trunk.
     #[schema(required)]
     pub srtp: Option<String>,
+    /// An operator has put it on hold.
+    pub held: bool,
     /// Every INVITE and every destination passed over, in order.
     pub attempts: Vec<Attempt>,
 }

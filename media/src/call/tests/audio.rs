@@ -1,5 +1,7 @@
 //! Who hears what.
 
+use std::sync::Arc;
+
 use super::phone::{Packet, is_silent, is_tone, listen};
 use super::world::{World, at};
 use crate::api::{Command, Leg, MediaEvent, RtpSource};
@@ -142,14 +144,14 @@ fn a_prompt_is_heard_instead_of_the_other_side_and_its_end_is_reported() {
     for browser in [Opus, Pcmu] {
         let mut world = World::talking(&[browser], Pcmu);
         let prompt = Prompt::from_pcm(8000, Tone::new(1500.0, 8000, -12.0).take(8000)).unwrap();
-        world.command(Command::Play { leg: Leg::Browser, prompt: prompt.into(), looped: false });
+        world.command(Command::Play { leg: Leg::Browser, id: 7, prompt: prompt.into(), looped: false });
         world.run(100);
         let (by_browser, by_phone) = world.listen(800);
         assert!(is_tone(&listen(&by_browser, pt(browser), browser), 1500.0), "{browser:?}");
         assert!(is_tone(&listen(&by_phone, 0, Pcmu), 440.0));
         assert!(!world.saw(|event| matches!(event, MediaEvent::PromptFinished { .. })));
         world.run(500);
-        assert_eq!(world.count(|event| *event == MediaEvent::PromptFinished { leg: Leg::Browser }), 1);
+        assert_eq!(world.count(|event| *event == MediaEvent::PromptFinished { leg: Leg::Browser, id: 7 }), 1);
         let (by_browser, _) = world.listen(1000);
         assert!(is_tone(&listen(&by_browser, pt(browser), browser), 1000.0), "{browser:?}");
     }
@@ -159,7 +161,7 @@ fn a_prompt_is_heard_instead_of_the_other_side_and_its_end_is_reported() {
 fn a_looped_prompt_rings_in_the_browser_until_it_is_stopped() {
     let mut world = World::new(&[Opus]);
     let prompt = Prompt::from_pcm(8000, Tone::new(425.0, 8000, -12.0).take(1600)).unwrap();
-    world.command(Command::Play { leg: Leg::Browser, prompt: prompt.into(), looped: true });
+    world.command(Command::Play { leg: Leg::Browser, id: 7, prompt: prompt.into(), looped: true });
     world.connect_browser();
     let (by_browser, _) = world.listen(1000);
     assert!(is_tone(&listen(&by_browser, 111, Opus), 425.0));
@@ -168,6 +170,42 @@ fn a_looped_prompt_rings_in_the_browser_until_it_is_stopped() {
     let (by_browser, _) = world.listen(1000);
     assert!(is_silent(&listen(&by_browser, 111, Opus)));
     assert!(!world.saw(|event| matches!(event, MediaEvent::PromptFinished { .. })));
+}
+
+#[test]
+fn a_held_leg_hears_the_hold_audio_and_is_not_heard() {
+    for (browser, leg) in [(Opus, Leg::Browser), (Pcmu, Leg::Browser), (Opus, Leg::Trunk), (Pcmu, Leg::Trunk)] {
+        let mut world = World::talking(&[browser], Pcmu);
+        let hold = Arc::new(Prompt::from_pcm(8000, Tone::new(600.0, 8000, -20.0).take(8000)).unwrap());
+        world.command(Command::SetHeld { leg, held: true, audio: Some(hold) });
+        world.run(300);
+        let hears = |world: &mut World| {
+            let (by_browser, by_phone) = world.listen(1000);
+            let (browser, phone) = (listen(&by_browser, pt(browser), browser), listen(&by_phone, 0, Pcmu));
+            if leg == Leg::Browser { (browser, phone) } else { (phone, browser) }
+        };
+        let (held, other) = hears(&mut world);
+        assert!(is_tone(&held, 600.0) && is_silent(&other), "{browser:?} {leg:?}");
+
+        // A prompt is heard over the hold audio, which goes on after it; mute and hold are each their own.
+        let prompt = Arc::new(Prompt::from_pcm(8000, Tone::new(1500.0, 8000, -12.0).take(9600)).unwrap());
+        world.command(Command::Play { leg, id: 3, prompt, looped: false });
+        world.run(100);
+        assert!(is_tone(&hears(&mut world).0, 1500.0), "{browser:?} {leg:?}");
+        world.run(300);
+        assert_eq!(world.count(|event| *event == MediaEvent::PromptFinished { leg, id: 3 }), 1);
+        assert!(is_tone(&hears(&mut world).0, 600.0), "{browser:?} {leg:?}");
+        world.command(Command::SetMuted { leg, muted: true });
+        world.command(Command::SetMuted { leg, muted: false });
+        world.run(300);
+        assert!(is_silent(&hears(&mut world).1), "{browser:?} {leg:?}");
+
+        world.command(Command::SetHeld { leg, held: false, audio: None });
+        world.run(400);
+        let (back, other) = hears(&mut world);
+        let (own, others) = if leg == Leg::Browser { (440.0, 1000.0) } else { (1000.0, 440.0) };
+        assert!(is_tone(&back, others) && is_tone(&other, own), "{browser:?} {leg:?}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use trunkline::call::{AttemptId, Effect, Input, InviteOrder, LeaseRefused, NotSent, ResolveError, SipEvent};
+use trunkline::hook::{Asked, Unanswered};
 use trunkline::sip;
 use trunkline_media::api::{Command, MediaEvent};
 use trunkline_media::call::Call as MediaCall;
@@ -97,6 +98,20 @@ impl SimGateway {
                         let _ = self.sip.answer_offer(now, leg, answer);
                     }
                 }
+                Effect::Offer { attempt, sdp } => {
+                    let leg = self.calls[&no].legs.iter().find(|(a, _)| *a == attempt).map(|(_, leg)| *leg);
+                    if leg.is_none_or(|leg| self.sip.reinvite(now, leg, sdp).is_err()) {
+                        self.later(now, no, Input::Sip { attempt, event: SipEvent::OfferAnswered(Err(491)) });
+                    }
+                }
+                // No call of this world has a hook; who asks all the same gets no answer.
+                Effect::Ask(_) => {
+                    let (tries, took) = (Vec::new(), std::time::Duration::ZERO);
+                    let asked = Asked { tries, took, actions: Err(Unanswered::Unasked) };
+                    self.later(now, no, Input::Asked(Box::new(asked)));
+                }
+                // Nobody speaks here, and there is no other place.
+                Effect::Fetch { id, .. } => self.later(now, no, Input::Fetched { id, result: Err("nobody".into()) }),
                 Effect::Emit(event) => {
                     self.log.push(format!("{} {}", no.0, event.name));
                     self.calls.get_mut(&no).unwrap().told(now, event);

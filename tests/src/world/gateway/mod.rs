@@ -160,6 +160,9 @@ impl SimGateway {
             asked_profile: None,
             no_destination: None,
             ending_soon: None,
+            hold: None,
+            lang: "en".into(),
+            question: None,
             // Any wall time will do; no decision hangs on it.
             wall: Now { instant: now, ..Clock::system().now() },
         };

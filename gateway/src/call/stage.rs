@@ -1,0 +1,63 @@
+//! Where a call stands, with what belongs to each stage.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use trunkline_media::sdp::trunk::{LocalMedia, TrunkMedia};
+
+use super::holding::Offering;
+use super::input::AttemptId;
+use crate::routing::Route;
+
+/// Where the trunk's side stands.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Before the start, and between two destinations.
+    Idle,
+    /// The answer hook is asked.
+    Asking,
+    /// Its actions are carried out; nothing is dialled now.
+    Acting,
+    /// Nothing to dial: the prompt waits for the browser, or plays.
+    NoDestination {
+        playing: bool,
+    },
+    /// Waiting for a port pair.
+    Leasing {
+        attempt: AttemptId,
+        route: Arc<Route>,
+    },
+    /// Waiting for DNS.
+    Resolving {
+        attempt: AttemptId,
+        route: Arc<Route>,
+        local: LocalMedia,
+    },
+    /// An INVITE is out.
+    Inviting(Inviting),
+    /// Answered.
+    Talking(Talking),
+    Ended,
+}
+
+#[derive(Debug)]
+pub(super) struct Inviting {
+    pub(super) attempt: AttemptId,
+    pub(super) route: Arc<Route>,
+    pub(super) local: LocalMedia,
+    /// Addresses not tried yet.
+    pub(super) others: VecDeque<SocketAddr>,
+    pub(super) ringing: bool,
+    /// What the media plane was told so far.
+    pub(super) early: Option<TrunkMedia>,
+}
+
+#[derive(Debug)]
+pub(super) struct Talking {
+    pub(super) attempt: AttemptId,
+    pub(super) route: Arc<Route>,
+    pub(super) local: LocalMedia,
+    pub(super) media: TrunkMedia,
+    pub(super) offering: Offering,
+}
