@@ -39,9 +39,8 @@ fn answer(actions: Result<Vec<Action>, Unanswered>) -> Input {
 }
 
 fn played(effects: &[Effect]) -> Vec<u32> {
-    let id = |effect: &Effect| match effect {
-        Effect::Media(Command::Play { id, .. }) => Some(*id),
-        _ => None,
+    let id = |effect: &Effect| {
+        if let Effect::Media(Command::Play { id, .. }) = effect { Some(*id) } else { None }
     };
     effects.iter().filter_map(id).collect()
 }

@@ -18,13 +18,11 @@ fn hold(leg: Leg, held: bool) -> Input {
 
 /// The offer among the effects: its direction and version.
 fn offered(effects: &[Effect]) -> Option<String> {
-    effects.iter().find_map(|effect| match effect {
-        Effect::Offer { sdp, .. } => {
-            let text = String::from_utf8_lossy(sdp).into_owned();
-            let version = text.lines().find_map(|l| l.strip_prefix("o=- 7 ")?.split(' ').next()).unwrap().to_owned();
-            Some(format!("{} {version}", text.lines().last().unwrap()))
-        }
-        _ => None,
+    effects.iter().find_map(|effect| {
+        let Effect::Offer { sdp, .. } = effect else { return None };
+        let text = String::from_utf8_lossy(sdp).into_owned();
+        let version = text.lines().find_map(|l| l.strip_prefix("o=- 7 ")?.split(' ').next()).unwrap().to_owned();
+        Some(format!("{} {version}", text.lines().last().unwrap()))
     })
 }
 
