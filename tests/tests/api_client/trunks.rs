@@ -24,7 +24,7 @@ fn agent() -> Result<(Handle, SocketAddr)> {
         timers,
         max_transactions: 100,
         trace: false,
-        snapshots: false,
+        snapshots: None,
     };
     let (handle, _, address) = udp::spawn(config, bind, [3; 32])?;
     Ok((handle, address))
