@@ -106,6 +106,14 @@ profiles = [{{ id = "main", destinations = ["sip:agent@t0"] }}]
         Ok(response.json().await?)
     }
 
+    /// All events from now on, or after one; an unknown one stands before all that are kept.
+    pub async fn events(&self, after: Option<&str>) -> Result<Response> {
+        let request = self.http.get(format!("{}/v1/events", self.control)).bearer_auth(READ);
+        let request = request.timeout(Duration::from_secs(120));
+        let request = if let Some(after) = after { request.header("last-event-id", after) } else { request };
+        Ok(request.send().await?.error_for_status()?)
+    }
+
     /// A session's token; its `party` goes to the trunk.
     pub async fn session(&self, party: &str) -> Result<String> {
         let body = json!({"app": "acme", "widget_key": "wk_demo", "context": {"party": party}});

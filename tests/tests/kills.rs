@@ -1,5 +1,6 @@
 //! A gateway's process is killed again and again, at random moments of its calls: being set up, ringing, just answered,
-//! talking, hanging up. Each next one hangs up the telephones that the one before left off the hook, and closes its calls.
+//! talking, hanging up. Each next one hangs up the telephones that the one before left off the hook, and closes its
+//! calls. No event that a back end has heard of is lost or changed, and each call is told to its one end.
 //!
 //! `KILLS` says how often (50), `SEED` repeats a run.
 
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use reqwest::Response;
 use serde_json::Value;
 use tokio::process::Child;
 use trunkline_media::audio::Codec;
@@ -26,6 +28,56 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Calls that a gateway has accepted, by party.
 type Accepted = Arc<Mutex<BTreeMap<String, String>>>;
+
+/// Events by id, as a back end has read them.
+type Seen = Arc<Mutex<BTreeMap<String, Value>>>;
+
+/// Reads events until the stream breaks, or nothing has come for a while.
+async fn read(mut stream: Response, seen: Seen, quiet: Duration) {
+    let mut text = String::new();
+    while let Ok(Ok(Some(chunk))) = tokio::time::timeout(quiet, stream.chunk()).await {
+        text.push_str(&String::from_utf8_lossy(&chunk));
+        while let Some((frame, rest)) = text.split_once("\n\n") {
+            let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+            if let (Some(id), Some(data)) = (field("id:"), field("data:")) {
+                seen.lock().unwrap().insert(id.to_owned(), serde_json::from_str(data).unwrap());
+            }
+            text = rest.to_owned();
+        }
+    }
+}
+
+/// What a back end was told before the kill is what it is told again, and each call's events are whole.
+async fn none_lost(node: &Node, before: &Seen, accepted: &BTreeMap<String, String>) -> Result<usize> {
+    let before = before.lock().unwrap().clone();
+    let calls: BTreeSet<&str> = accepted.values().map(String::as_str).collect();
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let all = Seen::default();
+        read(node.events(Some("evt_none")).await?, Arc::clone(&all), Duration::from_millis(300)).await;
+        let all = all.lock().unwrap().clone();
+        let changed: Vec<_> = before.iter().filter(|(id, event)| all.get(*id) != Some(*event)).collect();
+        ensure!(changed.is_empty(), "not told again: {changed:#?}");
+        let mut of_call: BTreeMap<&str, BTreeMap<u64, &str>> = BTreeMap::new();
+        for event in all.values() {
+            if let (Some(call), Some(seq)) = (event["data"]["call"].as_str(), event["seq"].as_u64()) {
+                let twice = of_call.entry(call).or_default().insert(seq, event["name"].as_str().unwrap_or_default());
+                ensure!(twice.is_none(), "{call} has two events {seq}: {event:#}");
+            }
+        }
+        let whole = |events: &BTreeMap<u64, &str>| {
+            let ends = events.values().filter(|name| ["call_ended", "call_error"].contains(name)).count();
+            let last = events.last_key_value().map(|(seq, _)| *seq);
+            ends == 1 && last == u64::try_from(events.len()).ok()
+        };
+        let open: Vec<_> = of_call.iter().filter(|(_, events)| !whole(events)).collect();
+        // A call that has left no event at all is looked for among the records.
+        if open.is_empty() {
+            return Ok(of_call.keys().filter(|call| calls.contains(*call)).count());
+        }
+        ensure!(Instant::now() < end, "not whole: {open:#?}");
+    }
+}
 
 /// A visitor: comes after a while, calls, may hang up after another while. Fails when the gateway dies on the way.
 async fn visit(node: Arc<Node>, accepted: Accepted, party: String, offer: String, plan: Plan) -> Result<()> {
@@ -62,6 +114,9 @@ struct Findings {
     /// From the start of the next process to the end of a leg.
     ended: Vec<Duration>,
     legs: BTreeMap<&'static str, u32>,
+    /// Events seen before a kill, and calls whose events are whole after it.
+    events: usize,
+    calls: usize,
 }
 
 impl Findings {
@@ -69,9 +124,11 @@ impl Findings {
         let worst = |times: &[Duration]| times.iter().max().copied().unwrap_or_default().as_millis();
         let mean = |times: &[Duration]| times.iter().sum::<Duration>().as_millis() / times.len().max(1) as u128;
         println!(
-            "seed {seed}: {} kills, legs {:?}; ready after {} ms (mean {}), legs ended within {} ms (mean {})",
+            "seed {seed}: {} kills, legs {:?}, {} events seen before, {} calls told whole; ready after {} ms (mean {}), legs ended within {} ms (mean {})",
             self.ready.len(),
             self.legs,
+            self.events,
+            self.calls,
             worst(&self.ready),
             mean(&self.ready),
             worst(&self.ended),
@@ -112,6 +169,8 @@ async fn kill_once(
 ) -> Result<Child> {
     let mut rng = StdRng::seed_from_u64(seed.wrapping_add(round));
     let accepted = Accepted::default();
+    let seen = Seen::default();
+    let reader = tokio::spawn(read(node.events(None).await?, Arc::clone(&seen), PATIENCE));
     let mut visits = Vec::new();
     for n in 0..CALLS {
         // Made before, for it takes time of its own.
@@ -125,6 +184,8 @@ async fn kill_once(
         visit.abort();
         let _ = visit.await;
     }
+    let _ = reader.await;
+    findings.events += seen.lock().unwrap().len();
     note_legs(board, round, findings);
 
     let start = Instant::now();
@@ -133,6 +194,7 @@ async fn kill_once(
     all_hung_up(board, round, start, findings).await?;
     let accepted = accepted.lock().unwrap().clone();
     all_closed(node, board, round, &accepted).await?;
+    findings.calls += none_lost(node, &seen, &accepted).await?;
     Ok(next)
 }
 
