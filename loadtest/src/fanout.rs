@@ -148,7 +148,8 @@ async fn tell(
 
 /// Opens so many streams, a few hundred from each address of loopback.
 async fn listen(to: SocketAddr, count: usize, heard: &Arc<Heard>, reads: bool) -> Result<JoinSet<()>> {
-    let request = pump::request("GET", "/v1/events", &[("Authorization", &plane::bearer())], "");
+    // The control listener wants to be named by its own address.
+    let request = format!("GET /v1/events HTTP/1.1\r\nHost: {to}\r\nAuthorization: {}\r\n\r\n", plane::bearer());
     let mut listeners = JoinSet::new();
     for nth in 0..count {
         let last = u8::try_from(2 + nth / PER_ADDRESS)?;
@@ -158,7 +159,7 @@ async fn listen(to: SocketAddr, count: usize, heard: &Arc<Heard>, reads: bool) -
         }
         socket.bind(SocketAddr::from(([127, 0, 0, last], 0)))?;
         let mut stream = socket.connect(to).await.context("a listener was refused")?;
-        stream.write_all(&request).await?;
+        stream.write_all(request.as_bytes()).await?;
         let heard = Arc::clone(heard);
         listeners.spawn(async move {
             if !reads {

@@ -156,6 +156,7 @@ async fn sessions(args: &PlaneArgs, gateway: &Gateway) -> Result<SessionsReport>
     let bare_press = press(bare.address).await?;
     let own_press = press(gateway.public).await?;
     let half_rate = own_press.per_second() / 2.0;
+    let length = length.min(Duration::from_secs_f64(pump::MOST as f64 / half_rate.max(1.0)));
     let pace = async |to| pump::pace(to, &request, 201, CONNECTIONS, (half_rate, length)).await;
     let bare_pace: Stretch = pace(bare.address).await?;
     let own_pace = pace(gateway.public).await?;

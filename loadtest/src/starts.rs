@@ -23,6 +23,8 @@ use crate::stats::{Spread, cpu_seconds};
 const STAY: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_secs(3);
 
+const UNJOURNALLED: &str = "trunkline_sip_unjournalled_total";
+
 /// A browser's offer.
 const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
 m=audio 9 UDP/TLS/RTP/SAVPF 111 0 101\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:load\r\na=ice-pwd:0123456789012345678901\r\n\
@@ -53,7 +55,9 @@ pub(crate) struct StartsReport {
     most_per_second: f64,
     most_failed: u64,
     bare_most_per_second: f64,
+    /// Messages that did not wait for the disk, at the rate and beyond it.
     unjournalled: f64,
+    most_unjournalled: f64,
 }
 
 impl StartsReport {
@@ -99,6 +103,8 @@ pub(crate) async fn run(args: &PlaneArgs, gateway: &Gateway, counts: &Counts) ->
     tokio::time::sleep(REST).await;
     let (confirmed, ended) =
         (counts.confirmed.load(Ordering::Relaxed) - confirmed, counts.ended.load(Ordering::Relaxed) - ended);
+    let lost = counts.lost.load(Ordering::Relaxed);
+    let unjournalled = gateway.metrics().await?.get(UNJOURNALLED);
     let bare = plane::on_its_core(|| Bare::start(0, length))?;
     let request = call_request(gateway.public, tokens.first().context("no call")?);
     let (before, window) = (cpu_seconds(bare.pid())?, Duration::from_secs(args.seconds));
@@ -114,14 +120,15 @@ pub(crate) async fn run(args: &PlaneArgs, gateway: &Gateway, counts: &Counts) ->
         answer_ms: paced.spread_ms(),
         confirmed,
         ended,
-        lost: counts.lost.load(Ordering::Relaxed),
+        lost,
         cpu_us: 1e6 * spent / paced.done.max(1) as f64,
         bare_cpu_us: 1e6 * bare_spent / pressed.done.max(1) as f64,
         core_used: spent / paced.seconds.max(f64::EPSILON),
         most_per_second: most.per_second(),
         most_failed: most.failed,
         bare_most_per_second: pressed.per_second(),
-        unjournalled: gateway.metrics().await?.get("trunkline_sip_unjournalled_total"),
+        unjournalled,
+        most_unjournalled: gateway.metrics().await?.get(UNJOURNALLED) - unjournalled,
     })
 }
 
