@@ -23,8 +23,18 @@ pub(super) fn apps(
 ) -> Option<Vec<App>> {
     let ids = raw.iter().enumerate().map(|(at, app)| (format!("{}.id", item("apps", at)), app.id.as_str()));
     unique(ids, report);
+    unique(integration_ids(raw), report);
     let trunks = TrunkIds::of(trunks, report);
     every("apps", raw, |key, raw| app(key, raw, &trunks, secrets, report))
+}
+
+/// One name space over all apps: an integration is found by its id alone, in the API, the metrics and the outbox.
+fn integration_ids(apps: &[RawApp]) -> impl Iterator<Item = (String, &str)> {
+    apps.iter().enumerate().flat_map(|(at, app)| {
+        let key = format!("{}.integrations", item("apps", at));
+        let of_app = app.integrations.iter().enumerate();
+        of_app.map(move |(at, raw)| (format!("{}.id", item(&key, at)), raw.id.as_str()))
+    })
 }
 
 fn app(key: &str, raw: &RawApp, trunks: &TrunkIds<'_>, secrets: &Secrets<'_>, report: &mut Report) -> Option<App> {
@@ -41,8 +51,6 @@ fn app(key: &str, raw: &RawApp, trunks: &TrunkIds<'_>, secrets: &Secrets<'_>, re
     let hours = hours(&format!("{key}.hours"), &raw.hours, report);
     let context = context(key, raw, report);
     let integrations_key = format!("{key}.integrations");
-    let ids = raw.integrations.iter().enumerate();
-    unique(ids.map(|(at, raw)| (format!("{}.id", item(&integrations_key, at)), raw.id.as_str())), report);
     let integrations = every(&integrations_key, &raw.integrations, |key, raw| integration(key, raw, secrets, report));
     id?;
     Some(App {

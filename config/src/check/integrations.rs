@@ -4,7 +4,7 @@ use super::seconds;
 use super::urls::http_url;
 use super::{every, id};
 use crate::lines::join;
-use crate::model::{EVENT_NAMES, Integration, Secret};
+use crate::model::{EVENT_NAMES, Integration, Secret, SigningKeys};
 use crate::raw::RawIntegration;
 use crate::report::Report;
 use crate::secrets::Secrets;
@@ -31,21 +31,25 @@ pub(super) fn integration(
     secrets: &Secrets<'_>,
     report: &mut Report,
 ) -> Option<Integration> {
-    report.note(key, "integrations are not active yet: no events are delivered");
     let id = id(&format!("{key}.id"), &raw.id, report);
     url(&format!("{key}.url"), raw, report);
     let events = every(&format!("{key}.events"), &raw.events, |key, name| event(key, name, report));
-    let secret = secrets.required(report, &format!("{key}.secret"), &raw.secret);
+    if events.as_ref().is_some_and(Vec::is_empty) {
+        report.note(&format!("{key}.events"), "there is none: nothing is sent");
+    }
+    let keys = keys(&format!("{key}.secret"), raw, secrets, report);
     let headers = headers(&format!("{key}.headers"), raw, secrets, report);
     id?;
     Some(Integration {
         id: raw.id.clone(),
         url: raw.url.clone(),
         events: events?,
-        secret: secret?,
+        keys: keys?,
         headers: headers?,
         allow_insecure: raw.allow_insecure,
         retry: raw.retry_seconds.iter().map(|wait| seconds(*wait)).collect(),
+        timeout: seconds(raw.timeout_seconds),
+        max_in_flight: usize::try_from(raw.max_in_flight).unwrap_or(usize::MAX),
     })
 }
 
@@ -57,6 +61,11 @@ fn url(key: &str, raw: &RawIntegration, report: &mut Report) {
         Ok(_) => {}
         Err(message) => report.problem(key, message),
     }
+}
+
+fn keys(key: &str, raw: &RawIntegration, secrets: &Secrets<'_>, report: &mut Report) -> Option<SigningKeys> {
+    let secret = secrets.required(report, key, &raw.secret)?;
+    SigningKeys::parse(&secret).map_err(|error| report.problem(key, error.to_string())).ok()
 }
 
 fn event(key: &str, name: &str, report: &mut Report) -> Option<String> {

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use crate::host::Host;
 use crate::lines::item;
-use crate::model::{Codec, Config, Node};
+use crate::model::{Codec, Config, Node, Outbound};
 use crate::raw::{Raw, RawCodec, RawNode};
 use crate::report::Report;
 use crate::secrets::Secrets;
@@ -39,6 +39,8 @@ pub(crate) fn check(raw: &Raw, host: &Host, secrets: &Secrets<'_>, report: &mut 
     let media = media::media(&raw.media, host, secrets, report);
     let sip = sip::sip(&raw.sip, secrets, report);
     let quality = quality::quality(&raw.quality, report);
+    let outbound =
+        authorities("outbound.tls_ca", &raw.outbound.tls_ca, secrets, report).map(|tls_ca| Outbound { tls_ca });
     let trunks = trunks::trunks(&raw.trunks, sip.as_ref(), secrets, report);
     let apps = apps::apps(&raw.apps, &raw.trunks, secrets, report);
     if let (Some(public), Some(control)) = (&public, &control) {
@@ -60,6 +62,7 @@ pub(crate) fn check(raw: &Raw, host: &Host, secrets: &Secrets<'_>, report: &mut 
         quality: quality?,
         records: quality::records(&raw.records),
         events: quality::events(&raw.events),
+        outbound: outbound?,
         trunks: trunks?,
         apps: apps?,
     })
@@ -161,6 +164,17 @@ fn codecs(key: &str, raw: &[RawCodec], report: &mut Report) -> Vec<Codec> {
 
 fn path(text: &str, secrets: &Secrets<'_>) -> PathBuf {
     secrets.base_dir.join(text)
+}
+
+/// A file of certificate authorities, or nothing; the outer `None` is a problem.
+#[expect(clippy::option_option, reason = "absent and broken are two things")]
+fn authorities(key: &str, text: &str, secrets: &Secrets<'_>, report: &mut Report) -> Option<Option<PathBuf>> {
+    let file = (!text.is_empty()).then(|| path(text, secrets));
+    if let Some(file) = file.as_ref().filter(|file| !file.is_file()) {
+        report.problem(key, format!("{} is no file", file.display()));
+        return None;
+    }
+    Some(file)
 }
 
 fn seconds(seconds: u32) -> Duration {

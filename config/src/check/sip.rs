@@ -1,7 +1,7 @@
 //! `[sip]`
 
 use super::shapes::is_host;
-use super::{listen, listen_if_any, path, told_ip};
+use super::{authorities, listen, listen_if_any, told_ip};
 use crate::model::{Media, Sip};
 use crate::raw::RawSip;
 use crate::report::Report;
@@ -31,17 +31,14 @@ pub(super) fn sip(raw: &RawSip, secrets: &Secrets<'_>, report: &mut Report) -> O
     if !raw.domain.is_empty() && !is_host(&raw.domain) && !is_ipv6 {
         report.problem("sip.domain", format!("{:?} is no host name or address", raw.domain));
     }
-    let tls_ca = (!raw.tls_ca.is_empty()).then(|| path(&raw.tls_ca, secrets));
-    if let Some(file) = tls_ca.as_ref().filter(|file| !file.is_file()) {
-        report.problem("sip.tls_ca", format!("{} is no file", file.display()));
-    }
+    let tls_ca = authorities("sip.tls_ca", &raw.tls_ca, secrets, report);
     Some(Sip {
         udp_listen: udp_listen?,
         tcp_listen: tcp_listen?,
         tls_listen: tls_listen?,
         advertise: advertise?,
         domain: raw.domain.clone(),
-        tls_ca,
+        tls_ca: tls_ca?,
     })
 }
 

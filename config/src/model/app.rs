@@ -34,7 +34,7 @@ pub struct App {
     pub hours: Hours,
     /// Profiles.
     pub profiles: Vec<Profile>,
-    /// Webhooks (not active yet).
+    /// Webhooks.
     pub integrations: Vec<Integration>,
     /// Context caps.
     pub context: ContextLimits,
@@ -153,21 +153,25 @@ pub const EVENT_NAMES: [&str; 16] = [
     "node_draining",
 ];
 
-/// A webhook destination (not active yet).
+/// A webhook destination.
 #[derive(Debug, Clone)]
 pub struct Integration {
-    /// Its name.
+    /// Its name, unique over all apps.
     pub id: String,
     /// Where events go.
     pub url: String,
     /// Which.
     pub events: Vec<String>,
-    /// Signing secret.
-    pub secret: Secret,
+    /// They sign what is sent.
+    pub keys: SigningKeys,
     /// Static headers.
     pub headers: Vec<(String, Secret)>,
     /// http and private addresses allowed.
     pub allow_insecure: bool,
     /// Waits between attempts.
     pub retry: Vec<Duration>,
+    /// Longest an attempt takes.
+    pub timeout: Duration,
+    /// Deliveries under way at once.
+    pub max_in_flight: usize,
 }

@@ -43,10 +43,19 @@ pub struct Config {
     pub records: Records,
     /// `[events]`
     pub events: Events,
+    /// `[outbound]`
+    pub outbound: Outbound,
     /// `[[trunks]]`
     pub trunks: Vec<Trunk>,
     /// `[[apps]]`
     pub apps: Vec<App>,
+}
+
+/// Requests to URLs that the file or a back end names.
+#[derive(Debug, Clone)]
+pub struct Outbound {
+    /// PEM file of the authorities that https receivers are checked against; the system's when absent.
+    pub tls_ca: Option<PathBuf>,
 }
 
 /// This process.

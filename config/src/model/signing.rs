@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use super::Secret;
 
@@ -58,7 +58,9 @@ impl std::fmt::Debug for SigningKeys {
 }
 
 fn key(text: &str) -> Result<Vec<u8>, KeysError> {
-    let key = text.strip_prefix(PREFIX).and_then(|text| STANDARD.decode(text).ok()).ok_or(KeysError::Shape)?;
+    // Libraries write them with and without padding.
+    let base64 = text.strip_prefix(PREFIX).map(|text| text.trim_end_matches('='));
+    let key = base64.and_then(|text| STANDARD_NO_PAD.decode(text).ok()).ok_or(KeysError::Shape)?;
     if BYTES.contains(&key.len()) { Ok(key) } else { Err(KeysError::Length) }
 }
 
@@ -68,13 +70,14 @@ mod tests {
 
     #[test]
     fn secrets_of_24_to_64_bytes_one_or_several() {
-        let of = |bytes: usize| format!("whsec_{}", STANDARD.encode(vec![7; bytes]));
+        let of = |bytes: usize| format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode(vec![7; bytes]));
         let parse = |text: &str| SigningKeys::parse(&Secret::new(text)).map(|keys| keys.reveal().count());
         for (text, expected) in [
             (of(23), Err(KeysError::Length)),
             (of(24), Ok(1)),
             (of(64), Ok(1)),
             (of(65), Err(KeysError::Length)),
+            (of(32).trim_end_matches('=').to_owned(), Ok(1)),
             (of(24) + " " + &of(32), Ok(2)),
             (of(24) + "  " + &of(32) + "\n", Ok(2)),
             (of(24) + " " + &of(8), Err(KeysError::Length)),

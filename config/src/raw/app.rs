@@ -47,7 +47,7 @@ pub(crate) struct RawApp {
     /// Profiles: where calls go.
     #[schemars(length(max = 1024))]
     pub(crate) profiles: Vec<RawProfile>,
-    /// Webhook destinations. Not active yet.
+    /// Webhook destinations.
     #[schemars(length(max = 64))]
     pub(crate) integrations: Vec<RawIntegration>,
 }
@@ -191,14 +191,15 @@ impl Default for RawProfile {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["id", "url", "secret"]))]
 pub(crate) struct RawIntegration {
-    /// Its name.
+    /// Its name; no other integration of any app has the same.
     pub(crate) id: String,
     /// Where events are sent.
     pub(crate) url: String,
     /// Names of the events sent; none by default.
     #[schemars(length(max = 64))]
     pub(crate) events: Vec<String>,
-    /// Signing secret: the value itself, `env:NAME` or `file:PATH`.
+    /// Signing secret, `whsec_` and 24 to 64 bytes as base64: the value itself, `env:NAME` or `file:PATH`. Several,
+    /// separated by spaces, while the receiver changes from one to the next: each signs.
     pub(crate) secret: RawSecret,
     /// Headers sent along; a value may be `env:NAME` or `file:PATH`.
     pub(crate) headers: BTreeMap<String, RawSecret>,
@@ -207,6 +208,12 @@ pub(crate) struct RawIntegration {
     /// Waits between attempts, seconds, with full jitter; as many retries as there are entries.
     #[schemars(length(max = 10), inner(range(min = 1, max = 86400)))]
     pub(crate) retry_seconds: Vec<u32>,
+    /// Longest an attempt takes, from the look-up of the name to the answer, seconds.
+    #[schemars(range(min = 1, max = 60))]
+    pub(crate) timeout_seconds: u32,
+    /// Deliveries under way at once; those of one call never are.
+    #[schemars(range(min = 1, max = 64))]
+    pub(crate) max_in_flight: u32,
 }
 
 impl Default for RawIntegration {
@@ -219,6 +226,8 @@ impl Default for RawIntegration {
             headers: BTreeMap::new(),
             allow_insecure: false,
             retry_seconds: vec![1, 5, 30, 120, 600],
+            timeout_seconds: 15,
+            max_in_flight: 16,
         }
     }
 }

@@ -37,12 +37,22 @@ pub(crate) struct Raw {
     pub(crate) records: RawRecords,
     /// How long events are remembered, and how many may wait.
     pub(crate) events: RawEvents,
+    /// Requests to URLs that are named here or by a back end.
+    pub(crate) outbound: RawOutbound,
     /// Trunks: where calls go.
     #[schemars(length(max = 1000))]
     pub(crate) trunks: Vec<RawTrunk>,
     /// Apps: whose widgets may call, and where to.
     #[schemars(length(max = 10_000))]
     pub(crate) apps: Vec<RawApp>,
+}
+
+/// Requests to URLs that are named here or by a back end: webhooks, hooks, recordings.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawOutbound {
+    /// PEM file of the certificate authorities that https receivers are checked against; empty = the system's.
+    pub(crate) tls_ca: String,
 }
 
 /// A secret: the value itself, `env:NAME` or `file:PATH` (relative to the configuration file).

@@ -4,7 +4,8 @@ use super::load_with;
 use crate::{Hours, schema};
 
 const EXAMPLE: &str = include_str!("../../trunkline.example.toml");
-const ENV: [(&str, &str); 2] = [("TRUNKLINE_OPS_KEY", "an-operator's-key"), ("CRM_WHSEC", "whsec_c2VjcmV0")];
+const ENV: [(&str, &str); 2] =
+    [("TRUNKLINE_OPS_KEY", "an-operator's-key"), ("CRM_WHSEC", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD")];
 
 #[test]
 fn the_example_is_a_configuration_that_runs() {
@@ -79,7 +80,7 @@ fn the_schema_is_complete() {
 
 /// Keys by the section header they stand under; inline tables belong to the section around them.
 fn collect(schema: &Value, section: &str, key: &str, keys: &mut Vec<(String, String)>) {
-    const HEADERS: [&str; 12] = [
+    const HEADERS: [&str; 13] = [
         "node",
         "public",
         "control",
@@ -88,6 +89,7 @@ fn collect(schema: &Value, section: &str, key: &str, keys: &mut Vec<(String, Str
         "quality",
         "records",
         "events",
+        "outbound",
         "trunks",
         "apps",
         "apps.profiles",

@@ -49,7 +49,7 @@ fn no_secret_is_ever_shown() {
         [[apps.integrations]]
         id = 'i'
         url = 'https://x'
-        secret = 'hush-signing'
+        secret = 'whsec_hushhushhushhushhushhushhushhush'
         headers = { Authorization = 'hush-header' }";
     let loaded = load_with(text, &[]).unwrap();
     assert!(!format!("{loaded:?}{}", crate::describe(&loaded.config)).contains("hush"));
