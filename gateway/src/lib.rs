@@ -23,6 +23,7 @@ pub mod limiter;
 pub mod metrics;
 pub mod openapi;
 pub mod outbound;
+pub mod outbox;
 pub mod outcome;
 pub mod problem;
 pub mod prompts;

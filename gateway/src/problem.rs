@@ -61,6 +61,8 @@ problems! {
     unknown_trunk, "unknown-trunk", 404, "There is no such trunk";
     unknown_probe, "unknown-probe", 404, "There is no such probe";
     unknown_prompt, "unknown-prompt", 404, "There is no such prompt";
+    unknown_integration, "unknown-integration", 404, "There is no such integration";
+    unknown_delivery, "unknown-delivery", 404, "There is no such delivery";
     not_found, "not-found", 404, "There is nothing here";
     method_not_allowed, "method-not-allowed", 405, "The method is not allowed here";
     request_timeout, "request-timeout", 408, "The request took too long";

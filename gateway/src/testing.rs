@@ -55,6 +55,11 @@ profiles = [
     { id = "main", destinations = ["sip:agent@acme"], survey = true },
 ]
 
+[[apps.integrations]]
+id = "crm"
+url = "https://example.com/hooks"
+secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+
 [[apps]]
 id = "idle"
 widget_keys = ["wk_idle"]

@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use crate::calls::Calls;
 use crate::clock::{Clock, Now};
 use crate::metrics::{Listener, Metrics, Snapshot};
+use crate::outbox::Webhooks;
 use crate::public_api::watch::{self, Watch};
 use crate::session::Desk;
 use crate::settings::Settings;
@@ -24,6 +25,7 @@ mod document;
 #[cfg(test)]
 mod event_tests;
 mod events;
+mod integrations;
 mod network;
 mod node;
 mod papers;
@@ -47,6 +49,7 @@ pub struct Api {
     started: Now,
     trunks: Trunks,
     gauges: Gauges,
+    webhooks: Webhooks,
 }
 
 impl Api {
@@ -60,11 +63,11 @@ impl Api {
         metrics: Arc<Metrics>,
         clock: Clock,
         address: SocketAddr,
-        trunks: Trunks,
+        (trunks, webhooks): (Trunks, Webhooks),
         gauges: Gauges,
     ) -> Self {
         let started = clock.now();
-        Self { settings, desk, calls, metrics, clock, address, started, trunks, gauges }
+        Self { settings, desk, calls, metrics, clock, address, started, trunks, gauges, webhooks }
     }
 }
 
@@ -108,6 +111,11 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(trunks::list))
         .routes(routes!(trunks::test))
         .routes(routes!(network::requirements))
+        .routes(routes!(integrations::list))
+        .routes(routes!(integrations::one))
+        .routes(routes!(integrations::deliveries))
+        .routes(routes!(integrations::reactivate))
+        .routes(routes!(integrations::redeliver))
         .routes(routes!(node::node))
         .routes(routes!(node::drain))
 }

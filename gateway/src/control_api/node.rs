@@ -90,6 +90,7 @@ async fn snapshot(api: &Api) -> Snapshot {
         capacity: Capacity::of(&api.settings.load()),
         store: Some(api.calls.store().stats()),
         events: EventCounters { by_name: api.calls.store().events_by_name(), seats: api.calls.seats().stats() },
+        webhooks: api.webhooks.stats(),
         uptime: now.instant.saturating_duration_since(api.started.instant),
         ..planes
     }

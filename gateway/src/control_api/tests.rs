@@ -20,8 +20,11 @@ impl Desktop {
         let calls = crate::calls::testing::calls(&settings);
         let gauges: Gauges = Box::new(|| Box::pin(std::future::ready(Snapshot::default())));
         let address = "127.0.0.1:8081".parse().unwrap();
-        let trunks = Trunks::new(settings.clone(), Clock::system(), Arc::new(Unasked), calls.herald().clone());
-        let api = Api::new(settings, desk, calls, Arc::new(Metrics::new()), Clock::system(), address, trunks, gauges);
+        let (clock, client) = (Clock::system(), crate::outbound::Client::new(None).unwrap());
+        let (store, herald) = (calls.store().clone(), calls.herald().clone());
+        let webhooks = Webhooks::new(settings.clone(), store, client, herald, clock.clone());
+        let trunks = Trunks::new(settings.clone(), clock.clone(), Arc::new(Unasked), calls.herald().clone());
+        let api = Api::new(settings, desk, calls, Arc::new(Metrics::new()), clock, address, (trunks, webhooks), gauges);
         Self { router: router(Arc::new(api)) }
     }
 
@@ -56,6 +59,9 @@ async fn each_scope_opens_its_own_doors() {
         ("POST", "/v1/sessions", session(), CONTROL),
         ("GET", "/v1/calls", None, READ),
         ("GET", "/v1/trunks", None, READ),
+        ("GET", "/v1/integrations", None, READ),
+        ("GET", "/v1/integrations/crm", None, READ),
+        ("GET", "/v1/integrations/crm/deliveries", None, READ),
         ("GET", "/v1/node", None, READ),
         ("GET", "/v1/network-requirements", None, READ),
         ("POST", "/v1/trunks/acme/test", None, CONTROL),
@@ -73,6 +79,36 @@ async fn each_scope_opens_its_own_doors() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn steering_webhooks_needs_the_scope_and_something_to_steer() {
+    let desktop = Desktop::new();
+    let slug = |answer: &Value| answer["type"].as_str().unwrap_or_default().rsplit(':').next().unwrap().to_owned();
+    for path in ["nobody/reactivate", "nobody/deliveries/evt_x/redeliver"] {
+        for (key, expected) in [
+            ("", "invalid-api-key"),
+            (READ, "insufficient-scope"),
+            (ADMIN, "insufficient-scope"),
+            (CONTROL, "unknown-integration"),
+        ] {
+            let (_, answer) = desktop.json("POST", &format!("/v1/integrations/{path}"), key, None).await;
+            assert_eq!(slug(&answer), expected, "{path} {key}");
+        }
+    }
+    let (status, all) = desktop.json("GET", "/v1/integrations", READ, None).await;
+    let crm = json!({"id": "crm", "app": "acme", "status": "active", "consecutive_failures": 0, "last_error": null,
+        "paused_at": null, "pending": 0});
+    assert_eq!((status, all), (200, json!({"integrations": [crm]})));
+    let path = "/v1/integrations/crm/deliveries";
+    let (status, log) = desktop.json("GET", path, READ, None).await;
+    assert_eq!((status, log), (200, json!({"deliveries": [], "next_cursor": null})));
+    for query in ["state=lost", "limit=0", "limit=201", "cursor=x"] {
+        let (_, answer) = desktop.json("GET", &format!("{path}?{query}"), READ, None).await;
+        assert_eq!(slug(&answer), "invalid-request", "{query}");
+    }
+    let (_, answer) = desktop.json("GET", "/v1/integrations/nobody/deliveries", READ, None).await;
+    assert_eq!(slug(&answer), "unknown-integration");
 }
 
 #[tokio::test]

@@ -14,10 +14,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use trunkline_config::Config;
+use trunkline_signaling::transport::tls::RootsError;
 
 use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::metrics::{Listener, Metrics};
+use crate::outbound::Client;
+use crate::outbox::Webhooks;
 use crate::session::Desk;
 use crate::settings::Settings;
 use crate::store::{self, OpenError, Orphan, Store};
@@ -73,6 +76,9 @@ pub enum StartError {
     /// What must outlive the process cannot be kept.
     #[error("node.data_dir cannot be used: {0}")]
     DataDir(#[from] OpenError),
+    /// Nobody is there to check receivers of webhooks with.
+    #[error("outbound.tls_ca cannot be used: {0}")]
+    Authorities(#[from] RootsError),
     /// A part of the gateway broke while it started.
     #[error("the store broke while it was opened")]
     Broken,
@@ -162,6 +168,9 @@ impl Daemon {
         let public_api =
             public_api::Api::new(settings.clone(), desk.clone(), calls.clone(), metrics.clone(), clock.clone());
         let trunks = planes.trunks(&settings, &clock);
+        let client = Client::new(config.outbound.tls_ca.as_deref())?;
+        let (outbox, herald) = (calls.store().clone(), calls.herald().clone());
+        let webhooks = Webhooks::new(settings.clone(), outbox, client, herald, clock.clone());
         let control_api = control_api::Api::new(
             settings.clone(),
             desk.clone(),
@@ -169,10 +178,11 @@ impl Daemon {
             metrics.clone(),
             clock.clone(),
             control_addr,
-            trunks.clone(),
+            (trunks.clone(), webhooks.clone()),
             planes.gauges(),
         );
         let mut tasks = JoinSet::new();
+        tasks.spawn(webhooks.run(stopped.clone()));
         let serve = |listener, router, proxies: Option<Settings>, name| {
             let total = listen::connection_cap();
             let caps = Caps { total, per_address: PER_ADDRESS, proxies };

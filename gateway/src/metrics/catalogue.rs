@@ -3,9 +3,7 @@
 use super::definition::Definition;
 use super::definition::Kind::{Counter, Gauge, Histogram, Trouble};
 use super::labels::{
-    ANSWERED, APP, BLAME, CLASS, CODE, CONTEXT, DROP, EVENT, FINDING, GOT, HALF_LEG, HOOK, INVARIANT, LEG, LEVEL,
-    LIMIT, LISTENER, MOS_KIND, PHASE, PROBLEM, REASON, REPORT, RESULT, ROUTE, SOURCE, STAGE, TRIED, TRUNK, VERSION,
-    WORKER,
+    ANSWERED, APP, ATTEMPT, BLAME, CLASS, CODE, CONTEXT, DELIVERY, DROP, EVENT, FINDING, GOT, HALF_LEG, HOOK, INTEGRATION, INVARIANT, LEG, LEVEL, LIMIT, LISTENER, MOS_KIND, PHASE, PROBLEM, REASON, REPORT, RESULT, ROUTE, SOURCE, STAGE, TRIED, TRUNK, VERSION, WORKER,
 };
 
 /// Bounds of the histograms. Those of quality include the default bands of the levels.
@@ -136,6 +134,12 @@ catalogue! {
     EVENTS_EARLY: Trouble, "trunkline_events_early_total", "events", [], "Events a visitor was told before they were durable, because the disk took longer than a second";
     EVENTS_EXPIRED: Counter, "trunkline_events_expired_total", "events", [], "Events forgotten because of their age or the log's size";
     DELIVERIES_SKIPPED: Trouble, "trunkline_deliveries_skipped_total", "deliveries", [], "Deliveries not tried because too many waited for their integration";
+}
+"Webhooks" {
+    WEBHOOK_DELIVERIES: Counter, "trunkline_webhook_deliveries_total", "deliveries", [INTEGRATION, DELIVERY], "Deliveries that are done with, by what became of them";
+    WEBHOOK_ATTEMPTS: Counter, "trunkline_webhook_attempts_total", "attempts", [INTEGRATION, ATTEMPT], "Attempts by what was answered, or why nothing was";
+    WEBHOOK_PENDING: Gauge, "trunkline_webhook_pending", "deliveries", [INTEGRATION], "Deliveries that wait, those of a paused integration among them";
+    WEBHOOK_PAUSED: Gauge, "trunkline_webhook_paused", "boolean", [INTEGRATION], "1 while nothing is delivered because 20 deliveries in a row failed";
 }
 "Node" {
     CALL_TASKS: Gauge, "trunkline_call_tasks", "tasks", [], "Tasks that drive calls, those that wind down among them";

@@ -6,6 +6,7 @@ use super::Listener;
 use super::definition::{Label, Values};
 use crate::diagnosis::Finding;
 use crate::hook;
+use crate::outbox::{DELIVERIES, RESULTS as RESULTS_OF_ATTEMPTS};
 use crate::outcome::{Blame, Class, Phase, Refusal};
 use crate::problem;
 use crate::public_api::sessions::REPORT_CODES;
@@ -35,6 +36,8 @@ pub(super) static PHASE: Label = words("phase", || [&PHASES.map(Phase::word)[..]
 pub(super) static BLAME: Label = words("blame", || BLAMES.map(Blame::word).into());
 pub(super) static STAGE: Label = words("stage", || STAGES.into());
 pub(super) static RESULT: Label = words("result", || RESULTS.into());
+pub(super) static DELIVERY: Label = words("result", || DELIVERIES.into());
+pub(super) static ATTEMPT: Label = words("result", || RESULTS_OF_ATTEMPTS.into());
 pub(super) static INVARIANT: Label = words("invariant", || INVARIANTS.into());
 
 pub(super) static ANSWERED: Label = words("result", || vec!["answered", "static"]);
@@ -54,6 +57,7 @@ pub(super) static CODE: Label = names("code", "HTTP status codes", 32);
 
 pub(super) static APP: Label = names("app", "configured apps", 1_000);
 pub(super) static TRUNK: Label = names("trunk", "configured trunks", 1_000);
+pub(super) static INTEGRATION: Label = names("integration", "configured integrations", 250);
 pub(super) static WORKER: Label = names("worker", "media workers, from 0", 256);
 pub(super) static VERSION: Label = names("version", "this build", 1);
 

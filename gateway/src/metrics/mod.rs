@@ -33,6 +33,7 @@ pub use measures::{CallMeasures, DropsSeen};
 
 use crate::calls::CallCounters;
 use crate::events::SeatStats;
+use crate::outbox::OutletStats;
 use crate::session::context::{Drop, Report};
 use crate::store::StoreStats;
 use handles::{Ledger, Tally};
@@ -89,6 +90,8 @@ pub struct Snapshot {
     pub store: Option<StoreStats>,
     /// Events and who reads them.
     pub events: EventCounters,
+    /// Webhooks, by integration.
+    pub webhooks: Vec<OutletStats>,
     /// What the configuration has room for.
     pub capacity: Capacity,
 }

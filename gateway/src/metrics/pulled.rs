@@ -12,6 +12,7 @@ use super::family::{Family, Row, Value};
 use super::labels::{ADMISSION, ENDED, ERRORS, PHASES, REFUSALS, REFUSED};
 use super::{EventCounters, Snapshot, process};
 use crate::calls::CallCounters;
+use crate::outbox::OutletStats;
 use crate::outcome::{Class, Phase, Refusal};
 use crate::store::StoreStats;
 
@@ -36,6 +37,7 @@ pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
     families.extend(sip(&snapshot.sip));
     families.extend(snapshot.store.iter().flat_map(store));
     families.extend(events(&snapshot.events));
+    families.extend(webhooks(&snapshot.webhooks));
     families
 }
 
@@ -148,6 +150,26 @@ fn events(events: &EventCounters) -> Vec<Family> {
         by_listener(&m::EVENT_STREAMS, seats.of_calls as u64, seats.of_all as u64),
         by_listener(&m::EVENT_STREAMS_REFUSED, seats.of_calls_refused, seats.of_all_refused),
         Family::single(&m::EVENT_READERS_LAGGED, seats.lagged as f64),
+    ]
+}
+
+fn webhooks(outlets: &[OutletStats]) -> [Family; 4] {
+    let by = |definition, read: fn(&OutletStats) -> u64| {
+        Family::by(definition, outlets.iter().map(|one| (one.integration.clone(), read(one) as f64)))
+    };
+    let by_word = |definition, read: fn(&OutletStats) -> &[(&'static str, u64)]| {
+        let row = |(one, (word, count)): (&OutletStats, &(&'static str, u64))| Row {
+            labels: vec![one.integration.clone().into(), Cow::Borrowed(*word)],
+            value: Value::Number(*count as f64),
+        };
+        let words = outlets.iter().flat_map(|one| read(one).iter().map(move |count| (one, count)));
+        Family { definition, rows: words.map(row).collect() }
+    };
+    [
+        by(&m::WEBHOOK_PENDING, |one| one.pending),
+        by(&m::WEBHOOK_PAUSED, |one| u64::from(one.paused)),
+        by_word(&m::WEBHOOK_DELIVERIES, |one| &one.deliveries),
+        by_word(&m::WEBHOOK_ATTEMPTS, |one| &one.attempts),
     ]
 }
 

@@ -146,14 +146,6 @@ impl Store {
         self.change(Change::Attempt(attempt)).await.map(|rows| rows > 0)
     }
 
-    /// How an integration is now.
-    ///
-    /// # Errors
-    /// It was not written.
-    pub async fn keep_integration(&self, state: IntegrationState) -> Result<(), ChangeError> {
-        self.change(Change::Integration(state)).await.map(|_| ())
-    }
-
     /// A delivery is made once more, under the same event id. `false`: there is none, or it waits already.
     ///
     /// # Errors
@@ -163,12 +155,13 @@ impl Store {
         self.change(change).await.map(|rows| rows > 0)
     }
 
-    /// Whatever failed or was skipped of the events since then is made once more; how many.
+    /// Ends the pause of an integration: it is active, what waits begins anew, and the failures that led to the pause are
+    /// made once more, with what there was no room for since; how many came back.
     ///
     /// # Errors
     /// It was not written.
-    pub async fn requeue_failed(&self, integration: &str, since: Timestamp, at: Timestamp) -> Result<u64, ChangeError> {
-        self.change(Change::RequeueFailed { integration: integration.to_owned(), since, at }).await
+    pub async fn reactivate(&self, paused: IntegrationState, at: Timestamp) -> Result<u64, ChangeError> {
+        self.change(Change::Reactivate { paused, at }).await
     }
 
     /// Gives up what waits for an integration (it is not configured any more); how many.

@@ -112,18 +112,29 @@ pub struct IntegrationState {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Change {
     Attempt(Attempt),
-    Integration(IntegrationState),
-    Requeue { integration: String, event: EventId, at: Timestamp },
-    RequeueFailed { integration: String, since: Timestamp, at: Timestamp },
-    Skip { integration: String, why: String, at: Timestamp },
+    Requeue {
+        integration: String,
+        event: EventId,
+        at: Timestamp,
+    },
+    /// Of an integration that is paused: its state so far.
+    Reactivate {
+        paused: IntegrationState,
+        at: Timestamp,
+    },
+    Skip {
+        integration: String,
+        why: String,
+        at: Timestamp,
+    },
 }
 
 impl Change {
     /// Whether there may be more to deliver after it.
     pub(super) fn gives_work(&self) -> bool {
         match self {
-            Self::Requeue { .. } | Self::RequeueFailed { .. } => true,
-            Self::Attempt(_) | Self::Integration(_) | Self::Skip { .. } => false,
+            Self::Requeue { .. } | Self::Reactivate { .. } => true,
+            Self::Attempt(_) | Self::Skip { .. } => false,
         }
     }
 }
@@ -171,7 +182,6 @@ pub(super) fn file(
 pub(super) fn apply(db: &Connection, change: &Change, ledger: &mut Ledger) -> rusqlite::Result<u64> {
     match change {
         Change::Attempt(attempt) => attempted(db, attempt, ledger),
-        Change::Integration(state) => keep_state(db, state),
         Change::Requeue { integration, event, at } => {
             let rows = db
                 .prepare_cached(
@@ -182,15 +192,7 @@ pub(super) fn apply(db: &Connection, change: &Change, ledger: &mut Ledger) -> ru
                 .execute(params![integration, event.as_str(), at.as_microsecond()])?;
             Ok(ledger.add(integration, rows))
         }
-        Change::RequeueFailed { integration, since, at } => {
-            let rows = db
-                .prepare_cached(
-                    "UPDATE deliveries SET state = 'pending', attempts = 0, next_attempt = NULL, error = NULL, updated = ?3
-                     WHERE integration = ?1 AND state IN ('failed', 'skipped') AND created >= ?2",
-                )?
-                .execute(params![integration, since.as_microsecond(), at.as_microsecond()])?;
-            Ok(ledger.add(integration, rows))
-        }
+        Change::Reactivate { paused, at } => reactivate(db, paused, *at, ledger),
         Change::Skip { integration, why, at } => {
             let rows = db
                 .prepare_cached(
@@ -201,6 +203,30 @@ pub(super) fn apply(db: &Connection, change: &Change, ledger: &mut Ledger) -> ru
             Ok(ledger.take(integration, rows))
         }
     }
+}
+
+/// The pause ends: the failures that led to it are made once more, and what there was no room for meanwhile. What waits
+/// begins anew, without the rest of its waits.
+fn reactivate(db: &Connection, paused: &IntegrationState, at: Timestamp, ledger: &mut Ledger) -> rusqlite::Result<u64> {
+    const AGAIN: &str =
+        "UPDATE deliveries SET state = 'pending', attempts = 0, next_attempt = NULL, error = NULL, updated = ?2
+         WHERE integration = ?1 AND";
+    let IntegrationState { id, consecutive_failures, paused_at, .. } = paused;
+    let at = at.as_microsecond();
+    db.prepare_cached(&format!("{AGAIN} state = 'pending' AND attempts > 0"))?.execute(params![id, at])?;
+    // A run of failures is what failed last: a success would have ended it.
+    let failed = db
+        .prepare_cached(&format!(
+            "{AGAIN} id IN (SELECT id FROM deliveries WHERE integration = ?1 AND state = 'failed'
+                            ORDER BY updated DESC, id DESC LIMIT ?3)"
+        ))?
+        .execute(params![id, at, consecutive_failures])?;
+    let since = paused_at.map_or(i64::MAX, Timestamp::as_microsecond);
+    let skipped = db
+        .prepare_cached(&format!("{AGAIN} state = 'skipped' AND error = ?3 AND created >= ?4"))?
+        .execute(params![id, at, TOO_MANY, since])?;
+    keep_state(db, &IntegrationState { paused: false, consecutive_failures: 0, paused_at: None, ..paused.clone() })?;
+    Ok(ledger.add(id, failed.saturating_add(skipped)))
 }
 
 fn attempted(db: &Connection, attempt: &Attempt, ledger: &mut Ledger) -> rusqlite::Result<u64> {

@@ -50,6 +50,13 @@ fn busy() -> (Metrics, Snapshot) {
             by_name: vec![("call_ended", 3)],
             seats: SeatStats { of_all: 2, ..SeatStats::default() },
         },
+        webhooks: vec![OutletStats {
+            integration: "crm".into(),
+            pending: 6,
+            paused: true,
+            attempts: vec![("5xx", 9)],
+            deliveries: vec![("failed", 2)],
+        }],
         capacity: Capacity { rtp_pairs: 10, apps: vec![("shop".into(), 50)], trunks: vec![("acme".into(), 20)] },
         ..Snapshot::default()
     };
@@ -89,6 +96,10 @@ fn what_is_counted_is_published() {
         r#"trunkline_trunk_calls_max{trunk="acme"} 20"#,
         "trunkline_rtp_pairs 10",
         "trunkline_store_queue 4",
+        r#"trunkline_webhook_pending{integration="crm"} 6"#,
+        r#"trunkline_webhook_paused{integration="crm"} 1"#,
+        r#"trunkline_webhook_attempts_total{integration="crm",result="5xx"} 9"#,
+        r#"trunkline_webhook_deliveries_total{integration="crm",result="failed"} 2"#,
         "trunkline_sip_legs 2",
         "# TYPE trunkline_sip_legs gauge",
         "# TYPE trunkline_worker_datagrams_received_total counter",

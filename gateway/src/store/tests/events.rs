@@ -256,11 +256,13 @@ async fn a_delivery_is_what_its_attempts_made_of_it() {
     assert!(outbox.has_changed().unwrap(), "there is more to deliver");
     assert!(!store.requeue("crm", &told[0], at(20)).await.unwrap(), "it waits already");
     assert!(!store.requeue("log", &told[0], at(20)).await.unwrap(), "there is none");
-    assert_eq!(store.requeue_failed("crm", at(0), at(20)).await.unwrap(), 1);
+    assert_eq!(store.reactivate(paused, at(20)).await.unwrap(), 1);
     let again = store.delivery("crm", &told[2]).await.unwrap().unwrap();
     assert_eq!((again.state, again.attempts, again.next_attempt), (DeliveryState::Pending, 0, None));
     assert_eq!(ids(&store.pending("crm", 0, 10).await.unwrap()), told, "in the order of the events");
-    store.keep_integration(IntegrationState { paused: false, paused_at: None, ..paused }).await.unwrap();
+    assert!(store.pending("crm", 0, 10).await.unwrap().iter().all(|one| (one.attempts, one.next_attempt) == (0, None)));
+    let active = store.integrations().await.unwrap();
+    assert_eq!((active[0].paused, active[0].consecutive_failures, active[0].paused_at), (false, 0, None));
     assert_eq!(store.skip_pending("crm", "not configured any more", at(21)).await.unwrap(), 4);
     drop(four.clone());
     drop(store);
@@ -287,7 +289,14 @@ async fn a_dead_receiver_has_so_many_waiting_and_the_rest_can_be_asked_for() {
         Some(id(2)),
         "there is room again"
     );
-    assert_eq!(store.requeue_failed("dead", at(0), at(1)).await.unwrap(), 5);
+    let paused = IntegrationState {
+        id: "dead".into(),
+        paused: true,
+        consecutive_failures: 20,
+        last_error: None,
+        paused_at: Some(at(0)),
+    };
+    assert_eq!(store.reactivate(paused, at(1)).await.unwrap(), 5);
     assert_eq!(ids(&store.pending("dead", 0, 99).await.unwrap())[..14], told[1..]);
 }
 
