@@ -1,7 +1,6 @@
 //! What the world hears of sessions.
 
 use serde_json::{Value, json};
-use trunkline_config::{Integration, Secret};
 
 use super::tests::Site;
 use crate::events::{Feed, Filter, Heard};
@@ -9,15 +8,7 @@ use crate::testing;
 
 fn site_with_an_integration() -> Site {
     let mut config = testing::config();
-    config.apps[0].integrations = vec![Integration {
-        id: "crm".into(),
-        url: "https://example.com/hooks".into(),
-        events: vec!["session_created".into()],
-        secret: Secret::new("whsec_c2VjcmV0"),
-        headers: Vec::new(),
-        allow_insecure: false,
-        retry: Vec::new(),
-    }];
+    config.apps[0].integrations[0].events = vec!["session_created".into()];
     Site::new(config)
 }
 
