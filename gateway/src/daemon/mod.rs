@@ -19,7 +19,6 @@ use trunkline_signaling::transport::tls::RootsError;
 use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::metrics::{Listener, Metrics};
-use crate::outbound::Client;
 use crate::outbox::Webhooks;
 use crate::session::Desk;
 use crate::settings::Settings;
@@ -168,9 +167,8 @@ impl Daemon {
         let public_api =
             public_api::Api::new(settings.clone(), desk.clone(), calls.clone(), metrics.clone(), clock.clone());
         let trunks = planes.trunks(&settings, &clock);
-        let client = Client::new(config.outbound.tls_ca.as_deref())?;
         let (outbox, herald) = (calls.store().clone(), calls.herald().clone());
-        let webhooks = Webhooks::new(settings.clone(), outbox, client, herald, clock.clone());
+        let webhooks = Webhooks::new(settings.clone(), outbox, planes.client(), herald, clock.clone());
         let control_api = control_api::Api::new(
             settings.clone(),
             desk.clone(),

@@ -29,6 +29,7 @@ pub(super) struct Planes {
     plane: Plane,
     sip: Arc<SipSide>,
     calls: Calls,
+    client: Client,
 }
 
 impl Planes {
@@ -44,16 +45,19 @@ impl Planes {
         let prompts = Prompts::load(config.media.prompts_dir.as_deref());
         let calls =
             Calls::with_store(settings.clone(), Arc::new(plane.clone()), sip.clone(), prompts, clock.clone(), store);
-        match Client::new(None) {
-            Ok(client) => calls.equip(&client, speech(&config)),
-            Err(error) => tracing::warn!(%error, "no hook is asked and no text spoken"),
-        }
+        let client = Client::new(config.outbound.tls_ca.as_deref())?;
+        calls.equip(&client, speech(&config));
         calls.listen(reports, events);
-        Ok(Self { plane, sip, calls })
+        Ok(Self { plane, sip, calls, client })
     }
 
     pub(super) fn calls(&self) -> Calls {
         self.calls.clone()
+    }
+
+    /// Asks what the configuration and back ends name.
+    pub(super) fn client(&self) -> Client {
+        self.client.clone()
     }
 
     /// The trunks, asked through this SIP side.
