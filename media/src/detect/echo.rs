@@ -16,9 +16,6 @@ const WINDOW: usize = 100;
 /// What is quieter is not told from silence.
 const QUIET_DBOV: i8 = -68;
 
-/// Levels of speech lie above it.
-const LOUD_DBOV: i16 = -50;
-
 /// Seconds in which the sent side must have spoken before anything is said.
 const ENOUGH: u8 = 5;
 
@@ -97,26 +94,25 @@ impl Echo {
 
     fn compare(&mut self, out: &[i8; WINDOW + LAGS], back: &[i8; WINDOW]) {
         let came = Moments::of(back);
-        let is_modulated = came.deviation() >= MODULATED_DB / 2.0;
-        // Reversed, so that the window of a delay begins at it.
-        let (mut sent, mut came_back) = (out.map(clamped), back.map(clamped));
+        let mut sent = out.map(|level| i16::from(level.max(QUIET_DBOV)));
         sent.reverse();
+        let mut came_back = back.map(|level| i16::from(level.max(QUIET_DBOV)));
         came_back.reverse();
-        // From one delay to the next a single level leaves the window and another one enters it.
-        let mut sums = Sums::default();
-        sent.iter().take(WINDOW).for_each(|&level| sums.add(level));
+        // Reversed, so that the window of a delay begins at it.
         for (lag, window) in sent.windows(WINDOW).take(LAGS).enumerate() {
-            let sent_then = sums.moments();
-            if let (Some(&leaves), Some(&enters)) = (window.first(), sent.get(lag + WINDOW)) {
-                sums.remove(leaves);
-                sums.add(enters);
-            }
+            let sent = Moments::of_clamped(window);
             // What says nothing at a delay leaves its score alone.
-            if !sent_then.is_speech() {
+            if !sent.is_speech() {
                 continue;
             }
             let (Some(score), Some(count)) = (self.scores.get_mut(lag), self.counts.get_mut(lag)) else { continue };
-            let correlation = if is_modulated { correlation(&sent_then, window, &came, &came_back) } else { 0.0 };
+            let correlation = if came.deviation() < MODULATED_DB / 2.0 {
+                0.0
+            } else {
+                let products: i32 = window.iter().zip(&came_back).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
+                let covariance = products as f32 / WINDOW as f32 - sent.mean * came.mean;
+                (covariance / (sent.deviation() * came.deviation())).clamp(-1.0, 1.0)
+            };
             *count = count.saturating_add(1).min(MEMORY);
             let old = f32::from(*score) / 127.0;
             *score = ((old + (correlation - old) / f32::from(*count)) * 127.0) as i8;
@@ -161,8 +157,8 @@ impl Echo {
 /// Level sent less level come back at this delay, over the frames in which something was sent; not known while
 /// somebody talks over the echo.
 fn return_loss(out: &[i8; WINDOW + LAGS], back: &[i8; WINDOW], lag: usize) -> Option<f32> {
-    let sent: &[i8; WINDOW] = out.get(LAGS - lag..LAGS - lag + WINDOW)?.try_into().ok()?;
-    if correlation(&Moments::of(sent), &sent.map(clamped), &Moments::of(back), &back.map(clamped)) < CLEAN {
+    let sent = out.get(LAGS - lag..LAGS - lag + WINDOW)?;
+    if correlation(sent, back) < CLEAN {
         return None;
     }
     let loudest = sent.iter().copied().max()?;
@@ -176,45 +172,12 @@ fn return_loss(out: &[i8; WINDOW + LAGS], back: &[i8; WINDOW], lag: usize) -> Op
     (frames >= 10).then(|| level(sum_sent) - level(sum_back))
 }
 
-/// Of two windows of equal length, -1..=1.
-fn correlation(of_a: &Moments, a: &[i16], of_b: &Moments, b: &[i16]) -> f32 {
-    let products: i32 = a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
+fn correlation(a: &[i8], b: &[i8]) -> f32 {
+    let (of_a, of_b) = (Moments::of(a), Moments::of(b));
+    let clamped = |level: &i8| i32::from((*level).max(QUIET_DBOV));
+    let products: i32 = a.iter().zip(b).map(|(a, b)| clamped(a) * clamped(b)).sum();
     let covariance = products as f32 / WINDOW as f32 - of_a.mean * of_b.mean;
-    (covariance / (of_a.deviation() * of_b.deviation()).max(0.1)).clamp(-1.0, 1.0)
-}
-
-/// Below it all is quiet alike.
-fn clamped(level: i8) -> i16 {
-    i16::from(level.max(QUIET_DBOV))
-}
-
-/// What the moments of a window of levels are made of.
-#[derive(Default)]
-struct Sums {
-    sum: i32,
-    squares: i32,
-    loud: usize,
-}
-
-impl Sums {
-    fn add(&mut self, level: i16) {
-        self.sum += i32::from(level);
-        self.squares += i32::from(level) * i32::from(level);
-        self.loud += usize::from(level > LOUD_DBOV);
-    }
-
-    /// Of a level that was added.
-    fn remove(&mut self, level: i16) {
-        self.sum -= i32::from(level);
-        self.squares -= i32::from(level) * i32::from(level);
-        self.loud -= usize::from(level > LOUD_DBOV);
-    }
-
-    fn moments(&self) -> Moments {
-        let mean = self.sum as f32 / WINDOW as f32;
-        let variance = (self.squares as f32 / WINDOW as f32 - mean * mean).max(0.0);
-        Moments { mean, variance, loud: self.loud }
-    }
+    covariance / (of_a.deviation() * of_b.deviation()).max(0.1)
 }
 
 /// Mean and variance of a window of levels.
@@ -225,10 +188,23 @@ struct Moments {
 }
 
 impl Moments {
-    fn of(window: &[i8; WINDOW]) -> Self {
-        let mut sums = Sums::default();
-        window.iter().for_each(|&level| sums.add(clamped(level)));
-        sums.moments()
+    fn of(window: &[i8]) -> Self {
+        let mut clamped = [0i16; WINDOW];
+        for (to, from) in clamped.iter_mut().zip(window) {
+            *to = i16::from((*from).max(QUIET_DBOV));
+        }
+        Self::of_clamped(&clamped)
+    }
+
+    fn of_clamped(window: &[i16]) -> Self {
+        let (mut sum, mut squares) = (0i32, 0i32);
+        for &level in window {
+            sum += i32::from(level);
+            squares += i32::from(level) * i32::from(level);
+        }
+        let loud = window.iter().filter(|level| **level > -50).count();
+        let mean = sum as f32 / WINDOW as f32;
+        Self { mean, variance: (squares as f32 / WINDOW as f32 - mean * mean).max(0.0), loud }
     }
 
     fn deviation(&self) -> f32 {

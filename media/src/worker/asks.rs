@@ -102,6 +102,7 @@ impl Worker {
         }
         self.surroundings.wall = wall();
         self.surroundings.wall_at = now;
+        self.surroundings.policy = self.shared.policy();
         let opening = catch_unwind(AssertUnwindSafe(|| Call::open(now, open, &self.surroundings)));
         let (call, opened) = opening.unwrap_or_else(|_| {
             self.stats.panics += 1;

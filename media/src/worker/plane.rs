@@ -16,6 +16,7 @@ use super::thread::{Worker, WorkerParts};
 use super::{LeaseError, PlaneConfig, StartError, WorkerStats};
 use crate::api::{CallKey, CallStats, Command, OpenCall, OpenError, Opened, Report, Restarted};
 use crate::browser::transport::DtlsIdentity;
+use crate::quality::Policy;
 use crate::sdp::browser::IceCredentials;
 
 /// Commands a worker may be behind with.
@@ -69,6 +70,7 @@ impl Plane {
             let waker = Arc::new(Waker::new(poll.registry(), super::thread::WAKER)?);
             let (asks, queue) = mpsc::channel(COMMANDS);
             let shared = Arc::new(Shared::default());
+            shared.measure_by(config.policy);
             let parts = WorkerParts {
                 nth,
                 of: count,
@@ -92,6 +94,11 @@ impl Plane {
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.0.workers.iter().map(|worker| worker.address).collect()
+    }
+
+    /// How calls that are opened from now on are measured; live ones go on as they began.
+    pub fn measure_by(&self, policy: Policy) {
+        self.0.workers.iter().for_each(|worker| worker.shared.measure_by(policy));
     }
 
     /// Opens a call on the worker with the fewest; returns once it is registered. If this future is dropped before,

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::WorkerStats;
 use crate::api::CallKey;
+use crate::quality::Policy;
 
 /// Shared by one worker and its handle. Nothing here is touched while packets are handled.
 #[derive(Default)]
@@ -13,6 +14,7 @@ pub(super) struct Shared {
     stats: [AtomicU64; FIELDS],
     has_closing: AtomicBool,
     closing: Mutex<Vec<CallKey>>,
+    policy: Mutex<Policy>,
 }
 
 const FIELDS: usize = 12;
@@ -39,6 +41,15 @@ impl Shared {
             return Vec::new();
         }
         std::mem::take(&mut *self.closing.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How calls that are opened from now on are measured.
+    pub(super) fn measure_by(&self, policy: Policy) {
+        *self.policy.lock().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+
+    pub(super) fn policy(&self) -> Policy {
+        *self.policy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn publish(&self, stats: &WorkerStats) {

@@ -68,7 +68,7 @@ pub(super) struct Worker {
     pub(super) public: UdpSocket,
     pub(super) public_v6: bool,
     queue: mpsc::Receiver<Ask>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     pub(super) surroundings: Surroundings,
     pub(super) max_calls: usize,
     pub(super) calls: Calls,
