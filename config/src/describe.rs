@@ -28,7 +28,10 @@ fn write_all(text: &mut String, config: &Config) -> std::fmt::Result {
 
 fn browsers(text: &mut String, config: &Config) -> std::fmt::Result {
     let (public, media) = (&config.public, &config.media);
-    let plain = if public.tls.is_some() { "TLS" } else { "plain HTTP" };
+    let plain = match &public.tls {
+        Some(tls) => format!("TLS, certificate good until {}", tls.identity.expires()),
+        None => "plain HTTP".to_owned(),
+    };
     writeln!(text, "browsers")?;
     writeln!(text, "  URL            {} (listening on {}, {plain})", public.url, public.listen)?;
     writeln!(text, "  codecs         {}", list(media.active_browser_codecs()))?;

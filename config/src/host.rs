@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use jiff::Timestamp;
+
 /// A machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Host {
@@ -11,6 +13,8 @@ pub(crate) struct Host {
     pub(crate) ephemeral: Option<RangeInclusive<u16>>,
     /// Those it leaves alone all the same.
     pub(crate) reserved: Vec<RangeInclusive<u16>>,
+    /// Its clock.
+    pub(crate) now: Timestamp,
 }
 
 impl Host {
@@ -21,6 +25,7 @@ impl Host {
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             ephemeral: ephemeral(&read("ip_local_port_range")),
             reserved: reserved(&read("ip_local_reserved_ports")),
+            now: Timestamp::now(),
         }
     }
 
@@ -52,7 +57,12 @@ mod tests {
 
     #[test]
     fn reads_what_the_kernel_writes() {
-        let host = Host { cores: 1, ephemeral: ephemeral("32768\t60999\n"), reserved: reserved("1,32768-39999\n") };
+        let host = Host {
+            cores: 1,
+            ephemeral: ephemeral("32768\t60999\n"),
+            reserved: reserved("1,32768-39999\n"),
+            now: Timestamp::UNIX_EPOCH,
+        };
         assert_eq!(host.ephemeral, Some(32768..=60999));
         assert_eq!(host.first_taken(30000..=39999), None);
         assert_eq!(host.first_taken(30000..=40001), Some(40000));

@@ -15,9 +15,11 @@ mod public;
 mod quality;
 mod shapes;
 mod sip;
+mod tls;
 mod tokens;
 mod trunks;
 mod urls;
+mod validity;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -34,7 +36,7 @@ use crate::secrets::Secrets;
 /// The configuration, if nothing is wrong with it.
 pub(crate) fn check(raw: &Raw, host: &Host, secrets: &Secrets<'_>, report: &mut Report) -> Option<Config> {
     let node = node(&raw.node, secrets, report);
-    let public = public::public(&raw.public, secrets, report);
+    let public = public::public(&raw.public, host, secrets, report);
     let control = public::control(&raw.control, secrets, report);
     let media = media::media(&raw.media, host, secrets, report);
     let sip = sip::sip(&raw.sip, secrets, report);

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use super::ice::ice_servers;
 use super::tokens::token_keys;
 use super::urls::{http_url, is_local};
-use super::{every, id, ip, listen, path, unique};
+use super::{every, id, ip, listen, unique};
+use crate::host::Host;
 use crate::lines::item;
-use crate::model::{ApiKey, Control, ControlLimits, Public, PublicLimits, Scope, Tls};
+use crate::model::{ApiKey, Control, ControlLimits, Public, PublicLimits, Scope};
 use crate::raw::{RawApiKey, RawControl, RawPublic, RawScope};
 use crate::report::Report;
 use crate::secrets::Secrets;
@@ -16,20 +17,15 @@ use crate::secrets::Secrets;
 /// A shorter API key could be guessed.
 const API_KEY_BYTES_MIN: usize = 8;
 
-pub(super) fn public(raw: &RawPublic, secrets: &Secrets<'_>, report: &mut Report) -> Option<Public> {
+pub(super) fn public(raw: &RawPublic, host: &Host, secrets: &Secrets<'_>, report: &mut Report) -> Option<Public> {
     let listen = listen("public.listen", &raw.listen, report);
     let url = url(raw, listen, report);
     let trusted_proxies = every("public.trusted_proxies", &raw.trusted_proxies, |key, text| ip(key, text, report));
-    let tls =
-        raw.tls.as_ref().map(|tls| Tls { certificate: path(&tls.certificate, secrets), key: path(&tls.key, secrets) });
-    if let Some(tls) = &tls {
-        pem_file("public.tls.certificate", &tls.certificate, report);
-        pem_file("public.tls.key", &tls.key, report);
-        report.blocking_note("public.tls", "not active yet: put a proxy that terminates TLS in front", true);
-    }
+    let tls = raw.tls.as_ref().and_then(|tls| super::tls::tls(tls, host, secrets, report));
     let insecure = raw.tls.is_none() && listen.is_some_and(|listen| !listen.ip().is_loopback());
     if insecure && !raw.allow_insecure {
-        let advice = "listen on loopback behind a proxy that terminates TLS, or set allow_insecure = true";
+        let advice =
+            "set public.tls, listen on loopback behind a proxy that terminates TLS, or set allow_insecure = true";
         report.problem("public.listen", format!("plain HTTP beyond this machine is refused: {advice}"));
     }
     let token_keys = token_keys(&raw.token_key, secrets, report);
@@ -94,14 +90,6 @@ fn url(raw: &RawPublic, listen: Option<SocketAddr>, report: &mut Report) -> Opti
         report.note(KEY, "http: browsers give the microphone only to pages on https, and those cannot use this URL");
     }
     Some(raw.url.trim_end_matches('/').to_owned())
-}
-
-fn pem_file(key: &str, path: &std::path::Path, report: &mut Report) {
-    match std::fs::metadata(path) {
-        Ok(about) if about.is_file() => {}
-        Ok(_) => report.problem(key, format!("{} is no file", path.display())),
-        Err(error) => report.problem(key, format!("cannot read {}: {error}", path.display())),
-    }
 }
 
 fn api_key(key: &str, raw: &RawApiKey, secrets: &Secrets<'_>, report: &mut Report) -> Option<ApiKey> {

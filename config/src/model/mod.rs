@@ -4,6 +4,7 @@ mod app;
 mod public;
 mod quality;
 mod signing;
+mod tls;
 mod trunk;
 
 use std::net::{IpAddr, SocketAddr};
@@ -16,10 +17,11 @@ pub use app::{
     WidgetKey,
 };
 pub use public::{
-    ApiKey, Control, ControlLimits, IceCredentials, IceServer, Public, PublicLimits, Scope, Tls, TokenKey,
+    ApiKey, Control, ControlLimits, IceCredentials, IceServer, Public, PublicLimits, Scope, TokenKey,
 };
 pub use quality::{Bands, Events, Quality, Records};
 pub use signing::{KeysError, SigningKeys};
+pub use tls::{Identity, Tls};
 pub use trunk::{
     BrowserAudio, ContextFields, RtpSource, SipTransport, Srtp, Trunk, TrunkAuth, TrunkTarget, UserToUser, UuiEncoding,
 };

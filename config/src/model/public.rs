@@ -1,10 +1,9 @@
 //! The two HTTP listeners.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Secret;
+use super::{Secret, Tls};
 
 /// The listener browsers use.
 #[derive(Debug, Clone)]
@@ -15,7 +14,7 @@ pub struct Public {
     pub url: String,
     /// Plain HTTP on a non-loopback address was asked for.
     pub allow_insecure: bool,
-    /// TLS files.
+    /// TLS; plain HTTP without.
     pub tls: Option<Tls>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
@@ -66,15 +65,6 @@ pub enum IceCredentials {
         /// How long they are good.
         ttl: Duration,
     },
-}
-
-/// Certificate and key files.
-#[derive(Debug, Clone)]
-pub struct Tls {
-    /// PEM chain.
-    pub certificate: PathBuf,
-    /// PEM key.
-    pub key: PathBuf,
 }
 
 /// Limits per client address; 0 = none.

@@ -15,7 +15,7 @@ pub(crate) struct RawPublic {
     pub(crate) url: String,
     /// Allows plain HTTP on a non-loopback address.
     pub(crate) allow_insecure: bool,
-    /// Terminates TLS here. Not active yet.
+    /// Terminates TLS here, 1.2 and 1.3.
     pub(crate) tls: Option<RawTls>,
     /// Addresses of proxies whose X-Forwarded-For is believed.
     #[schemars(length(max = 256))]

@@ -51,8 +51,8 @@ fn listeners() {
     );
     check(
         "[public]\nlisten = '192.0.2.1:80'",
-        &["line 2: public.listen: plain HTTP beyond this machine is refused: listen on loopback behind a proxy that \
-           terminates TLS, or set allow_insecure = true"],
+        &["line 2: public.listen: plain HTTP beyond this machine is refused: set public.tls, listen on loopback \
+           behind a proxy that terminates TLS, or set allow_insecure = true"],
     );
     check(
         "[public]\nlisten = '0.0.0.0:80'\nallow_insecure = true",

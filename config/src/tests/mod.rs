@@ -7,6 +7,7 @@ mod notes;
 mod overrides;
 mod properties;
 mod secret;
+mod tls;
 
 use std::path::Path;
 
@@ -15,7 +16,12 @@ use crate::{Loaded, Problems, load_on};
 
 /// A machine that never differs: two cores, Linux's default ephemeral ports.
 pub(super) fn host() -> Host {
-    Host { cores: 2, ephemeral: Some(32768..=60999), reserved: Vec::new() }
+    Host {
+        cores: 2,
+        ephemeral: Some(32768..=60999),
+        reserved: Vec::new(),
+        now: "2026-06-01T00:00:00Z".parse().unwrap(),
+    }
 }
 
 pub(super) fn load_with(text: &str, env: &[(&str, &str)]) -> Result<Loaded, Problems> {
