@@ -29,6 +29,7 @@ pub mod problem;
 pub mod prompts;
 pub mod public_api;
 pub mod recordings;
+pub mod reload;
 pub mod routing;
 pub mod session;
 pub mod settings;

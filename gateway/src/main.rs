@@ -3,11 +3,13 @@
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use trunkline::{daemon, demo};
+use trunkline_config::{Loaded, Problems};
 
 /// A media gateway between browsers (WebRTC) and contact centres (SIP).
 #[derive(Parser)]
@@ -22,7 +24,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs the gateway until SIGTERM (which waits for live calls) or SIGINT (which does not).
+    /// Runs the gateway until SIGTERM (which waits for live calls) or SIGINT (which does not). SIGHUP reads the
+    /// configuration anew.
     Run {
         /// The configuration file.
         #[arg(long)]
@@ -68,16 +71,16 @@ fn main() -> ExitCode {
 fn execute(cli: &Cli) -> anyhow::Result<()> {
     match &cli.command {
         Command::Run { config } => {
-            let loaded =
-                load(config)?.for_run().map_err(|problems| anyhow::anyhow!("{}:\n{problems}", config.display()))?;
+            let source = source(config.clone());
+            let loaded = source().map_err(|problems| anyhow::anyhow!("{}:\n{problems}", config.display()))?;
             log(cli.log_format);
             for note in &loaded.notes {
                 tracing::warn!("{note}");
             }
-            runtime()?.block_on(daemon::run(loaded.config)).context("the gateway stopped")
+            runtime()?.block_on(daemon::run(loaded.config, source)).context("the gateway stopped")
         }
         Command::Check { config } => {
-            let loaded = load(config)?;
+            let loaded = load(config).map_err(|problems| anyhow::anyhow!("{}:\n{problems}", config.display()))?;
             let notes: String = loaded.notes.iter().map(|note| format!("note: {note}\n")).collect();
             print(&format!("{notes}{}", trunkline_config::describe(&loaded.config)))
         }
@@ -90,11 +93,16 @@ fn execute(cli: &Cli) -> anyhow::Result<()> {
     }
 }
 
-fn load(path: &Path) -> anyhow::Result<trunkline_config::Loaded> {
+/// Reads the same file and the environment each time it is asked.
+fn source(path: PathBuf) -> trunkline::reload::Source {
+    Arc::new(move || load(&path).and_then(Loaded::for_run))
+}
+
+fn load(path: &Path) -> Result<Loaded, Problems> {
     // A variable whose name or value is no UTF-8 cannot be one of ours.
     let environment =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    trunkline_config::load(path, environment).map_err(|problems| anyhow::anyhow!("{}:\n{problems}", path.display()))
+    trunkline_config::load(path, environment)
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -74,10 +74,12 @@ problems! {
     too_many_prompts, "too-many-prompts", 409, "The leg has too much to hear already";
     speech_unavailable, "speech-unavailable", 409, "Texts cannot be spoken here";
     transfer_not_supported, "transfer-not-supported", 409, "Calls cannot be transferred";
+    reload_unavailable, "reload-unavailable", 409, "There is no configuration file to reload";
     precondition_failed, "precondition-failed", 412, "The entity tag is not the current one";
     payload_too_large, "payload-too-large", 413, "The body is too large";
     unsupported_media_type, "unsupported-media-type", 415, "The body's media type is not supported";
     unsupported_sdp, "unsupported-sdp", 422, "The SDP asks for something that is not supported";
+    invalid_configuration, "invalid-configuration", 422, "The configuration is not right";
     idempotency_key_reused, "idempotency-key-reused", 422, "The idempotency key was used for another request";
     precondition_required, "precondition-required", 428, "The request needs If-Match";
     rate_limited, "rate-limited", 429, "Too many requests";

@@ -9,7 +9,7 @@ use crate::routing::{Planned, Route, resolve};
 use crate::session::Session;
 
 /// Two apps, `acme` with a trunk and `idle` without an enabled one; three API keys named as their scopes.
-const TOML: &str = r#"
+pub(crate) const TOML: &str = r#"
 [node]
 name = "test"
 drain_seconds = 1

@@ -16,9 +16,7 @@ pub use app::{
     AnswerHook, App, AppLimits, ContextLimits, EVENT_NAMES, Hours, Integration, Profile, Schedule, ScheduleException,
     WidgetKey,
 };
-pub use public::{
-    ApiKey, Control, ControlLimits, IceCredentials, IceServer, Public, PublicLimits, Scope, TokenKey,
-};
+pub use public::{ApiKey, Control, ControlLimits, IceCredentials, IceServer, Public, PublicLimits, Scope, TokenKey};
 pub use quality::{Bands, Events, Quality, Records};
 pub use signing::{KeysError, SigningKeys};
 pub use tls::{Identity, Tls};

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use app::{RawApp, RawException, RawHours, RawIntegration, RawProfile};
-pub(crate) use public::{RawIceServer, RawPublic, RawTokenKeys};
+pub(crate) use public::{RawIceServer, RawPublic, RawTls, RawTokenKeys};
 pub(crate) use quality::{RawBands, RawEvents, RawQuality, RawRecords};
 pub(crate) use trunk::{
     RawBrowserAudio, RawContextFields, RawPdStyle, RawRtpSource, RawSrtp, RawTrunk, RawUserToUser, RawUuiEncoding,

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use dashmap::DashMap;
 use tokio::sync::{Notify, mpsc};
@@ -11,7 +10,7 @@ use trunkline_signaling::endpoint::Event;
 
 use crate::call::{Api, Input};
 use crate::clock::Clock;
-use crate::events::{Herald, Notice, Seats};
+use crate::events::{Herald, Seats};
 use crate::ids::{CallId, SessionId};
 use crate::outcome::Refusal;
 use crate::problem::Problem;
@@ -26,6 +25,7 @@ mod browser_leg;
 mod closing;
 mod counters;
 mod crash;
+mod drain;
 mod driver;
 mod inbox;
 mod journal;
@@ -47,6 +47,7 @@ mod tests;
 mod types;
 
 pub use counters::CallCounters;
+pub use drain::Drain;
 pub use papers::CallPapers;
 pub use ports::{MediaPort, Placed, SipPort};
 pub use probes::{Begun, Verdict};
@@ -59,9 +60,6 @@ use inbox::{Desk, Inbox};
 use limits::Slots;
 use steer::Helpers;
 use store::{EndedCalls, Live};
-
-/// How long a shutdown waits for calls to end.
-const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// All calls; clones share them.
 #[derive(Clone)]
@@ -94,7 +92,7 @@ struct Shared {
     next_key: AtomicU64,
     /// Drivers that have not come to their end: their calls may be over, but not yet hung up.
     driving: AtomicUsize,
-    draining: AtomicBool,
+    drain: OnceLock<Drain>,
     stopping: AtomicBool,
     one_ended: Notify,
 }
@@ -134,7 +132,7 @@ impl Calls {
             helpers: OnceLock::new(),
             next_key: AtomicU64::new(1),
             driving: AtomicUsize::new(0),
-            draining: AtomicBool::new(false),
+            drain: OnceLock::new(),
             stopping: AtomicBool::new(false),
             one_ended: Notify::new(),
         };
@@ -172,7 +170,7 @@ impl Calls {
     /// dialled by the call's own task. Problems: `preview-session` 403, `call-in-progress` 409, `invalid-sdp` 400,
     /// `unsupported-sdp` 422, `unknown-app` 404, `capacity` 503, `draining` 503.
     pub async fn start(&self, session: &Session, offer: &[u8]) -> Result<Started, Problem> {
-        start::start(&self.shared, session, offer).await
+        start::start(self, session, offer).await
     }
 
     /// Which session a call belongs to: how a token is checked against a call.
@@ -282,42 +280,6 @@ impl Calls {
             live_by_trunk: self.shared.trunks.live(config.trunks.iter().map(|trunk| trunk.id.as_str())),
             records_dropped: self.shared.store.stats().dropped,
             ..self.shared.counters.snapshot()
-        }
-    }
-
-    /// No new calls from now on.
-    pub fn drain(&self) {
-        if !self.shared.draining.swap(true, Ordering::AcqRel) {
-            let notice = Notice::new("node_draining").with("node", self.shared.settings.load().node.name.clone());
-            self.shared.herald.announce(notice.with("live_calls", self.live()));
-        }
-    }
-
-    /// Whether [`Self::drain`] was called.
-    #[must_use]
-    pub fn is_draining(&self) -> bool {
-        self.shared.draining.load(Ordering::Acquire)
-    }
-
-    /// Ends every live call with `node_shutdown` and waits until all have ended and their BYEs are with the SIP side (at
-    /// most five seconds).
-    pub async fn shutdown(&self) {
-        self.drain();
-        self.shared.stopping.store(true, Ordering::Release);
-        self.shared.live.iter().for_each(|live| {
-            live.inbox.offer(Input::Shutdown);
-        });
-        let all_over = async {
-            loop {
-                let ended = self.shared.one_ended.notified();
-                if self.shared.by_key.is_empty() && self.shared.driving.load(Ordering::Acquire) == 0 {
-                    return;
-                }
-                ended.await;
-            }
-        };
-        if tokio::time::timeout(SHUTDOWN, all_over).await.is_err() {
-            tracing::warn!(calls = self.live(), "calls were still live at shutdown");
         }
     }
 }

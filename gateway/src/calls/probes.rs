@@ -98,6 +98,7 @@ impl Calls {
     /// Begins a probe for a session: audio comes back for as long as it `lasts`. Problems: `invalid-sdp` 400,
     /// `unsupported-sdp` 422, `capacity` 503, `draining` 503.
     pub async fn probe(&self, session: &Session, offer: &[u8], lasts: Duration) -> Result<Begun, Problem> {
+        self.admit()?;
         begin(&self.shared, session, offer, lasts).await
     }
 
@@ -115,9 +116,6 @@ fn find(shared: &Shared, probe: &ProbeId, session: &SessionId) -> Option<Option<
 }
 
 async fn begin(shared: &Arc<Shared>, session: &Session, sdp: &[u8], lasts: Duration) -> Result<Begun, Problem> {
-    if shared.draining.load(std::sync::atomic::Ordering::Acquire) {
-        return Err(Problem::draining("this node takes no new calls").retry_in(5));
-    }
     let offer = Offer::parse(sdp).map_err(start::refused_offer)?;
     let key = CallKey(shared.next_key.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
     let (sender, reports) = mpsc::channel(REPORTS);

@@ -13,7 +13,7 @@ use super::driver::Driver;
 use super::inbox::inbox;
 use super::limits::Permit;
 use super::store::{IceSession, Live};
-use super::{Shared, Started, bump};
+use super::{Calls, Shared, Started, bump};
 use crate::call::{About, Call, Input, SdpKind};
 use crate::clock::Now;
 use crate::hook::Question;
@@ -27,17 +27,15 @@ use crate::session::hours::{self, Standing, open_at};
 use crate::settings::Edition;
 
 /// When a refused caller may try again, seconds.
-const RETRY_SECONDS: u32 = 5;
+pub(super) const RETRY_SECONDS: u32 = 5;
 
-pub(super) async fn start(shared: &Arc<Shared>, session: &Session, sdp: &[u8]) -> Result<Started, Problem> {
+pub(super) async fn start(calls: &Calls, session: &Session, sdp: &[u8]) -> Result<Started, Problem> {
+    let shared = &calls.shared;
     if session.preview {
         shared.counters.refused(Refusal::PreviewSession);
         return Err(Problem::preview_session("a preview shows the widget; it starts no calls"));
     }
-    if shared.draining.load(Ordering::Acquire) {
-        shared.counters.refused(Refusal::Draining);
-        return Err(Problem::draining("this node takes no new calls").retry_in(RETRY_SECONDS));
-    }
+    calls.admit().inspect_err(|_| shared.counters.refused(Refusal::Draining))?;
     let offer = Offer::parse(sdp).map_err(refused_offer)?;
     let edition = shared.settings.edition();
     let app = edition.config.apps.iter().find(|app| app.id == session.app);

@@ -12,6 +12,7 @@ use super::*;
 use crate::events::{Feed, Filter, Heard};
 
 mod admission;
+mod drained;
 mod kept;
 
 struct Bench {

@@ -14,6 +14,7 @@ use crate::clock::{Clock, Now};
 use crate::metrics::{Listener, Metrics, Snapshot};
 use crate::outbox::Webhooks;
 use crate::public_api::watch::{self, Watch};
+use crate::reload::Reloader;
 use crate::session::Desk;
 use crate::settings::Settings;
 use crate::trunks::Trunks;
@@ -34,6 +35,9 @@ mod steer;
 #[cfg(test)]
 mod tests;
 mod trunks;
+mod upkeep;
+
+pub use upkeep::{Configuration, Drain};
 
 /// What only the daemon can tell: reads the counters of the planes.
 pub type Gauges = Box<dyn Fn() -> BoxFuture<'static, Snapshot> + Send + Sync>;
@@ -41,6 +45,7 @@ pub type Gauges = Box<dyn Fn() -> BoxFuture<'static, Snapshot> + Send + Sync>;
 /// What the handlers share.
 pub struct Api {
     settings: Settings,
+    reloader: Arc<Reloader>,
     desk: Arc<Desk>,
     calls: Calls,
     metrics: Arc<Metrics>,
@@ -57,7 +62,7 @@ impl Api {
     #[must_use]
     #[allow(clippy::too_many_arguments)] // Each is a part of the daemon of its own.
     pub fn new(
-        settings: Settings,
+        reloader: Arc<Reloader>,
         desk: Arc<Desk>,
         calls: Calls,
         metrics: Arc<Metrics>,
@@ -66,8 +71,8 @@ impl Api {
         (trunks, webhooks): (Trunks, Webhooks),
         gauges: Gauges,
     ) -> Self {
-        let started = clock.now();
-        Self { settings, desk, calls, metrics, clock, address, started, trunks, gauges, webhooks }
+        let (settings, started) = (reloader.settings().clone(), clock.now());
+        Self { settings, reloader, desk, calls, metrics, clock, address, started, trunks, gauges, webhooks }
     }
 }
 
@@ -117,5 +122,6 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(integrations::reactivate))
         .routes(routes!(integrations::redeliver))
         .routes(routes!(node::node))
-        .routes(routes!(node::drain))
+        .routes(routes!(upkeep::drain))
+        .routes(routes!(upkeep::reload))
 }

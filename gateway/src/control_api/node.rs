@@ -1,18 +1,18 @@
-//! The node itself: how it is, how much it carries, and letting it run dry.
+//! The node itself: how it is, and how much it carries.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use trunkline_config::Scope;
 
-use super::{Api, auth};
+use super::{Api, auth, upkeep};
 use crate::clock::rfc3339;
 use crate::metrics::{Capacity, EventCounters, Snapshot, TEXT_FORMAT};
-use crate::openapi::schemas::{Draining, Health, Node};
+use crate::openapi::schemas::{Health, Node};
 use crate::problem::Problem;
 
 /// The process answers
@@ -26,9 +26,7 @@ pub(super) async fn healthz() -> Json<Value> {
 #[utoipa::path(get, path = "/readyz", tag = "node",
     responses((status = 200, description = "They are", body = Health), (status = 503, description = "`draining`")))]
 pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Json<Value>, Problem> {
-    if api.calls.is_draining() {
-        return Err(Problem::draining("the node is being drained").retry_in(5));
-    }
+    api.calls.admit()?;
     Ok(Json(json!({"status": "ready"})))
 }
 
@@ -62,21 +60,11 @@ pub(super) async fn node(State(api): State<Arc<Api>>, headers: HeaderMap) -> Res
     Ok(Json(json!({
         "node": api.settings.load().node.name, "version": env!("CARGO_PKG_VERSION"),
         "started_at": rfc3339(api.started.wall), "uptime_seconds": now.uptime.as_secs(),
-        "calls": {"live": now.calls.live, "started": now.calls.started}, "sessions": now.sessions, "draining": now.draining, "workers": workers,
+        "calls": {"live": now.calls.live, "started": now.calls.started}, "sessions": now.sessions, "draining": now.draining,
+        "drain": api.calls.draining().map(upkeep::Drain::from),
+        "configuration": upkeep::Configuration::of(&api), "workers": workers,
         "sip": {"legs": now.sip.legs, "transactions": now.sip.transactions},
     })))
-}
-
-/// Take no new calls from now on
-///
-/// Live ones go on. Repeating it changes nothing.
-#[utoipa::path(post, path = "/v1/node/drain", tag = "node", security(("api_key" = ["admin"])),
-    responses((status = 202, description = "The node is being drained", body = Draining)))]
-pub(super) async fn drain(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Response, Problem> {
-    let key = auth::require(&api, &headers, Scope::Admin)?;
-    tracing::info!(key = key.name, "draining, as asked by an operator");
-    api.calls.drain();
-    Ok((StatusCode::ACCEPTED, Json(json!({"draining": true, "calls": {"live": api.calls.live()}}))).into_response())
 }
 
 /// Everything that is read at the moment somebody asks.
@@ -91,6 +79,8 @@ async fn snapshot(api: &Api) -> Snapshot {
         store: Some(api.calls.store().stats()),
         events: EventCounters { by_name: api.calls.store().events_by_name(), seats: api.calls.seats().stats() },
         webhooks: api.webhooks.stats(),
+        reloads: api.reloader.stats(),
+        certificate_expires: api.settings.load().public.tls.as_ref().map(|tls| tls.identity.expires()),
         uptime: now.instant.saturating_duration_since(api.started.instant),
         ..planes
     }

@@ -21,7 +21,7 @@ use crate::session::{Caller, NewSession};
     responses((status = 201, description = "The session", body = SessionAnswer), (status = 404, description = "`unknown-app`"),
         (status = 409, description = "`provider-not-active`"), (status = 422, description = "`idempotency-key-reused`"),
         (status = 429, description = "`rate-limited`"),
-        (status = 503, description = "`overloaded`")))]
+        (status = 503, description = "`overloaded`, `draining`")))]
 pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     open(&api, request).await.inspect_err(|problem| api.metrics.session_rejected(problem.slug))
 }
@@ -29,6 +29,7 @@ pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Res
 async fn open(api: &Api, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let key = auth::require(api, &parts.headers, Scope::Control)?;
+    api.calls.admit()?;
     expect_type(&parts.headers, "application/json")?;
     let body = read(&parts.headers, body).await?;
     let asked = NewSession::parse(&body)?;

@@ -24,7 +24,9 @@ impl Desktop {
         let (store, herald) = (calls.store().clone(), calls.herald().clone());
         let webhooks = Webhooks::new(settings.clone(), store, client, herald, clock.clone());
         let trunks = Trunks::new(settings.clone(), clock.clone(), Arc::new(Unasked), calls.herald().clone());
-        let api = Api::new(settings, desk, calls, Arc::new(Metrics::new()), clock, address, (trunks, webhooks), gauges);
+        let reloader = Arc::new(Reloader::new(settings.clone(), None, (*settings.load()).clone(), clock.clone()));
+        let metrics = Arc::new(Metrics::new());
+        let api = Api::new(reloader, desk, calls, metrics, clock, address, (trunks, webhooks), gauges);
         Self { router: router(Arc::new(api)) }
     }
 
@@ -179,7 +181,17 @@ async fn the_node_tells_how_it_is() {
     assert_eq!(trunks["trunks"][0]["live_calls"], 0);
     assert_eq!(trunks["trunks"][1]["enabled"], false);
 
-    assert_eq!(desktop.json("POST", "/v1/node/drain", ADMIN, None).await.0, 202);
+    assert_eq!(node["drain"], json!(null));
+    let (status, refusal) = desktop.json("POST", "/v1/node/reload", ADMIN, None).await;
+    assert_eq!((status, &refusal["type"]), (409, &json!("urn:trunkline:problem:reload-unavailable")));
+
+    let (status, drain) = desktop.json("POST", "/v1/node/drain", ADMIN, None).await;
+    assert_eq!((status, &drain["draining"], &drain["calls"]), (202, &json!(true), &json!({"live": 0})));
+    assert!(drain["deadline_at"].as_str() > drain["since"].as_str(), "{drain}");
+    assert_eq!(desktop.json("POST", "/v1/node/drain", ADMIN, None).await, (202, drain.clone()), "once and for all");
+    let (status, refused) = desktop.json("POST", "/v1/sessions", CONTROL, Some(json!({"app": "acme"}))).await;
+    assert_eq!((status, &refused["type"]), (503, &json!("urn:trunkline:problem:draining")));
+    assert_eq!(desktop.json("GET", "/v1/node", READ, None).await.1["drain"]["since"], drain["since"]);
     let (status, problem) = desktop.json("GET", "/readyz", "", None).await;
     assert_eq!((status, &problem["type"]), (503, &json!("urn:trunkline:problem:draining")));
     assert_eq!(desktop.json("GET", "/v1/node", READ, None).await.1["draining"], true);

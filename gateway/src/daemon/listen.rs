@@ -1,4 +1,4 @@
-//! Serving HTTP/1.1 on a bound socket: how many connections, how long they may dawdle, how they end.
+//! Serving HTTP/1.1, over TLS where it is configured, on a bound socket: how many connections, how long they may dawdle, how they end.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -13,10 +13,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
+use super::tls::{Failed, Tls};
 use crate::limiter::client_key;
 use crate::metrics::{Listener, Metrics};
 use crate::public_api::client::Peer;
@@ -47,9 +49,11 @@ pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
     caps: Caps,
+    tls: Option<Tls>,
     counted: (Arc<Metrics>, Listener),
     mut stop: watch::Receiver<bool>,
 ) {
+    let house = Arc::new(House { router, tls, counted });
     let door = Arc::new(Door { caps, open: Mutex::default() });
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -57,10 +61,10 @@ pub(super) async fn serve(
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => match Door::enter(&door, peer.ip()) {
                     Ok(pass) => {
-                        connections.spawn(converse(stream, peer, router.clone(), stop.clone(), pass));
+                        connections.spawn(welcome(house.clone(), stream, peer, stop.clone(), pass));
                     }
                     // overflow: closed at once; a browser tries again, an attacker has gained nothing.
-                    Err(limit) => counted.0.connection_refused(counted.1, limit),
+                    Err(limit) => house.refused(limit),
                 },
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -75,8 +79,41 @@ pub(super) async fn serve(
     while connections.join_next().await.is_some() {}
 }
 
-async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, mut stop: watch::Receiver<bool>, _pass: Pass) {
+/// What every connection shares.
+struct House {
+    router: Router,
+    tls: Option<Tls>,
+    counted: (Arc<Metrics>, Listener),
+}
+
+impl House {
+    fn refused(&self, limit: &'static str) {
+        self.counted.0.connection_refused(self.counted.1, limit);
+    }
+}
+
+async fn welcome(house: Arc<House>, stream: TcpStream, peer: SocketAddr, mut stop: watch::Receiver<bool>, _pass: Pass) {
     let _ = stream.set_nodelay(true);
+    let router = house.router.clone();
+    let Some(tls) = &house.tls else { return converse(stream, peer, router, stop).await };
+    let accepted = tokio::select! {
+        accepted = tls.accept(stream) => accepted,
+        () = stopped(&mut stop) => return,
+    };
+    match accepted {
+        Ok(stream) => converse(stream, peer, router, stop).await,
+        Err(Failed::Full) => house.refused("handshakes"),
+        Err(Failed::Timeout) => house.counted.0.handshake_failed("timeout"),
+        Err(Failed::Protocol) => house.counted.0.handshake_failed("protocol"),
+    }
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));

@@ -42,7 +42,7 @@ async fn served(total: usize) -> (SocketAddr, watch::Sender<bool>, tokio::task::
     let caps = Caps { total, per_address: 1, proxies: None };
     let (stop, stopped) = watch::channel(false);
     let counted = (Arc::new(Metrics::new()), Listener::Public);
-    (address, stop, tokio::spawn(serve(listener, router, caps, counted, stopped)))
+    (address, stop, tokio::spawn(serve(listener, router, caps, None, counted, stopped)))
 }
 
 async fn say(address: SocketAddr, words: &[u8]) -> TcpStream {

@@ -20,6 +20,7 @@ use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::metrics::{Listener, Metrics};
 use crate::outbox::Webhooks;
+use crate::reload::{Reloader, Source};
 use crate::session::Desk;
 use crate::settings::Settings;
 use crate::store::{self, OpenError, Orphan, Store};
@@ -32,16 +33,17 @@ mod signals;
 mod sip_side;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use listen::Caps;
 use memory::Returned;
 use planes::Planes;
 use signals::{Asked, Signals};
 use sip_side::SipSide;
+use tls::Tls;
 
-/// How often what is expired is forgotten when nobody asks, and whether a drained node is empty.
+/// How often what is expired is forgotten when nobody asks.
 const REAP: Duration = Duration::from_secs(30);
-const LOOK: Duration = Duration::from_millis(200);
 /// How long streams of all events wait for the last ones to be durable.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
 /// Connections from one client address at once.
@@ -69,9 +71,9 @@ pub enum StartError {
     /// The SIP side could not start.
     #[error("sip.udp_listen cannot be bound: {0}")]
     Sip(std::io::Error),
-    /// The configuration asks for something that is not there yet.
-    #[error("{0} is not active yet")]
-    NotActive(&'static str),
+    /// TLS could not be set up.
+    #[error("public.tls: {0}")]
+    Tls(#[from] tokio_rustls::rustls::Error),
     /// What must outlive the process cannot be kept.
     #[error("node.data_dir cannot be used: {0}")]
     DataDir(#[from] OpenError),
@@ -100,31 +102,40 @@ pub struct Daemon {
     planes: Planes,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
-    settings: Settings,
+    reloader: Arc<Reloader>,
 }
 
-/// Runs a gateway until a signal ends it.
+/// Runs a gateway until a signal ends it; at SIGHUP its configuration is read anew from `source`.
 ///
 /// # Errors
 /// What kept it from starting.
-pub async fn run(config: Config) -> Result<(), StartError> {
+pub async fn run(config: Config, source: Source) -> Result<(), StartError> {
     let mut signals = Signals::catch().map_err(StartError::Signals)?;
-    let daemon = Daemon::start(config).await?;
-    match signals.next().await {
-        Asked::Drain => {
-            daemon.drain();
-            tokio::select! {
-                () = daemon.drained() => {}
-                _ = signals.next() => tracing::warn!("a second signal: the drain is over"),
-            }
+    let daemon = Daemon::start_with(config, Some(source), axum::Router::new()).await?;
+    let reloader = daemon.reloader.clone();
+    if end(&mut signals, &reloader).await == Asked::Drain {
+        daemon.calls.drain();
+        tokio::select! {
+            () = daemon.calls.drained() => {}
+            _ = end(&mut signals, &reloader) => tracing::warn!("a second signal: the drain is over"),
         }
-        Asked::Stop => {}
     }
     tokio::select! {
         () = daemon.shutdown() => tracing::info!("stopped"),
-        _ = signals.next() => tracing::warn!("another signal: stopped without waiting"),
+        _ = end(&mut signals, &reloader) => tracing::warn!("another signal: stopped without waiting"),
     }
     Ok(())
+}
+
+/// The next signal that asks for the end; what others ask is done meanwhile.
+async fn end(signals: &mut Signals, reloader: &Reloader) -> Asked {
+    loop {
+        match signals.next().await {
+            // Whatever comes of it is in the log.
+            Asked::Reload => drop(reloader.reload().await),
+            asked @ (Asked::Drain | Asked::Stop) => return asked,
+        }
+    }
 }
 
 impl Daemon {
@@ -133,17 +144,19 @@ impl Daemon {
     /// # Errors
     /// The first thing that cannot be had.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        Self::start_with(config, axum::Router::new()).await
+        Self::start_with(config, None, axum::Router::new()).await
     }
 
-    /// As [`Self::start`], with further pages on the public listener.
+    /// As [`Self::start`]; with where reloads read the configuration from, and further pages on the public listener.
     ///
     /// # Errors
     /// The first thing that cannot be had.
-    pub async fn start_with(mut config: Config, pages: axum::Router) -> Result<Self, StartError> {
-        if config.public.tls.is_some() {
-            return Err(StartError::NotActive("public.tls"));
-        }
+    pub async fn start_with(
+        mut config: Config,
+        source: Option<Source>,
+        pages: axum::Router,
+    ) -> Result<Self, StartError> {
+        let as_read = config.clone();
         let clock = Clock::system();
         let (store, orphans) = open_store(&config, &clock).await?;
         let lost_legs = store.legs().await?;
@@ -157,6 +170,8 @@ impl Daemon {
         config.sip.udp_listen = sip_addr;
         let settings = Settings::new(config);
         let config = settings.load();
+        let tls = config.public.tls.as_ref().map(|_| Tls::new(settings.clone())).transpose()?;
+        let reloader = Arc::new(Reloader::new(settings.clone(), source, as_read, clock.clone()));
         let planes = Planes::start(&settings, (sip, events), &clock, store)?;
         let calls = planes.calls();
         calls.adopt(orphans);
@@ -170,7 +185,7 @@ impl Daemon {
         let (outbox, herald) = (calls.store().clone(), calls.herald().clone());
         let webhooks = Webhooks::new(settings.clone(), outbox, planes.client(), herald, clock.clone());
         let control_api = control_api::Api::new(
-            settings.clone(),
+            reloader.clone(),
             desk.clone(),
             calls.clone(),
             metrics.clone(),
@@ -181,14 +196,14 @@ impl Daemon {
         );
         let mut tasks = JoinSet::new();
         tasks.spawn(webhooks.run(stopped.clone()));
-        let serve = |listener, router, proxies: Option<Settings>, name| {
+        let serve = |listener, router, tls, proxies, name| {
             let total = listen::connection_cap();
             let caps = Caps { total, per_address: PER_ADDRESS, proxies };
-            listen::serve(listener, router, caps, (metrics.clone(), name), stopped.clone())
+            listen::serve(listener, router, caps, tls, (metrics.clone(), name), stopped.clone())
         };
         let public_pages = public_api::router(Arc::new(public_api)).merge(pages);
-        tasks.spawn(serve(public.0, public_pages, Some(settings.clone()), Listener::Public));
-        tasks.spawn(serve(control.0, control_api::router(Arc::new(control_api)), None, Listener::Control));
+        tasks.spawn(serve(public.0, public_pages, tls, Some(settings.clone()), Listener::Public));
+        tasks.spawn(serve(control.0, control_api::router(Arc::new(control_api)), None, None, Listener::Control));
         tasks.spawn(trunks.watch(stopped.clone()));
         tasks.spawn(reap(desk, calls.clone(), clock, stopped));
 
@@ -201,7 +216,7 @@ impl Daemon {
             planes,
             stop,
             tasks,
-            settings,
+            reloader,
         };
         tracing::info!(
             node = config.node.name,
@@ -222,27 +237,8 @@ impl Daemon {
         &self.calls
     }
 
-    /// Takes no new calls from now on; `readyz` says so.
-    pub fn drain(&self) {
-        tracing::info!(live = self.calls.live(), "draining");
-        self.calls.drain();
-    }
-
-    /// Returns when the last call has ended, or `node.drain_seconds` are over.
-    pub async fn drained(&self) {
-        let empty = async {
-            while self.calls.live() > 0 {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        if tokio::time::timeout(self.settings.load().node.drain, empty).await.is_err() {
-            tracing::warn!(live = self.calls.live(), "calls are still live at the end of the drain");
-        }
-    }
-
     /// Ends every call with a BYE, answers what is under way, closes every socket.
     pub async fn shutdown(mut self) {
-        self.calls.drain();
         self.calls.shutdown().await;
         let store = self.calls.store().clone();
         let told = store.clone();

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use trunkline_config::{Config, Quality};
 use trunkline_media::quality::{Bands, Policy};
 use trunkline_media::worker::{Plane, PlaneConfig};
@@ -17,7 +17,7 @@ use crate::control_api::Gauges;
 use crate::metrics::Snapshot;
 use crate::outbound::Client;
 use crate::prompts::Prompts;
-use crate::settings::Settings;
+use crate::settings::{Edition, Settings};
 use crate::speech::{Espeak, Speech};
 use crate::store::Store;
 use crate::trunks::Trunks;
@@ -48,6 +48,7 @@ impl Planes {
         let client = Client::new(config.outbound.tls_ca.as_deref())?;
         calls.equip(&client, speech(&config));
         calls.listen(reports, events);
+        tokio::spawn(follow(settings.watch(), plane.clone()));
         Ok(Self { plane, sip, calls, client })
     }
 
@@ -108,6 +109,14 @@ fn plane_config(config: &Config) -> PlaneConfig {
         quarantine: media.quarantine,
         max_calls_per_worker: CALLS_PER_WORKER,
         policy: policy(&config.quality),
+    }
+}
+
+/// New calls are measured as the configuration of the moment says.
+async fn follow(mut settings: watch::Receiver<Edition>, plane: Plane) {
+    while settings.changed().await.is_ok() {
+        let policy = policy(&settings.borrow_and_update().config.quality);
+        plane.measure_by(policy);
     }
 }
 

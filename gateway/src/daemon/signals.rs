@@ -1,4 +1,5 @@
-//! What the operating system asks: SIGTERM runs the node dry, SIGINT ends it now, a second signal does not wait at all.
+//! What the operating system asks: SIGTERM runs the node dry, SIGINT ends it now, a second of them does not wait at all;
+//! SIGHUP reads the configuration anew, whenever.
 
 use std::io;
 
@@ -11,17 +12,24 @@ pub(super) enum Asked {
     Drain,
     /// SIGINT: end the live calls and go.
     Stop,
+    /// SIGHUP: read the configuration anew.
+    Reload,
 }
 
-/// Both signals, caught from now on.
+/// The signals, caught from now on.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     pub(super) fn catch() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
     /// The next one.
@@ -29,6 +37,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Asked::Drain,
             _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.hangup.recv() => Asked::Reload,
         }
     }
 }

@@ -63,8 +63,12 @@ impl SipSide {
         };
         let is_encrypted = |trunk: &Trunk| trunk.enabled && trunk.target.transport == SipTransport::Tls;
         let authorities = config.sip.tls_ca.as_deref();
-        let trusted = config.trunks.iter().any(is_encrypted).then(|| tls::client(authorities)).transpose();
-        let trusted = trusted.map_err(std::io::Error::other)?;
+        let trusted = match tls::client(authorities) {
+            Ok(trusted) => Some(trusted),
+            Err(error) if config.trunks.iter().any(is_encrypted) => return Err(std::io::Error::other(error)),
+            // No trunk wants it now; one that comes with a reload says so in its calls.
+            Err(_) => None,
+        };
         let (handle, events, bound) = udp::spawn_with(endpoint, config.sip.udp_listen, random_bits(), trusted.clone())?;
         let side = Self { handle: Mutex::new(Some(handle)), bound, trusted, pings: Arc::default() };
         Ok((Arc::new(side), events, bound))

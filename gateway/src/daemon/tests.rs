@@ -58,12 +58,15 @@ async fn a_gateway_takes_a_call_drains_and_says_goodbye() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!((&node["calls"]["live"], &node["workers"][0]["calls"]), (&json!(1), &json!(1)));
+    let second = session(&client, &daemon).await;
     let drain = client.post(format!("http://{control}/v1/node/drain")).bearer_auth(ADMIN).send().await.unwrap();
     assert_eq!(drain.status(), 202);
     assert_eq!(read("/readyz").await.unwrap().status(), 503);
-    let second = session(&client, &daemon).await;
     let refused = client.post(format!("http://{public}/v1/calls")).bearer_auth(second).body(OFFER);
     let refused = refused.header("content-type", "application/sdp").send().await.unwrap();
+    assert_eq!((refused.status().as_u16(), refused.headers().contains_key("retry-after")), (503, true));
+    let refused = client.post(format!("http://{public}/v1/sessions")).body(r#"{"app":"acme","widget_key":"wk_demo"}"#);
+    let refused = refused.header("content-type", "application/json").send().await.unwrap();
     assert_eq!((refused.status().as_u16(), refused.headers().contains_key("retry-after")), (503, true));
 
     daemon.shutdown().await;
@@ -74,6 +77,54 @@ async fn a_gateway_takes_a_call_drains_and_says_goodbye() {
     let rest = String::from_utf8(rest).unwrap();
     assert!(rest.contains("event: call_error\n") && rest.contains("node_shutdown"), "{rest}");
     assert!(client.get(format!("http://{public}/healthz")).send().await.is_err());
+}
+
+#[tokio::test]
+async fn a_configuration_is_reloaded_by_an_operator() {
+    let data = tempfile::tempdir().unwrap();
+    let dir = data.path().to_owned();
+    let file = dir.join("trunkline.toml");
+    std::fs::write(&file, testing::TOML).unwrap();
+    let path = file.clone();
+    let source: Source = Arc::new(move || trunkline_config::load(&path, std::iter::empty()));
+    let config = source().unwrap().config;
+    let daemon = Daemon::start_with(config, Some(source), axum::Router::new()).await.unwrap();
+    let (client, control) = (Client::new(), daemon.control_addr);
+    let ask = async |method: reqwest::Method, path: &str, key: &str| {
+        let answer = client.request(method, format!("http://{control}{path}")).bearer_auth(key).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.text().await.unwrap())
+    };
+    let reload = async |key: &str| {
+        let (status, text) = ask(reqwest::Method::POST, "/v1/node/reload", key).await;
+        (status, serde_json::from_str::<Value>(&text).unwrap())
+    };
+    assert_eq!(reload(READ).await.0, 403);
+    let (status, same) = reload(ADMIN).await;
+    assert_eq!((status, &same["old_version"], &same["needs_restart"]), (200, &same["new_version"], &json!([])));
+
+    let changed = testing::TOML.replace(READ, "k-other-0123456789abcdef").replace("31998", "32998");
+    std::fs::write(&file, &changed).unwrap();
+    let (status, reloaded) = reload(ADMIN).await;
+    assert_eq!((status, &reloaded["needs_restart"]), (200, &json!(["media.rtp_ports"])));
+    assert_eq!(ask(reqwest::Method::GET, "/v1/node", READ).await.0, 401, "this key is none any more");
+    let (_, node) = ask(reqwest::Method::GET, "/v1/node", "k-other-0123456789abcdef").await;
+    let node: Value = serde_json::from_str(&node).unwrap();
+    assert_eq!(node["configuration"]["version"], reloaded["new_version"]);
+
+    std::fs::write(&file, changed.replace("workers = 1", "workers = -1")).unwrap();
+    let (status, problem) = reload(ADMIN).await;
+    assert_eq!((status, &problem["type"]), (422, &json!("urn:trunkline:problem:invalid-configuration")));
+    let first = &problem["problems"][0];
+    assert_eq!((&first["key"], first["line"].is_u64()), (&json!("media.workers"), true), "{problem}");
+    assert_eq!(reload(READ).await.0, 401, "nothing has changed");
+    let (_, metrics) = ask(reqwest::Method::GET, "/metrics", "").await;
+    for line in
+        ["trunkline_config_reloads_total{result=\"applied\"} 2", "trunkline_config_reloads_total{result=\"refused\"} 1"]
+    {
+        assert!(metrics.lines().any(|have| have == line), "{line}");
+    }
+    daemon.shutdown().await;
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ impl Demo {
         .iter()
         .fold(template, |text, (name, address)| text.replace(name, &address.to_string()));
         let loaded = trunkline_config::load_str(&filled, Path::new("."), std::iter::empty())?.for_run()?;
-        let daemon = Daemon::start_with(loaded.config, pages::router()).await?;
+        let daemon = Daemon::start_with(loaded.config, None, pages::router()).await?;
         Ok(Self { daemon, agent, control_key, _data: data })
     }
 }

@@ -3,9 +3,9 @@
 use super::definition::Definition;
 use super::definition::Kind::{Counter, Gauge, Histogram, Trouble};
 use super::labels::{
-    ANSWERED, APP, ATTEMPT, BLAME, CLASS, CODE, CONTEXT, DELIVERY, DROP, EVENT, FINDING, GOT, HALF_LEG, HOOK,
-    INTEGRATION, INVARIANT, LEG, LEVEL, LIMIT, LISTENER, MOS_KIND, PHASE, PROBLEM, REASON, REPORT, RESULT, ROUTE,
-    SOURCE, STAGE, TRIED, TRUNK, VERSION, WORKER,
+    ANSWERED, APP, ATTEMPT, BLAME, CLASS, CODE, CONTEXT, DELIVERY, DROP, EVENT, FINDING, GOT, HALF_LEG, HANDSHAKE,
+    HOOK, INTEGRATION, INVARIANT, LEG, LEVEL, LIMIT, LISTENER, MOS_KIND, PHASE, PROBLEM, REASON, RELOAD, REPORT,
+    RESULT, ROUTE, SOURCE, STAGE, TRIED, TRUNK, VERSION, WORKER,
 };
 
 /// Bounds of the histograms. Those of quality include the default bands of the levels.
@@ -113,6 +113,8 @@ catalogue! {
     CONTEXT_VALUES_TRUNCATED: Counter, "trunkline_context_values_truncated_total", "values", [], "Context values that were cut to size";
     HTTP_REQUESTS: Counter, "trunkline_http_requests_total", "requests", [CODE, LISTENER, ROUTE], "HTTP requests by status, listener and route template";
     HTTP_CONNECTIONS_REFUSED: Trouble, "trunkline_http_connections_refused_total", "connections", [LIMIT, LISTENER], "TCP connections closed at once because of a limit";
+    HTTP_TLS_FAILURES: Counter, "trunkline_http_tls_failures_total", "connections", [HANDSHAKE], "TCP connections to the public listener that became no TLS connection";
+    CERTIFICATE_EXPIRY: Gauge, "trunkline_http_certificate_expiry_timestamp_seconds", "seconds", [], "When the public listener's certificate ends, in seconds since the epoch";
 }
 "Store" {
     STORE_QUEUE: Gauge, "trunkline_store_queue", "entries", [], "Entries that wait to be written";
@@ -147,6 +149,8 @@ catalogue! {
     CALL_TASKS: Gauge, "trunkline_call_tasks", "tasks", [], "Tasks that drive calls, those that wind down among them";
     INVARIANT_GAP: Gauge, "trunkline_invariant_gap", "count", [INVARIANT], "How far apart two numbers are that belong together: tasks and media calls with calls, port pairs and SIP legs with calls on trunks; only for moments above 0";
     DRAINING: Gauge, "trunkline_draining", "boolean", [], "1 while no new calls are taken";
+    CONFIG_RELOADS: Counter, "trunkline_config_reloads_total", "reloads", [RELOAD], "Reloads of the configuration by what came of them";
+    CONFIG_LOADED: Gauge, "trunkline_config_loaded_timestamp_seconds", "seconds", [], "Since when the configuration is in force, in seconds since the epoch";
     UPTIME: Gauge, "trunkline_uptime_seconds", "seconds", [], "Since the start";
     BUILD_INFO: Gauge, "trunkline_build_info", "boolean", [VERSION], "Always 1";
     RESIDENT_MEMORY: Gauge, "trunkline_process_resident_memory_bytes", "bytes", [], "Resident memory";

@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus::{Encoder, TextEncoder};
 use trunkline_config::Config;
 use trunkline_media::worker::WorkerStats;
@@ -34,6 +35,7 @@ pub use measures::{CallMeasures, DropsSeen};
 use crate::calls::CallCounters;
 use crate::events::SeatStats;
 use crate::outbox::OutletStats;
+use crate::reload::ReloadStats;
 use crate::session::context::{Drop, Report};
 use crate::store::StoreStats;
 use handles::{Ledger, Tally};
@@ -63,6 +65,7 @@ impl Listener {
 pub struct Metrics {
     http_requests: Ledger,
     connections_refused: Tally,
+    handshakes_failed: Tally,
     sessions_opened: Tally,
     session_rejections: Tally,
     call_refusals: Tally,
@@ -94,6 +97,10 @@ pub struct Snapshot {
     pub webhooks: Vec<OutletStats>,
     /// What the configuration has room for.
     pub capacity: Capacity,
+    /// How the configuration came to be in force.
+    pub reloads: ReloadStats,
+    /// When the public listener's certificate ends, if it has one.
+    pub certificate_expires: Option<Timestamp>,
 }
 
 /// Events and who reads them.
@@ -144,6 +151,7 @@ impl Metrics {
         Self {
             http_requests: Ledger::new(&catalogue::HTTP_REQUESTS),
             connections_refused: Tally::new(&catalogue::HTTP_CONNECTIONS_REFUSED),
+            handshakes_failed: Tally::new(&catalogue::HTTP_TLS_FAILURES),
             sessions_opened: Tally::new(&catalogue::SESSIONS_OPENED),
             session_rejections: Tally::new(&catalogue::SESSION_REJECTIONS),
             call_refusals: Tally::new(&catalogue::CALL_REFUSALS),
@@ -161,6 +169,11 @@ impl Metrics {
     /// A connection was closed because of a limit.
     pub fn connection_refused(&self, listener: Listener, limit: &'static str) {
         self.connections_refused.add(&[limit, listener.as_str()], 1);
+    }
+
+    /// A TCP connection became no TLS connection.
+    pub fn handshake_failed(&self, reason: &'static str) {
+        self.handshakes_failed.add(&[reason], 1);
     }
 
     /// A session was opened.
@@ -204,6 +217,7 @@ impl Metrics {
     fn families(&self, snapshot: &Snapshot) -> Vec<Family> {
         let tallies = [
             &self.connections_refused,
+            &self.handshakes_failed,
             &self.sessions_opened,
             &self.session_rejections,
             &self.call_refusals,

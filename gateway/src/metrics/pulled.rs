@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use trunkline_media::worker::WorkerStats;
 use trunkline_signaling::endpoint::EndpointStats;
 
@@ -29,8 +30,14 @@ pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
         Family::single(&m::RTP_PAIRS, snapshot.capacity.rtp_pairs as f64),
         by_name(&m::APP_CALLS_MAX, &snapshot.capacity.apps),
         by_name(&m::TRUNK_CALLS_MAX, &snapshot.capacity.trunks),
+        Family::by(
+            &m::CONFIG_RELOADS,
+            [("applied", snapshot.reloads.applied as f64), ("refused", snapshot.reloads.refused as f64)],
+        ),
+        Family::single(&m::CONFIG_LOADED, seconds(snapshot.reloads.loaded_at)),
         invariants(snapshot),
     ];
+    families.extend(snapshot.certificate_expires.map(|at| Family::single(&m::CERTIFICATE_EXPIRY, seconds(at))));
     families.extend(process::families());
     families.extend(calls(&snapshot.calls));
     families.extend(workers(&snapshot.workers));
@@ -185,6 +192,10 @@ fn invariants(snapshot: &Snapshot) -> Family {
         ("sip_legs", on_trunks, snapshot.sip.legs as u64),
     ];
     Family::by(&m::INVARIANT_GAP, gaps.map(|(invariant, one, other)| (invariant, one.abs_diff(other) as f64)))
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    at.as_millisecond() as f64 / 1_000.0
 }
 
 /// Apps and trunks are named in the configuration.

@@ -41,12 +41,13 @@ pub const REPORT_CODES: [&str; 7] = [
         (status = 401, description = "`widget-key-mismatch`"), (status = 404, description = "`unknown-app`"),
         (status = 409, description = "`provider-not-active`"), (status = 429, description = "`rate-limited`"),
         (status = 422, description = "`idempotency-key-reused`"),
-        (status = 503, description = "`overloaded`")))]
+        (status = 503, description = "`overloaded`, `draining`")))]
 pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     open(&api, request).await.inspect_err(|problem| api.metrics.session_rejected(problem.slug))
 }
 
 async fn open(api: &Api, request: Request) -> Result<Response, Problem> {
+    api.calls.admit()?;
     let now = api.clock.now();
     let public = &api.settings.load().public;
     let client = client_key(client::address(&request, &public.trusted_proxies));

@@ -58,6 +58,7 @@ fn busy() -> (Metrics, Snapshot) {
             deliveries: vec![("failed", 2)],
         }],
         capacity: Capacity { rtp_pairs: 10, apps: vec![("shop".into(), 50)], trunks: vec![("acme".into(), 20)] },
+        certificate_expires: Some(jiff::Timestamp::UNIX_EPOCH),
         ..Snapshot::default()
     };
     (metrics, snapshot)

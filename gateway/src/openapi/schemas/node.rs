@@ -3,6 +3,8 @@
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::control_api::{Configuration, Drain};
+
 use super::Level;
 
 /// The node.
@@ -22,23 +24,18 @@ pub struct Node {
     pub calls: Map<String, Value>,
     /// Sessions that may start calls.
     pub sessions: u64,
-    /// No new calls are taken.
+    /// Nothing new is taken.
     pub draining: bool,
+    /// Since when, and when the rest is ended.
+    #[schema(required)]
+    pub drain: Option<Drain>,
+    /// The configuration in force.
+    pub configuration: Configuration,
     /// Media workers.
     pub workers: Vec<Value>,
     /// `legs` and `transactions`.
     #[schema(value_type = Object)]
     pub sip: Map<String, Value>,
-}
-
-/// The node runs dry.
-#[derive(ToSchema)]
-pub struct Draining {
-    /// True.
-    pub draining: bool,
-    /// `live`: calls that go on.
-    #[schema(value_type = Object)]
-    pub calls: Map<String, Value>,
 }
 
 /// A probe that runs.
