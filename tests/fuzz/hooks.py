@@ -36,10 +36,10 @@ def before_call(context, case, kwargs):
     # One in eight requests stays without.
     if key and dice % 8:
         case.headers = {**(case.headers or {}), "Authorization": f"Bearer {key}"}
-    known = KNOWN["ending"] if case.operation.label in KNOWN["only_ended"] else KNOWN
+    may_end = case.operation.label in KNOWN["only_ended"]
     for name in parameters:
-        candidates = known.get(name, [])
-        # One id in so many is as the fuzzer made it up.
-        pick = dice % (len(candidates) + 1)
+        candidates = (KNOWN["ending"] if may_end else KNOWN).get(name, [])
+        # One id in so many is as the fuzzer made it up; but it learns from answers, and what ends calls shall end none.
+        pick = dice % (len(candidates) + (0 if may_end and candidates else 1))
         if pick < len(candidates):
             parameters[name] = candidates[pick]

@@ -2,7 +2,7 @@
 //! schemas and holds every answer of a gateway with calls against them. Both are Python packages that `.ci/install test`
 //! puts into `target/python`.
 
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, missing_docs)]
+#![allow(clippy::indexing_slicing, clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 use std::path::{Path, PathBuf};
 
@@ -32,9 +32,9 @@ async fn document(gateway: &Gateway, query: &str, folder: &Path) -> Result<PathB
     Ok(path)
 }
 
-async fn python(tool: &str, arguments: &[&str], environment: &[(&str, String)]) -> Result<String> {
+async fn python(tool: &str, folder: &Path, arguments: &[&str], environment: &[(&str, String)]) -> Result<String> {
     let mut command = Command::new(workspace(&format!("target/python/bin/{tool}")));
-    command.args(arguments).current_dir(workspace("tests/fuzz")).envs(environment.iter().cloned());
+    command.args(arguments).current_dir(folder).envs(environment.iter().cloned());
     command.env("PYTHONDONTWRITEBYTECODE", "1").kill_on_drop(true);
     let output = command.output().await.with_context(|| format!("{tool}: run `.ci/install test` first"))?;
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -48,7 +48,7 @@ async fn the_openapi_document_is_valid_for_either_listener_and_for_both() -> Res
     let folder = tempfile::tempdir()?;
     for query in ["", "?listener=public", "?listener=control"] {
         let path = document(&gateway, query, folder.path()).await?;
-        python("openapi-spec-validator", &[path.to_str().unwrap()], &[]).await?;
+        python("openapi-spec-validator", folder.path(), &[path.to_str().unwrap()], &[]).await?;
     }
     let (status, refused) = gateway.operator(Method::GET, "/openapi.json?listener=back", "", None).await?;
     ensure!(status == 400 && refused["type"] == "urn:trunkline:problem:invalid-request", "{refused}");
@@ -91,9 +91,12 @@ impl Busy {
             // Nobody listens there, so that a test of it is over at once.
             "id": ["t1"],
             "offer": self.live.offer,
-            "ending": {"call": [self.ended, self.ended]},
-            // The live call shall stay, with its browser, and its event stream has no end.
+            "ending": {"call": [self.ended, self.ended, "call_unknown"]},
+            // The live call shall stay, with its browser and its agent, whose scenario knows no offer but the first; and
+            // its event stream has no end.
             "only_ended": [
+                "POST /v1/calls/{call}/hold",
+                "POST /v1/calls/{call}/resume",
                 "POST /v1/calls/{call}/hangup", "POST /v1/calls/{call}/actions", "POST /v1/calls/{call}/transfer",
                 "DELETE /v1/calls/{call}", "POST /v1/calls/{call}/reattach", "GET /v1/calls/{call}/events",
             ],
@@ -130,9 +133,9 @@ impl Busy {
         let known = [
             ("TRUNKLINE_KNOWN", self.known().to_string()),
             ("SCHEMATHESIS_HOOKS", "hooks".to_owned()),
-            ("PYTHONPATH", ".".to_owned()),
+            ("PYTHONPATH", workspace("tests/fuzz").to_string_lossy().into_owned()),
         ];
-        let told = python("schemathesis", &arguments, &known).await?;
+        let told = python("schemathesis", folder.path(), &arguments, &known).await?;
         println!(
             "{listener}: {}",
             told.lines().rev().take(25).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")

@@ -47,6 +47,9 @@ fn complete(operation: &mut Map<String, Value>, method: &str, path: &str, listen
     }
     let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
     for (status, response) in responses.into_iter().flatten() {
+        if let Some(stream) = response.pointer_mut("/content/text~1event-stream/schema") {
+            *stream = stream_event();
+        }
         if matches!(status.as_bytes().first(), Some(b'4' | b'5')) {
             response["content"] = json!({problem::MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}});
             if let Some(header) = header_of(status) {
@@ -54,6 +57,13 @@ fn complete(operation: &mut Map<String, Value>, method: &str, path: &str, listen
             }
         }
     }
+}
+
+/// Of a stream, the shape of each event: `data` is the JSON of an envelope.
+fn stream_event() -> Value {
+    let text = || json!({"type": "string"});
+    json!({"type": "object", "description": "Each event of the stream",
+        "properties": {"id": text(), "event": text(), "data": text(), "retry": {}}})
 }
 
 /// `public_post_v1_calls_call_dtmf`: unique in both documents.
