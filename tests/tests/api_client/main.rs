@@ -178,9 +178,12 @@ async fn starting_a_call() -> Result<()> {
     let again = gateway.offer(&session, &offer).await?;
     ensure!(again.status() == 201);
 
-    gateway.operator(Method::POST, "/v1/node/drain", ADMIN, None).await?;
     let late = gateway.session().await?;
+    gateway.operator(Method::POST, "/v1/node/drain", ADMIN, None).await?;
     problem(gateway.offer(&late, &offer).await?, 503, "draining").await?;
+    let body = json!({"app": "acme", "widget_key": "wk_demo"});
+    let url = format!("{}/v1/sessions", gateway.public());
+    problem(gateway.request(Method::POST, &url, "").json(&body).send().await?, 503, "draining").await?;
     let (status, _) = gateway.operator(Method::GET, "/readyz", "", None).await?;
     ensure!(status == 503);
     for base in [gateway.public(), gateway.control()] {
