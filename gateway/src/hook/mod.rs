@@ -21,7 +21,6 @@ pub mod answer;
 mod asked;
 pub mod breaker;
 mod question;
-mod signature;
 #[cfg(test)]
 mod tests;
 
@@ -149,7 +148,7 @@ impl Hooks {
 
     fn request(&self, question: &Question, url: &str, timeout: Duration) -> Request {
         let at = self.clock.now().wall;
-        let mut headers = signature::headers(&question.hook.keys, &question.id, at, &question.body);
+        let mut headers = crate::outbox::signature::headers(&question.hook.keys, &question.id, at, &question.body);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Request {
             method: Method::POST,
