@@ -17,7 +17,7 @@ use super::{Kept, Options, calls, events, legs, outbox, pack};
 use crate::clock::Clock;
 
 /// Entries in one transaction.
-const BATCH: usize = 256;
+const BATCH: usize = 1_024;
 /// How often the file says that the gateway lives.
 const ALIVE: Duration = Duration::from_secs(5);
 /// How often what is too old or too much is looked for.
