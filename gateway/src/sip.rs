@@ -43,10 +43,10 @@ pub fn leg_of(event: &Event) -> LegId {
 #[must_use]
 pub fn translate(event: Event) -> Option<SipEvent> {
     Some(match event {
-        Event::Provisional { status, sdp, .. } => SipEvent::Provisional { status, sdp },
-        Event::Answered { sdp, .. } => SipEvent::Answered { sdp },
+        Event::Provisional { fork, status, sdp, .. } => SipEvent::Provisional { fork, status, sdp },
+        Event::Answered { fork, sdp, .. } => SipEvent::Answered { fork, sdp },
         Event::Failed { failure, .. } => SipEvent::Failed(failure),
-        Event::Offer { sdp, .. } => SipEvent::Offer { sdp },
+        Event::Offer { fork, sdp, .. } => SipEvent::Offer { fork, sdp },
         Event::OfferAnswered { result, .. } => SipEvent::OfferAnswered(result),
         Event::Ended { reason, .. } => SipEvent::Ended { reason },
         Event::Lost { status, .. } => SipEvent::Lost { status },

@@ -188,8 +188,8 @@ impl Call {
                 self.notes.evidence("tls", short(&error));
                 self.destination_failed(now, Reason::DestTls, None);
             }
-            SipEvent::Provisional { status, sdp } => self.progress(now, status, sdp),
-            SipEvent::Answered { sdp } => self.answered(now, sdp),
+            SipEvent::Provisional { status, sdp, .. } => self.progress(now, status, sdp),
+            SipEvent::Answered { sdp, .. } => self.answered(now, sdp),
             SipEvent::Failed(failure) => self.invite_failed(now, failure),
             // Before our first offer is answered the trunk may not make one of its own (RFC 3264 section 4).
             SipEvent::Offer { .. } => {

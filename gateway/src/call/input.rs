@@ -8,7 +8,7 @@ use bytes::Bytes;
 use trunkline_media::api::{Leg, MediaEvent};
 use trunkline_media::audio::Codec;
 use trunkline_media::audio::prompt::Prompt;
-use trunkline_signaling::endpoint::{Failure, Reason as ReasonHeader, Traced};
+use trunkline_signaling::endpoint::{Failure, Fork, Reason as ReasonHeader, Traced};
 
 use super::actions::{Action, Sound};
 use crate::hook::Asked;
@@ -76,6 +76,8 @@ pub enum SipEvent {
     NotSent(NotSent),
     /// 101..=199.
     Provisional {
+        /// Who says so, of those the INVITE reached.
+        fork: Fork,
         /// Status.
         status: u16,
         /// Early media.
@@ -83,6 +85,8 @@ pub enum SipEvent {
     },
     /// 2xx, already ACKed.
     Answered {
+        /// Who answered.
+        fork: Fork,
         /// The answer.
         sdp: Option<Bytes>,
     },
@@ -90,6 +94,8 @@ pub enum SipEvent {
     Failed(Failure),
     /// The trunk offers (re-INVITE, UPDATE); `None`: asks us to offer.
     Offer {
+        /// Who offers, of those the INVITE reached.
+        fork: Fork,
         /// Its offer.
         sdp: Option<Bytes>,
     },

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use trunkline_media::api::{BackCause, BrowserLoss, Command, GapKind, Leg, MediaEvent, Path, SetupFailure};
 use trunkline_media::audio::Codec;
-use trunkline_signaling::endpoint::Failure;
+use trunkline_signaling::endpoint::{Failure, Fork};
 
 use super::tests::{LEASED, about, route, sdp};
 use super::*;
@@ -42,8 +42,12 @@ fn sip() -> impl Strategy<Value = SipEvent> {
     prop_oneof![
         Just(SipEvent::Sent(None)),
         Just(SipEvent::NotSent(NotSent::Full)),
-        (100..200_u16, any_sdp.clone()).prop_map(|(status, sdp)| SipEvent::Provisional { status, sdp }),
-        any_sdp.clone().prop_map(|sdp| SipEvent::Answered { sdp }),
+        (100..200_u16, any_sdp.clone()).prop_map(|(status, sdp)| SipEvent::Provisional {
+            fork: Fork::default(),
+            status,
+            sdp
+        }),
+        any_sdp.clone().prop_map(|sdp| SipEvent::Answered { fork: Fork::default(), sdp }),
         (300..700_u16).prop_map(|status| SipEvent::Failed(Failure::Rejected {
             status,
             phrase: String::new(),
@@ -52,7 +56,7 @@ fn sip() -> impl Strategy<Value = SipEvent> {
         })),
         Just(SipEvent::Failed(Failure::NoProvisional)),
         Just(SipEvent::Failed(Failure::Cancelled)),
-        any_sdp.clone().prop_map(|sdp| SipEvent::Offer { sdp }),
+        any_sdp.clone().prop_map(|sdp| SipEvent::Offer { fork: Fork::default(), sdp }),
         any_sdp.prop_map(|sdp| SipEvent::OfferAnswered(sdp.ok_or(488))),
         Just(SipEvent::Ended { reason: None }),
         proptest::option::of(400..500_u16).prop_map(|status| SipEvent::Lost { status }),

@@ -15,7 +15,7 @@ use crate::outcome::{LastSip, Reason, RemoteHangup};
 impl Call {
     pub(super) fn handle_sip_talking(&mut self, now: Instant, event: SipEvent) {
         match event {
-            SipEvent::Offer { sdp } => self.offered(sdp),
+            SipEvent::Offer { sdp, .. } => self.offered(sdp),
             SipEvent::OfferAnswered(Ok(sdp)) => {
                 self.offer_answered(&sdp);
                 self.offer_taken();

@@ -92,6 +92,8 @@ mod tests {
     use trunkline_media::api::CallStats;
     use trunkline_media::quality::Level;
 
+    use trunkline_signaling::endpoint::Fork;
+
     use super::*;
     use crate::metrics::{Metrics, Snapshot};
 
@@ -111,15 +113,15 @@ mod tests {
         let (mut tally, counters) = (CallTally::default(), Counters::default());
         let sip = |attempt, event| Input::Sip { attempt: AttemptId(attempt), event };
         tally.invited(AttemptId(1), &route("first"));
-        tally.input(&sip(1, SipEvent::Provisional { status: 180, sdp: None }), &counters);
+        tally.input(&sip(1, SipEvent::Provisional { fork: Fork::default(), status: 180, sdp: None }), &counters);
         tally.input(&sip(1, SipEvent::Failed(Failure::NoProvisional)), &counters);
         tally.hung_up(AttemptId(1), &counters);
         tally.invited(AttemptId(2), &route("second"));
         tally.hung_up(AttemptId(2), &counters);
         tally.input(&sip(2, SipEvent::Failed(Failure::Cancelled)), &counters);
         tally.invited(AttemptId(3), &route("second"));
-        tally.input(&sip(2, SipEvent::Answered { sdp: None }), &counters);
-        tally.input(&sip(3, SipEvent::Answered { sdp: None }), &counters);
+        tally.input(&sip(2, SipEvent::Answered { fork: Fork::default(), sdp: None }), &counters);
+        tally.input(&sip(3, SipEvent::Answered { fork: Fork::default(), sdp: None }), &counters);
         tally.input(&sip(3, SipEvent::Ended { reason: None }), &counters);
         tally.hung_up(AttemptId(3), &counters);
         assert_eq!(

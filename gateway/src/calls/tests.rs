@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use trunkline_config::Config;
 use trunkline_media::api::{Leg, MediaEvent, Path};
-use trunkline_signaling::endpoint::{Failure, LegId};
+use trunkline_signaling::endpoint::{Failure, Fork, LegId};
 
 use super::testing::{FakeMedia, FakeSip, OFFER};
 use super::*;
@@ -71,7 +71,10 @@ impl Bench {
         let call = self.start(session).await.unwrap();
         let mut events = self.calls.events(&call, 0).unwrap();
         let leg = self.leg_of(&call).await;
-        self.events.send(Event::Answered { leg, sdp: Some(testing::ANSWER.into()) }).await.unwrap();
+        self.events
+            .send(Event::Answered { leg, fork: Fork::default(), sdp: Some(testing::ANSWER.into()) })
+            .await
+            .unwrap();
         while events.next().await.unwrap().name != "call_answered" {}
         call
     }
@@ -221,7 +224,7 @@ async fn an_early_answer_finds_its_call() {
     let bench = Bench::new();
     // The first leg will be number 1; its answer is here before the call has heard so.
     bench.calls.shared.desk.placing();
-    let answer = || Event::Answered { leg: LegId(1), sdp: Some(testing::ANSWER.into()) };
+    let answer = || Event::Answered { leg: LegId(1), fork: Fork::default(), sdp: Some(testing::ANSWER.into()) };
     bench.calls.shared.desk.dispatch(answer(), &bench.calls.shared.counters);
     let call = bench.start("ses_1").await.unwrap();
     let mut events = bench.calls.events(&call, 0).unwrap();

@@ -15,6 +15,11 @@ use crate::transaction::{Reliability, Timers};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LegId(pub u64);
 
+/// Names one early dialog of an INVITE, as several may answer it: the To tag of whoever did (RFC 3261 section 12.1);
+/// empty for a peer that has none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Fork(pub Bytes);
+
 /// How an endpoint presents itself, and its limits.
 #[derive(Debug, Clone)]
 pub struct EndpointConfig {
@@ -140,6 +145,8 @@ pub enum Event {
     Provisional {
         /// Whose.
         leg: LegId,
+        /// Who says so, of those the INVITE reached.
+        fork: Fork,
         /// 101..=199.
         status: u16,
         /// Early media's description.
@@ -149,6 +156,8 @@ pub enum Event {
     Answered {
         /// Whose.
         leg: LegId,
+        /// Who answered: the call's other end from now on.
+        fork: Fork,
         /// The answer.
         sdp: Option<Bytes>,
     },
@@ -163,6 +172,8 @@ pub enum Event {
     Offer {
         /// Whose.
         leg: LegId,
+        /// Who offers, of those our INVITE reached.
+        fork: Fork,
         /// The offer; `None` asks us to make one.
         sdp: Option<Bytes>,
     },

@@ -42,8 +42,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 pub use self::api::{
-    EndpointConfig, EndpointStats, Event, Failure, Full, Invite, LegId, NoSuchLeg, Ping, SESSION_EXPIRES, StreamError,
-    Traced, Transmit, Transport,
+    EndpointConfig, EndpointStats, Event, Failure, Fork, Full, Invite, LegId, NoSuchLeg, Ping, SESSION_EXPIRES,
+    StreamError, Traced, Transmit, Transport,
 };
 use self::core::Core;
 use self::leg::Leg;

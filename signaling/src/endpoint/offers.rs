@@ -11,7 +11,7 @@ use super::leg::{Leg, LegTimer, Ours, Stage, Theirs, Up};
 use super::outgoing::{MAX_CHALLENGES, repeat_ack, send_ack};
 use super::refresh;
 use super::transactions::{MAX_FORKS, SentInvite, TxId, User};
-use super::{Endpoint, Event, LegId, NoSuchLeg, lost};
+use super::{Endpoint, Event, Fork, LegId, NoSuchLeg, lost};
 use crate::message::{Method, Request, Response};
 use crate::transaction::Fault;
 
@@ -37,6 +37,7 @@ impl Endpoint {
         let Some(leg) = legs.get_mut(&id) else { return };
         let sdp = compose::sdp_of(&request.headers, &request.body);
         let is_invite = request.method == Method::Invite;
+        let fork = Fork(request.headers.from().ok().and_then(|from| from.tag().cloned()).unwrap_or_default());
         match judge(&leg.stage, is_invite, sdp.is_some()) {
             Verdict::Refresh => {
                 self.accept_refresh(now, tx, id, &request);
@@ -53,7 +54,7 @@ impl Endpoint {
                     up.theirs = Theirs::Pending { tx, request: Box::new(request) };
                 }
                 leg.deadlines.set(LegTimer::OfferUnanswered, now + core.config.timers.patience() / 2);
-                core.event(Event::Offer { leg: id, sdp });
+                core.event(Event::Offer { leg: id, fork, sdp });
                 self.reschedule_leg(id);
             }
         }

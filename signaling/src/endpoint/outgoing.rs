@@ -10,7 +10,7 @@ use super::core::Core;
 use super::leg::{Cancel, Leg, Outgoing, Peer, Stage, Up};
 use super::refresh::{self, Wish};
 use super::transactions::{ClientMachine, MAX_FORKS, SentInvite, TxId, User};
-use super::{Endpoint, Event, Failure, Full, Invite, LegId, Reason, StreamError, lost};
+use super::{Endpoint, Event, Failure, Fork, Full, Invite, LegId, Reason, StreamError, lost};
 use crate::auth::DigestClient;
 use crate::dialog::{Dialog, DialogId};
 use crate::message::{HeaderName, Headers, Method, Request, Response};
@@ -94,7 +94,7 @@ impl Endpoint {
         }
         remember_fork(core, outgoing, response);
         let sdp = compose::sdp_of(&response.headers, &response.body);
-        core.event(Event::Provisional { leg: leg_id, status: response.status, sdp });
+        core.event(Event::Provisional { leg: leg_id, fork: fork_of(response), status: response.status, sdp });
     }
 
     fn handle_answer(&mut self, now: Instant, from: IpAddr, tx: TxId, leg_id: LegId, response: &Response) {
@@ -124,7 +124,7 @@ impl Endpoint {
                 leg.stage = Stage::Up(Box::new(Up::new(dialog, true, local_sdp)));
                 refresh::agree(now, leg, &response.headers);
                 let sdp = compose::sdp_of(&response.headers, &response.body);
-                core.event(Event::Answered { leg: leg_id, sdp });
+                core.event(Event::Answered { leg: leg_id, fork: fork_of(response), sdp });
                 return self.reschedule_leg(leg_id);
             }
             Cancel::Held(reason) => (Some(Failure::Cancelled), reason),
@@ -321,6 +321,11 @@ fn dialog_of(request: &Request, response: &Response) -> Option<Dialog> {
             Dialog::uac(request, &plain)
         })
         .ok()
+}
+
+/// Which of those the INVITE reached says this.
+fn fork_of(response: &Response) -> Fork {
+    Fork(response.headers.to().ok().and_then(|to| to.tag().cloned()).unwrap_or_default())
 }
 
 fn remember_fork(core: &mut Core, outgoing: &mut Outgoing, response: &Response) {

@@ -63,7 +63,7 @@ fn a_browser_lost_before_the_answer_is_told_of_after_it() {
     bench.connect();
     assert_eq!(bench.media(MediaEvent::BrowserLost { how: BrowserLoss::Silence }), []);
     assert_eq!(bench.call.state(), State::Ringing);
-    bench.sip(SipEvent::Answered { sdp: pcmu() });
+    bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: pcmu() });
     assert_eq!(bench.events(), ["call_started", "call_ringing", "call_answered", "call_reconnecting"]);
 }
 

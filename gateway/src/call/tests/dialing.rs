@@ -22,13 +22,17 @@ fn a_call_from_start_to_answer_does_exactly_this() {
     assert_eq!(bench.call.state(), State::Setup);
 
     assert_eq!(bench.sip(SipEvent::Sent(Some("id@host".into()))), []);
-    assert_eq!(bench.sip(SipEvent::Provisional { status: 181, sdp: None }).len(), 1);
-    assert_eq!(bench.sip(SipEvent::Provisional { status: 180, sdp: None }), [], "ringing is told once");
+    assert_eq!(bench.sip(SipEvent::Provisional { fork: Fork::default(), status: 181, sdp: None }).len(), 1);
+    assert_eq!(
+        bench.sip(SipEvent::Provisional { fork: Fork::default(), status: 180, sdp: None }),
+        [],
+        "ringing is told once"
+    );
     assert_eq!(bench.call.state(), State::Ringing);
 
-    let early = bench.sip(SipEvent::Provisional { status: 183, sdp: pcmu() });
+    let early = bench.sip(SipEvent::Provisional { fork: Fork::default(), status: 183, sdp: pcmu() });
     assert!(matches!(&early[..], [Effect::Media(Command::ConnectTrunk(media))] if media.codec == Codec::Pcmu));
-    let answered = bench.sip(SipEvent::Answered { sdp: pcmu() });
+    let answered = bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: pcmu() });
     let told =
         matches!(&answered[..], [Effect::Media(Command::Answered), Effect::Emit(e)] if e.name == "call_answered");
     assert!(told, "same media, not twice: {answered:?}");
@@ -39,16 +43,16 @@ fn a_call_from_start_to_answer_does_exactly_this() {
 #[test]
 fn an_answer_with_other_media_than_the_early_one_replaces_it() {
     let mut bench = Bench::inviting();
-    bench.sip(SipEvent::Provisional { status: 183, sdp: pcmu() });
-    let answered = bench.sip(SipEvent::Answered { sdp: Some(sdp(4_002, "8", "sendrecv")) });
+    bench.sip(SipEvent::Provisional { fork: Fork::default(), status: 183, sdp: pcmu() });
+    let answered = bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: Some(sdp(4_002, "8", "sendrecv")) });
     assert!(matches!(
         &answered[..],
         [Effect::Media(Command::ConnectTrunk(m)), Effect::Media(Command::Answered), Effect::Emit(_)]
             if m.codec == Codec::Pcma
     ));
     let mut bench = Bench::inviting();
-    bench.sip(SipEvent::Provisional { status: 183, sdp: pcmu() });
-    bench.sip(SipEvent::Answered { sdp: None });
+    bench.sip(SipEvent::Provisional { fork: Fork::default(), status: 183, sdp: pcmu() });
+    bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: None });
     assert_eq!(bench.call.state(), State::Talking, "the answer came with the 183");
 }
 
@@ -139,7 +143,7 @@ fn destinations_are_tried_in_order_and_the_last_failure_counts() {
     let mut bench = Bench::new(vec![route("sip:a@acme"), skip, route("sip:c@acme")]);
     bench.feed(Input::Start);
     let mut bench = bench.invite(1);
-    bench.sip(SipEvent::Provisional { status: 180, sdp: pcmu() });
+    bench.sip(SipEvent::Provisional { fork: Fork::default(), status: 180, sdp: pcmu() });
     let busy = Failure::Rejected { status: 486, phrase: String::new(), reason: None, retry_after: None };
     assert_eq!(
         bench.sip(SipEvent::Failed(busy)),
@@ -147,8 +151,12 @@ fn destinations_are_tried_in_order_and_the_last_failure_counts() {
     );
     assert_eq!(bench.call.state(), State::Setup);
     let mut bench = bench.invite(2);
-    assert_eq!(bench.sip(SipEvent::Provisional { status: 180, sdp: None }), [], "ringing is told once a call");
-    let late = Input::Sip { attempt: AttemptId(1), event: SipEvent::Answered { sdp: pcmu() } };
+    assert_eq!(
+        bench.sip(SipEvent::Provisional { fork: Fork::default(), status: 180, sdp: None }),
+        [],
+        "ringing is told once a call"
+    );
+    let late = Input::Sip { attempt: AttemptId(1), event: SipEvent::Answered { fork: Fork::default(), sdp: pcmu() } };
     assert_eq!(bench.feed(late), [], "an attempt given up has nothing to say");
     bench.sip(SipEvent::Failed(Failure::NoFinal));
     assert_eq!(words(&bench.outcome()), "error dest_timeout no_final ringing trunk");
@@ -171,7 +179,7 @@ fn a_silent_address_is_followed_by_the_next_on_the_same_ports() {
     bench.resolved(1, &["192.0.2.1:5060", "192.0.2.2:5060"]);
     let [Effect::Invite(order)] = &bench.sip(SipEvent::Failed(Failure::Transport))[..] else { panic!() };
     assert_eq!((order.attempt, order.target), (AttemptId(2), address("192.0.2.2:5060")));
-    bench.sip(SipEvent::Answered { sdp: pcmu() });
+    bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: pcmu() });
     assert_eq!(bench.call.state(), State::Talking);
     let attempts = &bench.record()["sip"]["attempts"];
     assert_eq!((&attempts[0]["reason"], &attempts[1]["status"]), (&json!("dest_unreachable"), &json!(200)));
@@ -204,7 +212,7 @@ fn ringing_too_long_is_cancelled_and_goes_on() {
 fn an_answer_that_cannot_be_used_is_hung_up() {
     for answer in [None, Some(Bytes::from_static(b"nonsense")), Some(sdp(4_000, "18", "sendrecv"))] {
         let mut bench = Bench::ringing();
-        let effects = bench.sip(SipEvent::Answered { sdp: answer });
+        let effects = bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: answer });
         let Some(Effect::Hangup { reason, .. }) = effects.first() else { panic!("{effects:?}") };
         assert_eq!((reason.protocol.as_str(), reason.cause), ("Q.850", 88));
         assert_eq!(effects[1], Effect::Media(Command::ReleaseTrunk));
@@ -216,7 +224,7 @@ fn an_answer_that_cannot_be_used_is_hung_up() {
 #[test]
 fn early_media_that_cannot_be_used_is_no_failure() {
     let mut bench = Bench::inviting();
-    bench.sip(SipEvent::Provisional { status: 183, sdp: Some(Bytes::from_static(b"nonsense")) });
+    bench.sip(SipEvent::Provisional { fork: Fork::default(), status: 183, sdp: Some(Bytes::from_static(b"nonsense")) });
     assert_eq!(bench.call.state(), State::Ringing);
 }
 

@@ -91,7 +91,7 @@ fn both_sides_hear_a_tone_before_the_longest_call_is_over() {
         bench.feed(Input::Start);
         let mut bench = bench.invite(1);
         bench.connect();
-        bench.sip(SipEvent::Answered { sdp: pcmu() });
+        bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: pcmu() });
         bench.done.clear();
         bench.timeout();
         let played = |leg| {
@@ -183,6 +183,6 @@ fn nothing_happens_after_the_end() {
     bench.feed(Input::Api(Api::VisitorHangup));
     assert_eq!(bench.call.poll_timeout(), None);
     assert_eq!(bench.feed(Input::Shutdown), []);
-    assert_eq!(bench.sip(SipEvent::Offer { sdp: None }), []);
+    assert_eq!(bench.sip(SipEvent::Offer { fork: Fork::default(), sdp: None }), []);
     assert_eq!(bench.call.state(), State::Ended);
 }

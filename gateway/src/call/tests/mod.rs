@@ -14,7 +14,7 @@ use trunkline_media::api::{
 };
 use trunkline_media::audio::Codec;
 use trunkline_media::audio::prompt::Prompt;
-use trunkline_signaling::endpoint::{Failure, Reason as ReasonHeader};
+use trunkline_signaling::endpoint::{Failure, Fork, Reason as ReasonHeader};
 
 use super::*;
 use crate::outcome::{Unavailable, table};
@@ -84,7 +84,7 @@ pub(crate) fn answered(now: Instant, about: About) -> Call {
     let mut bench = Bench::of(Call::new(now, about, vec![route("sip:agent@acme")]), now);
     bench.feed(Input::Start);
     let mut bench = bench.invite(1);
-    bench.sip(SipEvent::Answered { sdp: pcmu() });
+    bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: pcmu() });
     bench.call
 }
 
@@ -140,7 +140,7 @@ impl Bench {
 
     fn ringing() -> Self {
         let mut bench = Self::inviting();
-        bench.sip(SipEvent::Provisional { status: 180, sdp: None });
+        bench.sip(SipEvent::Provisional { fork: Fork::default(), status: 180, sdp: None });
         bench
     }
 
@@ -148,7 +148,7 @@ impl Bench {
     fn talking() -> Self {
         let mut bench = Self::ringing();
         bench.connect();
-        bench.sip(SipEvent::Answered { sdp: pcmu() });
+        bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: pcmu() });
         assert_eq!(bench.call.state(), State::Talking);
         bench.done.clear();
         bench

@@ -76,7 +76,7 @@ fn the_actions_of_the_hook_run_in_order_once_the_browser_hears() {
     assert_eq!(order.route.destination, "sip:sales@acme");
     let own = [("X-C2C-plan".to_owned(), "platinum".to_owned()), ("X-Case".to_owned(), "42".to_owned())];
     assert_eq!(order.fields, own, "the hook's fields win over the session's");
-    bench.sip(SipEvent::Answered { sdp: pcmu() });
+    bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: pcmu() });
     assert_eq!(bench.call.state(), State::Talking);
     let trail = bench.call.trail(bench.now)["timeline"].to_string();
     for what in ["asking", "answer_hook", "took_ms", r#""action":"say""#, r#""action":"connect""#] {
@@ -153,7 +153,7 @@ fn what_follows_a_connect_is_for_when_nobody_answers() {
     answered.connect();
     answered.feed(answer(Ok(vec![connect(&["sip:a@acme"]), Action::Hangup("x")])));
     let mut answered = answered.invite(1);
-    answered.sip(SipEvent::Answered { sdp: pcmu() });
+    answered.sip(SipEvent::Answered { fork: Fork::default(), sdp: pcmu() });
     assert_eq!(answered.call.state(), State::Talking);
 }
 

@@ -64,7 +64,7 @@ fn a_refused_offer_leaves_the_leg_held_and_one_that_met_another_is_made_again() 
     bench.feed(hold(Leg::Trunk, true));
     assert_eq!(bench.sip(SipEvent::OfferAnswered(Err(488))), []);
     assert_eq!(bench.record()["sip"]["held"], true);
-    let effects = bench.sip(SipEvent::Offer { sdp: Some(sdp(4_000, "0", "sendrecv")) });
+    let effects = bench.sip(SipEvent::Offer { fork: Fork::default(), sdp: Some(sdp(4_000, "0", "sendrecv")) });
     let Effect::AnswerOffer { answer: Ok(answer), .. } = &effects[0] else { panic!("{effects:?}") };
     assert!(String::from_utf8_lossy(answer).ends_with("a=sendrecv\r\n"), "the trunk would not have it");
 
@@ -86,7 +86,7 @@ fn hold_survives_the_trunks_own_offers() {
     bench.feed(hold(Leg::Trunk, true));
     bench.sip(SipEvent::OfferAnswered(Ok(sdp(4_000, "0", "recvonly"))));
     for (theirs, answered) in [("sendrecv", "sendonly"), ("sendonly", "inactive"), ("sendrecv", "sendonly")] {
-        let effects = bench.sip(SipEvent::Offer { sdp: Some(sdp(4_000, "0", theirs)) });
+        let effects = bench.sip(SipEvent::Offer { fork: Fork::default(), sdp: Some(sdp(4_000, "0", theirs)) });
         let Effect::AnswerOffer { answer: Ok(answer), .. } = &effects[0] else { panic!("{effects:?}") };
         assert!(String::from_utf8_lossy(answer).ends_with(&format!("a={answered}\r\n")), "{theirs}");
     }
@@ -134,6 +134,6 @@ fn what_loops_before_the_answer_is_not_heard_over_the_agent() {
     let mut bench = Bench::ringing();
     bench.connect();
     bench.feed(play(Leg::Browser, true));
-    let effects = bench.sip(SipEvent::Answered { sdp: pcmu() });
+    let effects = bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: pcmu() });
     assert!(effects.contains(&Effect::Media(Command::StopPlaying { leg: Leg::Browser })), "{effects:?}");
 }

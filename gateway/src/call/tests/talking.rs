@@ -7,7 +7,7 @@ fn the_trunk_may_change_its_media_and_put_the_call_on_hold() {
     let attempt = AttemptId(1);
     let mut bench = Bench::talking();
     for (offer, version) in [("sendonly", 2), ("inactive", 3), ("sendrecv", 4)] {
-        let effects = bench.sip(SipEvent::Offer { sdp: Some(sdp(4_004, "8", offer)) });
+        let effects = bench.sip(SipEvent::Offer { fork: Fork::default(), sdp: Some(sdp(4_004, "8", offer)) });
         let [Effect::AnswerOffer { attempt: of, answer: Ok(answer) }, Effect::Media(Command::ConnectTrunk(media))] =
             &effects[..]
         else {
@@ -18,7 +18,7 @@ fn the_trunk_may_change_its_media_and_put_the_call_on_hold() {
         let answer = String::from_utf8_lossy(answer);
         assert!(answer.contains(&format!("o=- 7 {version} ")), "{answer}");
     }
-    let refused = bench.sip(SipEvent::Offer { sdp: Some(sdp(4_006, "18", "sendrecv")) });
+    let refused = bench.sip(SipEvent::Offer { fork: Fork::default(), sdp: Some(sdp(4_006, "18", "sendrecv")) });
     assert_eq!(refused, [Effect::AnswerOffer { attempt, answer: Err(488) }]);
     assert_eq!(bench.call.state(), State::Talking);
     assert_eq!(bench.record()["sip"]["codec"], "PCMA", "nothing changed");
@@ -27,7 +27,7 @@ fn the_trunk_may_change_its_media_and_put_the_call_on_hold() {
 #[test]
 fn a_re_invite_without_an_offer_gets_ours() {
     let mut bench = Bench::talking();
-    let effects = bench.sip(SipEvent::Offer { sdp: None });
+    let effects = bench.sip(SipEvent::Offer { fork: Fork::default(), sdp: None });
     let [Effect::AnswerOffer { answer: Ok(offer), .. }] = &effects[..] else { panic!("{effects:?}") };
     assert!(String::from_utf8_lossy(offer).contains("m=audio 30000 RTP/AVP 0 8"));
     let moved = bench.sip(SipEvent::OfferAnswered(Ok(sdp(4_010, "0", "sendrecv"))));

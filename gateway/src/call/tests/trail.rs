@@ -26,8 +26,8 @@ fn the_timeline_tells_a_call_from_its_beginning_to_its_end() {
     let mut bench = Bench::started();
     bench.connect();
     bench = bench.invite(1).after(2);
-    bench.sip(SipEvent::Provisional { status: 180, sdp: None });
-    bench.sip(SipEvent::Answered { sdp: pcmu() });
+    bench.sip(SipEvent::Provisional { fork: Fork::default(), status: 180, sdp: None });
+    bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: pcmu() });
     bench.media(MediaEvent::FirstAudio { from: Leg::Trunk });
     bench = bench.after(3);
     bench.feed(Input::Api(Api::VisitorHangup));
@@ -93,7 +93,7 @@ fn the_ladder_goes_on_after_the_end_and_tells_offers_from_answers() {
 #[test]
 fn floods_leave_the_beginning_and_the_end() {
     let mut bench = Bench::inviting();
-    bench.sip(SipEvent::Answered { sdp: pcmu() });
+    bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: pcmu() });
     let digit = Digit::from_char('7').unwrap();
     for n in 0..2_000 {
         bench.media(MediaEvent::Dtmf { from: Leg::Browser, digit, duration_ms: 160 });

@@ -89,7 +89,7 @@ impl Desk {
                         let _ = self.sip.call(move |sip, now| sip.reject(now, leg, status)).await;
                     }
                 }
-                Event::Offer { leg, sdp } => {
+                Event::Offer { leg, sdp, .. } => {
                     let answer = self.renegotiate(leg, sdp);
                     let _ = self.sip.call(move |sip, now| sip.answer_offer(now, leg, answer)).await;
                 }

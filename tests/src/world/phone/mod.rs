@@ -262,7 +262,7 @@ impl SimPhone {
                 }
                 return;
             }
-            Event::Offer { leg, sdp } => {
+            Event::Offer { leg, sdp, .. } => {
                 let Some(line) = self.lines.iter_mut().find(|line| line.leg == leg) else { return };
                 if let Some(described) = sdp.as_deref().and_then(sdp::read) {
                     line.remote = described.address;
