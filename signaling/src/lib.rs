@@ -3,10 +3,12 @@
 //! ```text
 //! transport (sockets) ── endpoint::Endpoint ─┬─ transaction (the four machines of section 17, RFC 6026)
 //!                                            ├─ dialog (section 12)
+//!                                            ├─ admission (who may begin something)
 //!                                            ├─ auth (RFC 8760 digest)
 //!                                            └─ message (section 25 grammar, zero-copy)
 //! ```
 
+pub mod admission;
 pub mod auth;
 pub mod dialog;
 pub mod endpoint;

@@ -1,4 +1,4 @@
-//! The other side: challenging and checking, for peers that ask for a password (the phones of the tests do).
+//! The other side: challenging and checking, for those who ask for a password.
 
 use bytes::{Bytes, BytesMut};
 
@@ -21,6 +21,12 @@ pub struct DigestServer {
     pub qop: Option<&'static str>,
     /// Whether it is a proxy that asks (407 and the `Proxy-` fields).
     pub proxy: bool,
+}
+
+/// What a request says of who sends it.
+pub(crate) struct Given {
+    pub(crate) username: Bytes,
+    pub(crate) nonce: Bytes,
 }
 
 /// What came of checking a request.
@@ -69,10 +75,7 @@ impl DigestServer {
     /// Request-URI is part of it.
     #[must_use]
     pub fn check(&self, request: &Request, nonce: &str, credentials: &Credentials) -> Verdict {
-        let name = if self.proxy { HeaderName::ProxyAuthorization } else { HeaderName::Authorization };
-        let mut answers = request.headers.get_all(&name).flat_map(schemes).filter(Scheme::is_digest);
-        let is_ours = |scheme: &Scheme| scheme.get("realm").is_some_and(|realm| realm == self.realm.as_bytes());
-        let Some(scheme) = answers.find(is_ours) else { return Verdict::Missing };
+        let Some(scheme) = self.find(request) else { return Verdict::Missing };
         if scheme.get("nonce").is_none_or(|given| given != nonce.as_bytes()) {
             return Verdict::Stale;
         }
@@ -81,6 +84,25 @@ impl DigestServer {
             Some((response, count)) if is_same(&scheme, &response, &uri, credentials) => Verdict::Accepted { count },
             Some(_) | None => Verdict::Wrong,
         }
+    }
+
+    /// The answer to a challenge of this kind, unchecked.
+    pub(crate) fn answer_of(&self, request: &Request) -> Option<Given> {
+        let scheme = self.find(request)?;
+        let get = |name| scheme.get(name).cloned();
+        Some(Given { username: get("username").unwrap_or_default(), nonce: get("nonce").unwrap_or_default() })
+    }
+
+    /// An answer for this realm by this algorithm; one that names none means MD5 (RFC 7616 section 3.4).
+    fn find(&self, request: &Request) -> Option<Scheme> {
+        let name = if self.proxy { HeaderName::ProxyAuthorization } else { HeaderName::Authorization };
+        let is_ours = |scheme: &Scheme| {
+            let algorithm = scheme.get("algorithm").map_or(Some(Algorithm::Md5), |name| Algorithm::read(name));
+            scheme.is_digest()
+                && scheme.get("realm").is_some_and(|realm| realm == self.realm.as_bytes())
+                && algorithm == Some(self.algorithm)
+        };
+        request.headers.get_all(&name).flat_map(schemes).find(is_ours)
     }
 
     fn expected(&self, request: &Request, scheme: &Scheme, user: &Credentials, uri: &str) -> Option<(String, u32)> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::LegSnapshot;
+use crate::admission::AdmissionStats;
 use crate::auth::Credentials;
 use crate::message::{Headers, NameAddr, Reason, Uri};
 use crate::transaction::{Reliability, Timers};
@@ -29,7 +30,8 @@ pub struct EndpointConfig {
     pub domain: String,
     /// User-Agent / Server.
     pub user_agent: String,
-    /// Whether INVITEs from outside are taken (the demo agent, phones of the tests); else 403 without state.
+    /// Whether INVITEs from anywhere are taken (the demo agent, phones of the tests); else 403 without state. Of no
+    /// effect once [`super::Endpoint::guard`] has said who may call.
     pub accepts_calls: bool,
     /// RFC 3261 table 4.
     pub timers: Timers,
@@ -209,10 +211,14 @@ pub enum Event {
         /// Since the last refresh, or the answer.
         since: Duration,
     },
-    /// Somebody calls us (only with `accepts_calls`).
+    /// Somebody who may calls us.
     Incoming {
         /// The new leg.
         leg: LegId,
+        /// The door it came through; empty without [`super::Endpoint::guard`].
+        door: String,
+        /// Where it came from.
+        peer: SocketAddr,
         /// Who calls.
         from: NameAddr,
         /// Whom.
@@ -354,4 +360,6 @@ pub struct EndpointStats {
     pub lost_ended: u64,
     /// Legs that went on before anybody had kept their snapshot.
     pub unkept: u64,
+    /// What became of requests of strangers, and of calls.
+    pub admission: AdmissionStats,
 }

@@ -15,6 +15,7 @@ use super::trace::{self, Tracer};
 use super::transactions::{ClientMachine, Transactions, TxId, User};
 use super::way::{Way, Ways};
 use super::{EndpointConfig, EndpointStats, Event, LegId, StreamError, Transmit, Transport, compose};
+use crate::admission::Guard;
 use crate::message::{HeaderName, Headers, Method, Request, Response};
 use crate::transaction::{Client, ClientInvite, ClientKey, MAGIC_COOKIE, Reaction, Reliability};
 
@@ -38,6 +39,8 @@ pub(super) struct Core {
     rng: StdRng,
     /// Makes To tags of stateless answers: the same for each copy of a request, not to be foretold by others.
     secret: [u8; 32],
+    /// Who may begin something; `None`: everybody.
+    pub(super) guard: Option<Box<Guard>>,
 }
 
 impl Core {
@@ -61,12 +64,20 @@ impl Core {
             ways: Ways::default(),
             rng,
             secret,
+            guard: None,
         }
     }
 
     /// 96 random bits in hex: a tag, branch or Call-ID that nobody guesses.
     pub(super) fn token(&mut self) -> String {
         format!("{:016x}{:08x}", self.rng.next_u64(), self.rng.next_u32())
+    }
+
+    /// 256 random bits, for what has to be kept from others.
+    pub(super) fn secret(&mut self) -> [u8; 32] {
+        let mut secret = [0; 32];
+        self.rng.fill_bytes(&mut secret);
+        secret
     }
 
     pub(super) fn random_u64(&mut self) -> u64 {

@@ -11,9 +11,9 @@ use super::leg::{Incoming, Leg, LegTimer, Peer, Stage, Unacked, Up};
 use super::receive::Arrival;
 use super::refresh::{self, Session, Wish};
 use super::transactions::{MergeKey, ServerMachine, TxId};
-use super::{Endpoint, Event, LegId, NoSuchLeg, SESSION_EXPIRES, offers};
+use super::{Endpoint, Event, LegId, NoSuchLeg, SESSION_EXPIRES, lost, offers};
 use crate::dialog::Dialog;
-use crate::message::{Request, Response};
+use crate::message::{Headers, Request, Response};
 use crate::transaction::{Deadlines, ServerInvite, ServerInviteState, ServerKey};
 
 /// How long a call may ring here before it is refused with 480.
@@ -21,7 +21,14 @@ const RING_LIMIT: Duration = Duration::from_secs(180);
 
 impl Endpoint {
     /// An INVITE outside of dialogs that is fit to be a call.
-    pub(super) fn handle_call(&mut self, arrival: Arrival, key: ServerKey, bytes: &Bytes, request: Request) {
+    pub(super) fn handle_call(
+        &mut self,
+        arrival: Arrival,
+        key: ServerKey,
+        bytes: &Bytes,
+        request: Request,
+        door: String,
+    ) {
         let merge = MergeKey::of(&request.headers);
         if merge.as_ref().is_some_and(|merge| self.core.transactions.is_merged(merge)) {
             return self.core.refuse(&request, arrival, (482, None));
@@ -35,21 +42,22 @@ impl Endpoint {
         };
         let id = self.new_leg_id(arrival.way);
         let core = &mut self.core;
+        let sdp = compose::sdp_of(&request.headers, &request.body);
+        let (uri, headers) = (request.uri.clone(), request.headers.clone());
+        // First of all: what else is told of the leg finds it known.
+        core.event(Event::Incoming { leg: id, door: door.clone(), peer: arrival.from, from, uri, headers, sdp });
         core.tracer.begin(id);
         core.trace(Some(id), bytes, arrival.from, false, false);
         let machine = ServerMachine::Invite(ServerInvite::new(core.config.timers, core.reliability(id)));
         let tx = core.transactions.add_server(key, merge, machine, arrival.reply, arrival.from.ip(), id);
         core.answer(arrival.now, tx, Response::to_request(&request, 100, None));
-        let sdp = compose::sdp_of(&request.headers, &request.body);
-        let (uri, headers) = (request.uri.clone(), request.headers.clone());
-        core.event(Event::Incoming { leg: id, from, uri, headers, sdp });
         let mut deadlines = Deadlines::default();
         deadlines.set(LegTimer::RingLimit, arrival.now + RING_LIMIT);
         self.add_leg(Leg {
             id,
             dialog_id: dialog.id().clone(),
             peer: Peer { address: arrival.from, met: arrival.from.ip() },
-            label: String::new(),
+            label: door,
             auth: None,
             deadlines,
             wish: Wish::new(SESSION_EXPIRES),
@@ -81,6 +89,9 @@ impl Endpoint {
         let Some(leg) = legs.get_mut(&id) else { return Err(NoSuchLeg) };
         let Stage::Incoming(incoming) = &leg.stage else { return Err(NoSuchLeg) };
         let Incoming { request, tx, dialog } = Incoming::clone(incoming);
+        // The 2xx makes the peer wait for nothing but a BYE: it goes out when that is sure to come.
+        let (held, over) = (core.hold(now, id), core.transport(id));
+        lost::tell(core, held, id, || lost::of_dialog(leg.peer.address, over, leg.label.clone(), &dialog));
         let mut up = Up::new(dialog, false, Some(sdp.clone()));
         leg.deadlines.clear();
         let Leg { wish, deadlines, dialog_id, .. } = &mut *leg;
@@ -94,17 +105,27 @@ impl Endpoint {
         Ok(())
     }
 
-    pub(super) fn reject_incoming(&mut self, now: Instant, id: LegId, status: u16) -> Result<(), NoSuchLeg> {
+    pub(super) fn reject_incoming(
+        &mut self,
+        now: Instant,
+        id: LegId,
+        status: u16,
+        fields: &Headers,
+    ) -> Result<(), NoSuchLeg> {
         let status = if (300..=699).contains(&status) { status } else { 480 };
-        self.refuse_call(now, id, status).ok_or(NoSuchLeg)
+        self.refuse_call(now, id, status, fields).ok_or(NoSuchLeg)
     }
 
     /// Answers an incoming call with a final refusal and forgets it.
-    pub(super) fn refuse_call(&mut self, now: Instant, id: LegId, status: u16) -> Option<()> {
+    pub(super) fn refuse_call(&mut self, now: Instant, id: LegId, status: u16, fields: &Headers) -> Option<()> {
         let Self { core, legs, .. } = self;
         let Leg { stage: Stage::Incoming(incoming), dialog_id, .. } = legs.get(&id)? else { return None };
         let tag = String::from_utf8_lossy(&dialog_id.local_tag);
-        core.answer(now, incoming.tx, Response::to_request(&incoming.request, status, Some(&tag)));
+        let mut response = Response::to_request(&incoming.request, status, Some(&tag));
+        for (name, value) in fields.iter().filter(|(name, _)| !compose::is_ours(name)) {
+            response.headers.push(name.clone(), value.clone());
+        }
+        core.answer(now, incoming.tx, response);
         self.drop_leg(now, id);
         Some(())
     }
@@ -127,7 +148,7 @@ impl Endpoint {
         }
         match self.legs.get_mut(&leg_id) {
             Some(Leg { stage: Stage::Incoming(_), .. }) => {
-                self.refuse_call(arrival.now, leg_id, 487);
+                self.refuse_call(arrival.now, leg_id, 487, &Headers::default());
                 self.core.event(Event::Cancelled { leg: leg_id, reason: compose::reason_of(&request.headers) });
             }
             Some(leg) if offers::pending(leg) == Some(tx) => {
@@ -141,7 +162,7 @@ impl Endpoint {
 
     /// Nobody answered the call here.
     pub(super) fn give_up_ringing(&mut self, now: Instant, id: LegId) {
-        if self.refuse_call(now, id, 480).is_some() {
+        if self.refuse_call(now, id, 480, &Headers::default()).is_some() {
             self.core.event(Event::Cancelled { leg: id, reason: None });
         }
     }

@@ -1,7 +1,7 @@
 //! The user agent: one value that speaks SIP for every leg of one socket.
 //!
 //! ```text
-//! receive ── screen (refusals without state)
+//! receive ── admit (who may call), screen (refusals without state)
 //!    ├─ outgoing   our INVITEs: forks, CANCEL, digest
 //!    ├─ ping       our OPTIONS outside of any call
 //!    ├─ incoming   theirs: ringing, 2xx until ACK
@@ -12,6 +12,7 @@
 //! core ── transactions, schedule, the queues out
 //! ```
 
+mod admit;
 mod api;
 mod compose;
 mod core;
@@ -52,8 +53,10 @@ use self::way::Way;
 pub use crate::message::Reason;
 pub use crate::transaction::Timers;
 
+use crate::admission::Admission;
 use crate::auth::Credentials;
 use crate::dialog::DialogId;
+use crate::message::Headers;
 
 /// A SIP user agent without a socket.
 pub struct Endpoint {
@@ -128,7 +131,17 @@ impl Endpoint {
 
     /// Refuses an incoming call; a status outside 300..=699 counts as 480.
     pub fn reject(&mut self, now: Instant, leg: LegId, status: u16) -> Result<(), NoSuchLeg> {
-        self.reject_incoming(now, leg, status)
+        self.reject_with(now, leg, status, &Headers::default())
+    }
+
+    /// As [`Self::reject`], with further header fields (Reason, Retry-After).
+    pub fn reject_with(&mut self, now: Instant, leg: LegId, status: u16, fields: &Headers) -> Result<(), NoSuchLeg> {
+        self.reject_incoming(now, leg, status, fields)
+    }
+
+    /// Who may begin something from now on. Until this is said, everybody may ask, and call if `accepts_calls`.
+    pub fn guard(&mut self, admission: Admission) {
+        self.core.set_admission(admission);
     }
 
     /// The Call-ID of a leg, for records.
@@ -191,7 +204,12 @@ impl Endpoint {
     /// Counters.
     #[must_use]
     pub fn stats(&self) -> EndpointStats {
-        EndpointStats { legs: self.legs.len(), transactions: self.core.transactions.len(), ..self.core.stats }
+        EndpointStats {
+            legs: self.legs.len(),
+            transactions: self.core.transactions.len(),
+            admission: self.core.admission_stats(),
+            ..self.core.stats
+        }
     }
 
     fn is_full(&self) -> bool {

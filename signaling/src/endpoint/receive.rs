@@ -28,6 +28,8 @@ pub(super) struct Arrival {
     pub(super) size: usize,
     /// Whose it is, as far as that is known.
     pub(super) leg: Option<LegId>,
+    /// It is a peer's: it has a right to an answer.
+    pub(super) is_peers: bool,
 }
 
 /// Where the answers to a message go: over a connection back along it (RFC 3261 section 18.2.2).
@@ -47,7 +49,8 @@ impl Endpoint {
                 self.core.stats.malformed += 1;
                 if let Some(answer) = error.answer {
                     let (status, headers) = *answer;
-                    let arrival = Arrival { now, from, way, reply: from, size: bytes.len(), leg: None };
+                    let is_peers = self.core.is_peers(from.ip());
+                    let arrival = Arrival { now, from, way, reply: from, size: bytes.len(), leg: None, is_peers };
                     self.core.answer_broken(arrival, status, headers);
                 }
             }
@@ -60,7 +63,8 @@ impl Endpoint {
         let (leg, again) = self.whose(from, way, &key, &request);
         self.core.trace(leg, bytes, from, false, again);
         let reply = reply_to(&mut request.headers, from, way);
-        let arrival = Arrival { now, from, way, reply, size: bytes.len(), leg };
+        let is_peers = leg.is_some() || self.core.is_peers(from.ip());
+        let mut arrival = Arrival { now, from, way, reply, size: bytes.len(), leg, is_peers };
         if request.method == Method::Ack {
             return self.handle_ack(arrival, &key, &request);
         }
@@ -71,16 +75,20 @@ impl Endpoint {
             return self.handle_cancel(arrival, &request);
         }
         let is_in_dialog = request.headers.to().is_ok_and(|to| to.tag().is_some());
-        // Before anything else: who wants no calls spends nothing on them.
-        if request.method == Method::Invite && !is_in_dialog && !self.core.config.accepts_calls {
-            return self.core.refuse(&request, arrival, (403, None));
+        let mut door = String::new();
+        // Before anything else: calls that are not wanted cost nothing.
+        if request.method == Method::Invite && !is_in_dialog {
+            match self.core.admit(&mut arrival, &request) {
+                Some(name) => door = name,
+                None => return,
+            }
         }
         if let Err(refusal) = screen(&request) {
             return self.core.refuse(&request, arrival, refusal);
         }
         match request.method {
             _ if is_in_dialog => self.handle_in_dialog(arrival, key, request),
-            Method::Invite => self.handle_call(arrival, key, bytes, request),
+            Method::Invite => self.handle_call(arrival, key, bytes, request, door),
             Method::Options => self.core.answer_options(&request, arrival),
             Method::Ack
             | Method::Bye

@@ -135,6 +135,9 @@ impl Core {
     /// Sends, leaving out dispensable fields while the answer is larger than the request: whoever forges a sender
     /// address must not win by it.
     fn send_slim(&mut self, mut response: Response, arrival: Arrival, dispensable: &[HeaderName]) {
+        if !self.may_answer(arrival) {
+            return;
+        }
         let mut bytes = response.to_bytes();
         for name in dispensable {
             if bytes.len() <= arrival.size {

@@ -11,7 +11,7 @@ use super::outgoing::{MAX_CHALLENGES, cancel_call};
 use super::receive::Arrival;
 use super::transactions::{ServerMachine, TxId, User};
 use super::{Endpoint, Event, LegId, NoSuchLeg, Reason, offers};
-use crate::message::{HeaderName, Method, Request, Response};
+use crate::message::{HeaderName, Headers, Method, Request, Response};
 use crate::transaction::{Server, ServerInvite, ServerKey};
 
 /// Longest Retry-After, seconds, for a request that comes while one like it is under way (RFC 3261 section 14.2).
@@ -100,7 +100,7 @@ impl Endpoint {
             // A hang-up always works; its repetition will get a 481.
             self.core.answer_stateless(request, arrival, 200, None);
         }
-        if self.refuse_call(now, id, 487).is_none() {
+        if self.refuse_call(now, id, 487, &Headers::default()).is_none() {
             self.drop_leg(now, id);
         }
         if let Some(event) = event {
@@ -119,7 +119,7 @@ impl Endpoint {
                     Err(NoSuchLeg)
                 }
             }
-            Stage::Incoming(_) => self.reject_incoming(now, id, 603),
+            Stage::Incoming(_) => self.reject_incoming(now, id, 603, &Headers::default()),
             Stage::Up(up) => {
                 if up.hangup.is_some() {
                     return Err(NoSuchLeg);

@@ -1,5 +1,6 @@
 //! Two endpoints, or one and a peer made by hand, in virtual time over a link that loses datagrams from a seed.
 
+mod admission;
 mod auth;
 mod calls;
 mod forks;
