@@ -59,6 +59,22 @@ pub(crate) fn strongest_per_realm(headers: &Headers, proxy: bool) -> Vec<Challen
     chosen
 }
 
+/// The nonce that a response gives for the next request, unless it answers another one than that with this `cnonce`.
+pub(crate) fn next_nonce(headers: &Headers, proxy: bool, cnonce: &str) -> Option<Bytes> {
+    let name = if proxy { "Proxy-Authentication-Info" } else { "Authentication-Info" };
+    let mut nonce = None;
+    for piece in Split::quoted(headers.get(&HeaderName::other(name))?.clone(), b',').take(MAX_PARAMETERS) {
+        let Ok((name, Some(value))) = parameter(&piece) else { continue };
+        let value = unquote(&value);
+        match name.to_ascii_lowercase().as_slice() {
+            b"nextnonce" if !value.is_empty() && value.len() <= MAX_VALUE => nonce = Some(value),
+            b"cnonce" if value != cnonce.as_bytes() => return None,
+            _ => {}
+        }
+    }
+    nonce
+}
+
 /// The schemes of one header field value. RFC 3261 allows one per field; HTTP allows a comma list, and some send it: a
 /// new scheme begins where a word stands before the `name=value` of a piece.
 pub(crate) fn schemes(value: &Bytes) -> Vec<Scheme> {

@@ -128,6 +128,21 @@ impl DigestClient {
         }
     }
 
+    /// As [`Self::accepted`], with the response that says so: it may name the nonce of the next request (RFC 7616 section
+    /// 3.5, RFC 7615), which saves a round trip where each nonce serves once.
+    pub fn learn(&mut self, headers: &Headers) {
+        self.accepted();
+        for proxy in [false, true] {
+            let mut of_kind = self.realms.iter_mut().filter(|realm| realm.proxy == proxy);
+            // It does not say of which realm it is.
+            let (Some(realm), None) = (of_kind.next(), of_kind.next()) else { continue };
+            if let Some(nonce) = challenge::next_nonce(headers, proxy, &realm.cnonce) {
+                realm.challenge.nonce = nonce;
+                (realm.cnonce, realm.uses) = (self.cnonces.next(), 0);
+            }
+        }
+    }
+
     fn take(&mut self, challenge: Challenge, proxy: bool) -> Result<(), AuthError> {
         let place =
             self.realms.iter().position(|known| known.proxy == proxy && known.challenge.realm == challenge.realm);

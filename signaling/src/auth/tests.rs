@@ -139,6 +139,40 @@ fn each_use_of_a_nonce_is_counted() {
 }
 
 #[test]
+fn the_next_nonce_is_taken_from_the_answer() {
+    let learned = |info: &str| {
+        let mut client = client("u", "p");
+        let before = answer(&mut client, &[REALM_MD5]).unwrap().remove(0);
+        let info = info.replace("OURS", &part(&before, "cnonce").unwrap());
+        client.learn(&Headers::default());
+        let mut headers = Headers::default();
+        headers.push(HeaderName::other("Authentication-Info"), info);
+        client.learn(&headers);
+        let after = authorized(&mut client, "BYE", "sip:a@b").remove(0);
+        (part(&after, "nonce").unwrap(), part(&after, "nc").unwrap(), part(&before, "cnonce") == part(&after, "cnonce"))
+    };
+    let renewed = ("n,9".to_owned(), "00000001".to_owned(), false);
+    assert_eq!(learned(r#"nextnonce="n,9""#), renewed);
+    assert_eq!(learned(r#"qop=auth, rspauth="0", cnonce="OURS", nc=00000001, NextNonce="n,9""#), renewed);
+    // Of another request, nothing, too much, nonsense: the nonce in use goes on.
+    let same = ("n1".to_owned(), "00000002".to_owned(), true);
+    let long = format!("nextnonce=\"{}\"", "x".repeat(1025));
+    for info in
+        [r#"nextnonce="n,9", cnonce="theirs""#, "nextnonce=", r#"nextnonce="""#, "rspauth=1", "", ",=,\"", &long]
+    {
+        assert_eq!(learned(info), same, "{info:.40}");
+    }
+    // Of two realms nobody knows whose it is.
+    let mut two = client("u", "p");
+    answer(&mut two, &[REALM_MD5, r#"Digest realm="other", nonce="n2""#]).unwrap();
+    let mut headers = Headers::default();
+    headers.push(HeaderName::other("Authentication-Info"), r#"nextnonce="n9""#);
+    two.learn(&headers);
+    let nonces: Vec<_> = authorized(&mut two, "BYE", "sip:a@b").iter().map(|value| part(value, "nonce")).collect();
+    assert_eq!(nonces, [Some("n1".to_owned()), Some("n2".to_owned())]);
+}
+
+#[test]
 fn refusals_end_and_stale_nonces_do_not() {
     let fresh = |nonce: &str| format!(r#"Digest realm="r", nonce="{nonce}", qop="auth""#);
     let stale = |nonce: &str| format!(r#"Digest realm="r", nonce="{nonce}", qop="auth", stale=TRUE"#);

@@ -146,6 +146,9 @@ impl Endpoint {
         match status {
             ..=299 => {
                 up.local_sdp = Some(sdp);
+                if let Some(auth) = &mut leg.auth {
+                    auth.learn(&response.headers);
+                }
                 acknowledge(core, now, tx, leg, response);
                 refresh::agree(now, leg, &response.headers);
                 let answer = compose::sdp_of(&response.headers, &response.body);

@@ -104,7 +104,7 @@ impl Endpoint {
         let cancel = outgoing.cancel.clone();
         leg.peer.met = from;
         if let Some(auth) = &mut leg.auth {
-            auth.accepted();
+            auth.learn(&response.headers);
         }
         // The ACK makes the peer wait for nothing but a BYE: it goes out when that is sure to come.
         let held = core.hold(now, leg_id);

@@ -34,9 +34,14 @@ pub(super) fn screen(request: &Request) -> Result<(), Refusal> {
         | Method::Notify
         | Method::Subscribe
         | Method::Message
-        | Method::Publish
-        | Method::Other(_) => Err((405, Some((HeaderName::Allow, ALLOW.to_owned())))),
+        | Method::Publish => Err((405, allow())),
+        // A method nobody knows (RFC 3261 section 21.5.2).
+        Method::Other(_) => Err((501, allow())),
     }
+}
+
+fn allow() -> Option<(HeaderName, String)> {
+    Some((HeaderName::Allow, ALLOW.to_owned()))
 }
 
 fn check_common(request: &Request) -> Result<(), Refusal> {

@@ -31,6 +31,8 @@ pub(crate) struct Fields {
     pub(crate) rest: Bytes,
     /// The first thing that is wrong; reading goes on, so that there is something to answer with.
     pub(crate) fault: Option<Fault>,
+    /// The first thing by which another reader could find another end of the message.
+    pub(crate) doubt: Option<&'static str>,
 }
 
 /// Cuts off a line that ends with CRLF. A CR or LF of its own is left inside.
@@ -51,7 +53,7 @@ pub(crate) fn take_line(rest: &mut Bytes) -> Option<Bytes> {
 
 /// Reads header fields up to the empty line.
 pub(crate) fn read(mut rest: Bytes) -> Fields {
-    let mut fields = Fields { headers: Headers::with_capacity(24), rest: Bytes::new(), fault: None };
+    let mut fields = Fields { headers: Headers::with_capacity(24), rest: Bytes::new(), fault: None, doubt: None };
     loop {
         let Some(line) = take_logical_line(&mut rest) else {
             fields.note((400, "header fields do not end"));
@@ -75,12 +77,18 @@ pub(crate) fn read(mut rest: Bytes) -> Fields {
 impl Fields {
     fn add(&mut self, name: HeaderName, value: Bytes) {
         if SINGLETONS.contains(&name) && self.headers.get(&name).is_some() {
-            return self.note((400, "header field given twice that may stand only once"));
+            let fault = (400, "header field given twice that may stand only once");
+            if name == HeaderName::ContentLength {
+                return self.note(fault);
+            }
+            self.fault.get_or_insert(fault);
+            return;
         }
         self.headers.push_verbatim(name, value);
     }
 
     fn note(&mut self, fault: Fault) {
+        self.doubt.get_or_insert(fault.1);
         self.fault.get_or_insert(fault);
     }
 }

@@ -22,7 +22,7 @@ impl Host {
         let text = std::str::from_utf8(bytes).map_err(|_| "host is no ASCII")?;
         if let Some(inner) = text.strip_prefix('[') {
             let address = inner.strip_suffix(']').ok_or("IPv6 reference without an end")?;
-            return address.parse::<Ipv6Addr>().map(|ip| Self::Ip(ip.into())).map_err(|_| "malformed IPv6 reference");
+            return ipv6(address).map(|ip| Self::Ip(ip.into())).ok_or("malformed IPv6 reference");
         }
         if let Ok(ip) = text.parse::<Ipv4Addr>() {
             return Ok(Self::Ip(ip.into()));
@@ -61,6 +61,17 @@ impl Host {
             Some(port) => Ok((host, Some(port))),
         }
     }
+}
+
+/// An address without its brackets. The grammar of RFC 3261 writes a colon too many before an embedded IPv4 address, and
+/// both forms are to be taken (RFC 5118 section 4.10).
+fn ipv6(text: &str) -> Option<Ipv6Addr> {
+    let repaired = || {
+        let (front, last) = text.rsplit_once(":::")?;
+        last.parse::<Ipv4Addr>().ok()?;
+        format!("{front}::{last}").parse().ok()
+    };
+    text.parse().ok().or_else(repaired)
 }
 
 impl From<IpAddr> for Host {

@@ -43,7 +43,7 @@ pub(crate) fn read_fields(bytes: Bytes) -> (Headers, Bytes) {
 pub(crate) fn content_length(mut head: Bytes) -> Result<usize, &'static str> {
     take_line(&mut head).ok_or("no start line")?;
     let fields = fields::read(head);
-    if let Some((_, what)) = fields.fault {
+    if let Some(what) = fields.doubt {
         return Err(what);
     }
     let value = fields.headers.get(&HeaderName::ContentLength).ok_or("no Content-Length")?;

@@ -129,7 +129,59 @@ mod tests {
         check(&"X: y\r\n".repeat(8_000));
     }
 
+    /// RFC 4475 and RFC 5118 over a stream: each message comes out as it went in, followed by the next one; what leaves
+    /// its own end in doubt ends the stream, and what is said to be longer than it is waits for the rest.
+    #[test]
+    fn torture_messages_come_over_a_stream_as_they_are() {
+        let mut seen = [0; 3];
+        for folder in ["rfc4475", "rfc5118"] {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data").join(folder);
+            let table = std::fs::read_to_string(folder.join("EXPECTED.tsv")).unwrap();
+            for file in table.lines().skip(1).filter_map(|row| row.split('\t').next()) {
+                let message = std::fs::read(folder.join(file)).unwrap();
+                for step in [1, 7, 1_000_000] {
+                    let whole = [message.as_slice(), A.as_bytes()].concat();
+                    match (file, frames(&whole, step)) {
+                        // The last but one holds two messages and text beyond the second's end, the last has no empty line.
+                        ("ncl.dat" | "mcl01.dat" | "inv2543.dat" | "dblreq.dat" | "baddn.dat", result) => {
+                            assert!(result.is_err(), "{file}");
+                            seen[0] += 1;
+                        }
+                        ("clerr.dat", result) => {
+                            assert_eq!(result.unwrap(), [""; 0]);
+                            seen[1] += 1;
+                        }
+                        (_, result) => {
+                            let found = result.unwrap_or_else(|error| panic!("{file}: {error}"));
+                            assert_eq!(found, [String::from_utf8_lossy(&message).as_ref(), A], "{file}");
+                            seen[2] += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(seen, [3 * 5, 3, 3 * 55]);
+    }
+
     proptest! {
+        /// However many messages there are, whatever their bodies hold and wherever the pieces end.
+        #[test]
+        fn messages_in_bodies_stay_bodies(
+            bodies in proptest::collection::vec((0..4_usize, proptest::collection::vec(any::<u8>(), 0..40)), 1..12),
+            step in 1..300_usize,
+        ) {
+            let hidden = ["", A, "\r\n\r\n", "\r\nContent-Length: 0\r\n\r\nBYE sip:a@b SIP/2.0\r\n\r\n"];
+            let mut sent = Vec::new();
+            for (kind, noise) in bodies {
+                let body = [noise.as_slice(), hidden[kind].as_bytes()].concat();
+                let head = format!("INFO sip:a@b SIP/2.0\r\nX: 1\r\nl:{}\r\n\r\n", body.len());
+                sent.push([head.as_bytes(), &body].concat());
+            }
+            let text = |message: &Vec<u8>| String::from_utf8_lossy(message).into_owned();
+            let expected: Vec<String> = sent.iter().map(text).collect();
+            prop_assert_eq!(frames(&sent.concat(), step).unwrap(), expected);
+        }
+
         #[test]
         fn no_bytes_panic_or_pile_up(stream in proptest::collection::vec(any::<u8>(), 0..2_000), step in 1..300_usize) {
             let _ = frames(&stream, step);

@@ -12,6 +12,7 @@ mod modify;
 mod pings;
 mod requests;
 mod session_timers;
+mod strict;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
