@@ -68,10 +68,11 @@ fn sip(text: &mut String, config: &Config) -> std::fmt::Result {
 
 fn write_trunk(text: &mut String, trunk: &Trunk) -> std::fmt::Result {
     let state = if trunk.enabled { "" } else { " (switched off)" };
-    let transport = match trunk.target.transport {
-        SipTransport::Udp => "UDP",
-        SipTransport::Tcp => "TCP",
-        SipTransport::Tls => "TLS",
+    let transport = match trunk.target.known_transport() {
+        Some(SipTransport::Udp) => "UDP",
+        Some(SipTransport::Tcp) => "TCP",
+        Some(SipTransport::Tls) => "TLS",
+        None => "what its DNS records say, else UDP",
     };
     let host =
         if trunk.target.host.contains(':') { format!("[{}]", trunk.target.host) } else { trunk.target.host.clone() };

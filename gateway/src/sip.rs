@@ -1,19 +1,19 @@
 //! Between calls and the SIP core: events by leg, orders to INVITEs, names to addresses.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use trunkline_signaling::auth::Credentials;
 use trunkline_signaling::endpoint::{Event, Invite, LegId, Traced};
 use trunkline_signaling::message::{HeaderName, Headers, Uri};
+use trunkline_signaling::targets::{Target, Wanted};
 
 use crate::call::{InviteOrder, NotSent, ResolveError, SipEvent};
 
 /// From user of every INVITE: visitors have no number of their own.
 const FROM_USER: &str = "visitor";
-/// RFC 3261 section 19.1.2.
-const DEFAULT_PORT: u16 = 5060;
 /// How long a visitor waits for a name server.
 const DNS_LIMIT: Duration = Duration::from_secs(2);
 
@@ -109,8 +109,8 @@ pub fn invite(order: InviteOrder) -> Result<Invite, NotSent> {
         .as_ref()
         .map(|(username, password)| Credentials { username: username.clone(), password: password.reveal().to_owned() });
     Ok(Invite {
-        target: order.target,
-        over: order.route.transport.clone(),
+        target: order.target.address,
+        over: order.target.over,
         uri,
         from_user: FROM_USER.to_owned(),
         from_display: None,
@@ -122,26 +122,29 @@ pub fn invite(order: InviteOrder) -> Result<Invite, NotSent> {
     })
 }
 
-/// The addresses of a trunk's host, in the resolver's order; never empty when `Ok`.
-pub async fn resolve(host: &str, port: Option<u16>) -> Result<Vec<SocketAddr>, ResolveError> {
-    let port = port.unwrap_or(DEFAULT_PORT);
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, port)]);
+/// The targets of a host, in the resolver's order; never empty when `Ok`.
+pub async fn resolve(wanted: &Wanted) -> Result<Vec<Target>, ResolveError> {
+    let transport = wanted.default_transport();
+    let port = wanted.port.unwrap_or(transport.default_port());
+    let target = |address| Target { address, over: transport.towards(&wanted.host), name: Arc::clone(&wanted.host) };
+    if let Ok(ip) = wanted.host.parse::<IpAddr>() {
+        return Ok(vec![target(SocketAddr::new(ip, port))]);
     }
-    let lookup = tokio::time::timeout(DNS_LIMIT, tokio::net::lookup_host((host, port)));
+    let lookup = tokio::time::timeout(DNS_LIMIT, tokio::net::lookup_host((&*wanted.host, port)));
     let found = lookup.await.map_err(|_| ResolveError::TimedOut)?;
-    let mut addresses: Vec<SocketAddr> = Vec::new();
+    let mut targets: Vec<Target> = Vec::new();
     for address in found.map_err(|error| ResolveError::Failed(error.to_string()))? {
-        if !addresses.contains(&address) {
-            addresses.push(address);
+        let target = target(address);
+        if !targets.contains(&target) {
+            targets.push(target);
         }
     }
-    if addresses.is_empty() { Err(ResolveError::Failed("the name has no address".into())) } else { Ok(addresses) }
+    if targets.is_empty() { Err(ResolveError::Failed("the name has no address".into())) } else { Ok(targets) }
 }
 
 #[cfg(test)]
 mod tests {
-    use trunkline_signaling::endpoint::{Endpoint, EndpointConfig, Timers};
+    use trunkline_signaling::endpoint::{Endpoint, EndpointConfig, Timers, Transport};
 
     use super::*;
 
@@ -153,13 +156,16 @@ mod tests {
             ("2001:db8::1", None, "[2001:db8::1]:5060"),
         ];
         for (host, port, expected) in rows {
-            assert_eq!(resolve(host, port).await, Ok(vec![expected.parse().unwrap()]));
+            let wanted = Wanted { host: host.into(), port, transport: None, secure: false };
+            let found = resolve(&wanted).await.unwrap();
+            assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [format!("udp:{expected}")]);
         }
     }
 
     #[tokio::test]
     async fn a_name_that_cannot_be_one_is_a_dns_failure() {
-        assert!(matches!(resolve("no such name.invalid", None).await, Err(ResolveError::Failed(_))));
+        let wanted = Wanted { host: "no such name.invalid".into(), port: None, transport: None, secure: false };
+        assert!(matches!(resolve(&wanted).await, Err(ResolveError::Failed(_))));
     }
 
     /// The size estimate of `headers::of_invite` against what really goes out.
@@ -181,13 +187,14 @@ mod tests {
         let uri = "sip:+34910000000@192.0.2.1:5070";
         let context: Vec<_> = (0..16).map(|n| (format!("key-{n}"), "v".repeat(30))).collect();
         let route = crate::routing::Route { request_uri: uri.into(), ..crate::testing::route() };
-        let (kept, dropped) = of_invite(Told { own: &[], context: &context, call: "call_1" }, &route, &sdp);
+        let (kept, dropped) =
+            of_invite(Told { own: &[], context: &context, call: "call_1" }, &route, &Transport::Udp, &sdp);
         assert!(kept.len() > 3 && dropped > 3, "{} kept, {dropped} dropped", kept.len());
         let mut headers = Headers::default();
         kept.into_iter().for_each(|(name, value)| headers.push(HeaderName::Other(name.into()), value));
         let invite = Invite {
             target: "192.0.2.1:5070".parse().unwrap(),
-            over: trunkline_signaling::endpoint::Transport::Udp,
+            over: Transport::Udp,
             uri: Uri::parse(&Bytes::from(uri)).unwrap(),
             from_user: FROM_USER.into(),
             from_display: None,

@@ -6,6 +6,7 @@
 //!                                            ├─ admission (who may begin something)
 //!                                            ├─ auth (RFC 8760 digest)
 //!                                            └─ message (section 25 grammar, zero-copy)
+//! targets (RFC 3263): where the requests of an endpoint's user go
 //! ```
 
 pub mod admission;
@@ -13,5 +14,6 @@ pub mod auth;
 pub mod dialog;
 pub mod endpoint;
 pub mod message;
+pub mod targets;
 pub mod transaction;
 pub mod transport;

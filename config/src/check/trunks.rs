@@ -94,21 +94,21 @@ fn target(text: &str) -> Result<TrunkTarget, String> {
         return Err("must not hold a user: credentials belong to auth, users to destinations".to_owned());
     }
     let (host, port) = host_port(address)?;
-    let mut transport = if secure { SipTransport::Tls } else { SipTransport::Udp };
+    let mut transport = None;
     for parameter in parameters.split(';').filter(|parameter| !parameter.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         if !name.eq_ignore_ascii_case("transport") {
             return Err(format!("{name:?} is no parameter of a target: only transport is"));
         }
         transport = match value.to_ascii_lowercase().as_str() {
-            "udp" if !secure => SipTransport::Udp,
-            "tcp" if !secure => SipTransport::Tcp,
-            "tls" => SipTransport::Tls,
+            "udp" if !secure => Some(SipTransport::Udp),
+            "tcp" if !secure => Some(SipTransport::Tcp),
+            "tls" => Some(SipTransport::Tls),
             "udp" | "tcp" => return Err(format!("sips: and transport={value} contradict each other")),
             _ => return Err(format!("transport {value:?} is none of udp, tcp, tls")),
         };
     }
-    Ok(TrunkTarget { host: host.to_owned(), port, transport })
+    Ok(TrunkTarget { host: host.to_owned(), port, transport, secure })
 }
 
 fn auth(key: &str, raw: &RawTrunk, secrets: &Secrets<'_>, report: &mut Report) -> Option<TrunkAuth> {
@@ -178,15 +178,22 @@ mod tests {
 
     #[test]
     fn targets() {
-        let check = |text: &str, host: &str, port, transport| {
-            assert_eq!(target(text), Ok(TrunkTarget { host: host.into(), port, transport }), "{text}");
+        let check = |text: &str, host: &str, port, transport, known| {
+            let checked = target(text).unwrap();
+            assert_eq!((checked.host.as_str(), checked.port, checked.transport), (host, port, transport), "{text}");
+            assert_eq!(checked.known_transport(), known, "{text}");
+            assert_eq!(checked.secure, text.starts_with("sips"), "{text}");
         };
-        check("sip:127.0.0.1:5070", "127.0.0.1", Some(5070), SipTransport::Udp);
-        check("127.0.0.1:5070", "127.0.0.1", Some(5070), SipTransport::Udp);
-        check("sip.example.com", "sip.example.com", None, SipTransport::Udp);
-        check("SIP:[2001:db8::1]:5060;Transport=TCP", "2001:db8::1", Some(5060), SipTransport::Tcp);
-        check("example.com;transport=tls", "example.com", None, SipTransport::Tls);
-        check("sips:example.com", "example.com", None, SipTransport::Tls);
+        let [udp, tcp, tls] = [SipTransport::Udp, SipTransport::Tcp, SipTransport::Tls].map(Some);
+        check("sip:127.0.0.1:5070", "127.0.0.1", Some(5070), None, udp);
+        check("127.0.0.1:5070", "127.0.0.1", Some(5070), None, udp);
+        check("192.0.2.1", "192.0.2.1", None, None, udp);
+        check("sip.example.com:5060", "sip.example.com", Some(5060), None, udp);
+        check("sip.example.com", "sip.example.com", None, None, None);
+        check("SIP:[2001:db8::1]:5060;Transport=TCP", "2001:db8::1", Some(5060), tcp, tcp);
+        check("example.com;transport=tls", "example.com", None, tls, tls);
+        check("example.com;transport=udp", "example.com", None, udp, udp);
+        check("sips:example.com", "example.com", None, None, tls);
         for bad in
             ["", "sip:", "sip:a b", "sip:u:secret@h", "h;lr", "h;transport=ws", "sips:h;transport=udp", "2001:db8::1"]
         {

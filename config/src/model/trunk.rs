@@ -92,8 +92,24 @@ pub struct TrunkTarget {
     pub host: String,
     /// Port, if one is named.
     pub port: Option<u16>,
-    /// Transport.
-    pub transport: SipTransport,
+    /// Transport, if one is named.
+    pub transport: Option<SipTransport>,
+    /// `sips:`: encrypted connections only.
+    pub secure: bool,
+}
+
+impl TrunkTarget {
+    /// The transport, unless the records of the domain name it (RFC 3263 section 4.1).
+    #[must_use]
+    pub fn known_transport(&self) -> Option<SipTransport> {
+        let by_records = self.port.is_none() && self.host.parse::<std::net::IpAddr>().is_err();
+        match self.transport {
+            Some(transport) => Some(transport),
+            None if self.secure => Some(SipTransport::Tls),
+            None if by_records => None,
+            None => Some(SipTransport::Udp),
+        }
+    }
 }
 
 /// A SIP transport.
@@ -101,9 +117,9 @@ pub struct TrunkTarget {
 pub enum SipTransport {
     /// UDP.
     Udp,
-    /// TCP (not active yet).
+    /// TCP.
     Tcp,
-    /// TLS (not active yet).
+    /// TLS.
     Tls,
 }
 

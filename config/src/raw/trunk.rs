@@ -12,8 +12,8 @@ use super::{RawCodec, RawSecret};
 pub(crate) struct RawTrunk {
     /// Its name; destinations use it as their host.
     pub(crate) id: String,
-    /// Where calls are sent: host, host:port or a domain, with or without `sip:`; over UDP, or with `;transport=tcp` or
-    /// `;transport=tls`.
+    /// Where calls are sent: host, host:port or a domain, with or without `sip:`, over what its DNS records say (RFC 3263;
+    /// UDP without any), or with `;transport=udp`, `;transport=tcp` or `;transport=tls`.
     pub(crate) target: String,
     /// Codecs offered, most wanted first. opus and G722 are not active yet.
     #[schemars(length(max = 8))]

@@ -30,7 +30,7 @@ fn defaults_of_trunks_and_apps() {
     let text = "[[trunks]]\nid = 't'\ntarget = 'sip.example.com;transport=udp'\n[[apps]]\nid = 'a'\n";
     let config = load_with(text, &[]).unwrap().config;
     let (trunk, app) = (&config.trunks[0], &config.apps[0]);
-    assert_eq!(trunk.target.transport, SipTransport::Udp);
+    assert_eq!(trunk.target.known_transport(), Some(SipTransport::Udp));
     assert_eq!((trunk.max_calls, trunk.ring_timeout.as_secs(), trunk.max_duration.as_secs()), (1000, 60, 7200));
     assert!(trunk.enabled && trunk.auth.is_none() && trunk.session_expires == 1800);
     assert!(matches!(app.hours, Hours::Always));

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use trunkline_media::api::{Command, Leg};
 use trunkline_media::sdp::trunk::{self, LocalMedia};
 use trunkline_signaling::endpoint::Failure;
+use trunkline_signaling::targets::Target;
 
 use super::headers::{self, Told};
 use super::holding::Offering;
@@ -22,8 +23,8 @@ use crate::routing::{Planned, Route};
 
 /// Names the prompt of a call without a destination; what is played otherwise counts from 1.
 pub(super) const NO_DESTINATION: u32 = 0;
-/// Addresses of one destination that are tried.
-const MAX_ADDRESSES: usize = 3;
+/// Targets of one destination that are tried.
+const MAX_TARGETS: usize = 3;
 
 impl Call {
     /// Goes on with the next destination; the call ends with the last one's failure when there is none.
@@ -96,8 +97,7 @@ impl Call {
                 let codecs = route.codecs.clone();
                 let local =
                     LocalMedia { address, codecs, session_id: self.about.sdp_session, version: 1, holding: false };
-                let (host, port) = (route.host.clone(), route.port);
-                self.effects.push_back(Effect::Resolve { attempt, host, port });
+                self.effects.push_back(Effect::Resolve { attempt, wanted: route.wanted.clone() });
                 self.timers.set(Timer::Step, now + STEP);
                 self.stage = Stage::Resolving { attempt, route, local };
             }
@@ -118,7 +118,7 @@ impl Call {
         &mut self,
         now: Instant,
         attempt: AttemptId,
-        result: Result<Vec<SocketAddr>, ResolveError>,
+        result: Result<Vec<Target>, ResolveError>,
     ) {
         let Stage::Resolving { attempt: current, route, local } = &self.stage else { return };
         if *current != attempt {
@@ -126,8 +126,8 @@ impl Call {
         }
         let (route, local) = (Arc::clone(route), local.clone());
         match result {
-            Ok(addresses) => {
-                let mut others: VecDeque<_> = addresses.into_iter().take(MAX_ADDRESSES).collect();
+            Ok(targets) => {
+                let mut others: VecDeque<_> = targets.into_iter().take(MAX_TARGETS).collect();
                 let Some(target) = others.pop_front() else {
                     return self.destination_failed(now, Reason::DestDns, None);
                 };
@@ -147,13 +147,13 @@ impl Call {
         attempt: AttemptId,
         route: Arc<Route>,
         local: LocalMedia,
-        target: SocketAddr,
-        others: VecDeque<SocketAddr>,
+        target: Target,
+        others: VecDeque<Target>,
     ) {
         let sdp = trunk::offer(&local);
         let told = Told { own: &self.headers, context: &self.about.context, call: self.about.call.as_str() };
-        let (fields, dropped_fields) = headers::of_invite(told, &route, &sdp);
-        self.notes.invited(&route, target);
+        let (fields, dropped_fields) = headers::of_invite(told, &route, &target.over, &sdp);
+        self.notes.invited(&route, &target);
         let order = InviteOrder { attempt, target, route: Arc::clone(&route), fields, dropped_fields, sdp };
         self.effects.push_back(Effect::Invite(Box::new(order)));
         self.stage = Stage::Inviting(Inviting { attempt, route, local, others, ringing: false, early: None });
@@ -257,7 +257,7 @@ impl Call {
     }
 
     fn invite_failed(&mut self, now: Instant, failure: Failure) {
-        // RFC 3263 section 4.3: silence, a transport error or 503 send the request to the next address.
+        // RFC 3263 section 4.3: silence, a transport error or 503 send the request to the next target.
         let elsewhere = matches!(
             failure,
             Failure::NoProvisional | Failure::Transport | Failure::Tls(_) | Failure::Rejected { status: 503, .. }
@@ -283,7 +283,7 @@ impl Call {
             Failure::Cancelled => (Reason::DestNoAnswer, Some(487)),
         };
         self.notes.last_sip = Some(LastSip { message: "INVITE", code: status });
-        if let Some((route, local, target, others)) = self.next_address().filter(|_| elsewhere) {
+        if let Some((route, local, target, others)) = self.next_target().filter(|_| elsewhere) {
             self.notes.concluded(status, Some(reason));
             let attempt = self.next_attempt();
             return self.invite(attempt, route, local, target, others);
@@ -291,8 +291,8 @@ impl Call {
         self.destination_failed(now, reason, status);
     }
 
-    /// The next address of the destination being dialled, unless somebody has already rung there.
-    fn next_address(&self) -> Option<(Arc<Route>, LocalMedia, SocketAddr, VecDeque<SocketAddr>)> {
+    /// The next target of the destination being dialled, unless somebody has already rung there.
+    fn next_target(&self) -> Option<(Arc<Route>, LocalMedia, Target, VecDeque<Target>)> {
         let Stage::Inviting(inviting) = &self.stage else { return None };
         let mut others = inviting.others.clone();
         let target = others.pop_front().filter(|_| !inviting.ringing && inviting.early.is_none())?;

@@ -1,12 +1,12 @@
 //! What a call wants done: data, carried out in order by its driver.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use trunkline_media::api::Command;
 use trunkline_signaling::endpoint::Reason as ReasonHeader;
+use trunkline_signaling::targets::{Target, Wanted};
 
 use super::actions::Sound;
 use super::headers::Fields;
@@ -27,14 +27,12 @@ pub enum Effect {
         /// Whose limit counts.
         trunk: String,
     },
-    /// Look a host up; comes back as `Input::Resolved`.
+    /// Find out where requests go; comes back as `Input::Resolved`.
     Resolve {
         /// For whom.
         attempt: AttemptId,
-        /// Name or literal.
-        host: String,
-        /// Port, if one is named.
-        port: Option<u16>,
+        /// What is known of it.
+        wanted: Wanted,
     },
     /// Send an INVITE; comes back as `SipEvent`s.
     Invite(Box<InviteOrder>),
@@ -79,8 +77,8 @@ pub enum Effect {
 pub struct InviteOrder {
     /// For whom.
     pub attempt: AttemptId,
-    /// Where to.
-    pub target: SocketAddr,
+    /// Where to, and over what.
+    pub target: Target,
     /// Request-URI, credentials.
     pub route: Arc<Route>,
     /// Further header fields, clean.

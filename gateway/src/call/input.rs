@@ -9,6 +9,7 @@ use trunkline_media::api::{Leg, MediaEvent};
 use trunkline_media::audio::Codec;
 use trunkline_media::audio::prompt::Prompt;
 use trunkline_signaling::endpoint::{Failure, Fork, Reason as ReasonHeader, Traced};
+use trunkline_signaling::targets::Target;
 
 use super::actions::{Action, Sound};
 use crate::hook::Asked;
@@ -44,8 +45,8 @@ pub enum Input {
     Resolved {
         /// For whom.
         attempt: AttemptId,
-        /// Addresses, best first; never empty when `Ok`.
-        result: Result<Vec<SocketAddr>, ResolveError>,
+        /// Where to, best first; never empty when `Ok`.
+        result: Result<Vec<Target>, ResolveError>,
     },
     /// What became of [`super::Effect::Ask`].
     Asked(Box<Asked>),

@@ -8,7 +8,7 @@ use trunkline_media::api::{BackCause, BrowserLoss, Command, GapKind, Leg, MediaE
 use trunkline_media::audio::Codec;
 use trunkline_signaling::endpoint::{Failure, Fork};
 
-use super::tests::{LEASED, about, route, sdp};
+use super::tests::{LEASED, about, route, sdp, target};
 use super::*;
 use crate::hook::{Asked, Unanswered};
 use crate::outcome::Unavailable;
@@ -148,7 +148,7 @@ fn input(step: Step, newest: u32) -> Option<Input> {
             result: if ok { Ok(LEASED.parse().unwrap()) } else { Err(LeaseRefused::NoPorts) },
         },
         Step::Resolved(back, addresses) => {
-            Input::Resolved { attempt: attempt(back), result: Ok(vec!["192.0.2.9:5070".parse().unwrap(); addresses]) }
+            Input::Resolved { attempt: attempt(back), result: Ok(vec![target("192.0.2.9:5070"); addresses]) }
         }
         Step::Api(api) => Input::Api(api),
         Step::Asked(actions) => Input::Asked(Box::new(Asked {

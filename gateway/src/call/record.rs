@@ -1,6 +1,5 @@
 //! What is noted along the way, and the record made of it.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
@@ -9,6 +8,7 @@ use trunkline_media::audio::Codec;
 use trunkline_media::quality::MOS_MODEL;
 use trunkline_media::sdp::trunk::TrunkMedia;
 use trunkline_signaling::endpoint::Reason as ReasonHeader;
+use trunkline_signaling::targets::Target;
 
 use super::browser::Browser;
 use super::{Call, Stage};
@@ -106,12 +106,12 @@ impl Notes {
     }
 
     /// An INVITE goes out.
-    pub(super) fn invited(&mut self, route: &Route, target: SocketAddr) {
+    pub(super) fn invited(&mut self, route: &Route, target: &Target) {
         self.sip_call_id = None;
         self.push_attempt(AttemptNote {
             destination: route.destination.clone(),
             trunk: Some(route.trunk.clone()),
-            target: Some(format!("{}:{target}", route.transport.token().to_ascii_lowercase())),
+            target: Some(target.to_string()),
             status: None,
             reason: None,
         });

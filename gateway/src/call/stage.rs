@@ -1,10 +1,10 @@
 //! Where a call stands, with what belongs to each stage.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use trunkline_media::sdp::trunk::{LocalMedia, TrunkMedia};
+use trunkline_signaling::targets::Target;
 
 use super::holding::Offering;
 use super::input::AttemptId;
@@ -46,8 +46,8 @@ pub(super) struct Inviting {
     pub(super) attempt: AttemptId,
     pub(super) route: Arc<Route>,
     pub(super) local: LocalMedia,
-    /// Addresses not tried yet.
-    pub(super) others: VecDeque<SocketAddr>,
+    /// Where it goes if not there.
+    pub(super) others: VecDeque<Target>,
     pub(super) ringing: bool,
     /// What the media plane was told so far.
     pub(super) early: Option<TrunkMedia>,

@@ -148,9 +148,9 @@ impl Driver {
             match effect {
                 Some(Effect::Media(command)) => self.media(command),
                 Some(Effect::LeaseTrunk { attempt, trunk }) => self.lease(attempt, &trunk),
-                Some(Effect::Resolve { attempt, host, port }) => {
+                Some(Effect::Resolve { attempt, wanted }) => {
                     self.later(async move {
-                        let result = sip::resolve(&host, port).await;
+                        let result = sip::resolve(&wanted).await;
                         Done::Input(Input::Resolved { attempt, result })
                     });
                 }

@@ -76,10 +76,11 @@ fn media(config: &Config) -> Value {
 }
 
 fn flows(config: &Config, trunk: &Trunk) -> [Value; 2] {
-    let (transport, protocol, port) = match trunk.target.transport {
-        SipTransport::Udp => ("udp", "SIP", 5060),
-        SipTransport::Tcp => ("tcp", "SIP", 5060),
-        SipTransport::Tls => ("tcp", "SIP over TLS", 5061),
+    let (transport, protocol, port) = match trunk.target.known_transport() {
+        // Without records that say something else.
+        Some(SipTransport::Udp) | None => ("udp", "SIP", 5060),
+        Some(SipTransport::Tcp) => ("tcp", "SIP", 5060),
+        Some(SipTransport::Tls) => ("tcp", "SIP over TLS", 5061),
     };
     let ports = &config.media.rtp_ports;
     let own = config.sip.advertise.unwrap_or(config.media.rtp_listen);

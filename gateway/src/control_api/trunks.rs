@@ -48,11 +48,11 @@ pub(super) async fn test(
 
 /// A trunk without its secrets.
 fn view(trunk: &Trunk, health: &Health, live: u32) -> Value {
-    let transport = match trunk.target.transport {
+    let transport = trunk.target.known_transport().map(|transport| match transport {
         SipTransport::Udp => "udp",
         SipTransport::Tcp => "tcp",
         SipTransport::Tls => "tls",
-    };
+    });
     let browser_audio = match trunk.browser_audio {
         BrowserAudio::Relay => "relay",
         BrowserAudio::Elastic => "elastic",

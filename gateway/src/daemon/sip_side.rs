@@ -61,7 +61,7 @@ impl SipSide {
             trace: true,
             snapshots: Some(JOURNAL),
         };
-        let is_encrypted = |trunk: &Trunk| trunk.enabled && trunk.target.transport == SipTransport::Tls;
+        let is_encrypted = |trunk: &Trunk| trunk.enabled && trunk.target.known_transport() == Some(SipTransport::Tls);
         let authorities = config.sip.tls_ca.as_deref();
         let trusted = match tls::client(authorities) {
             Ok(trusted) => Some(trusted),

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use trunkline_config::{
     BrowserAudio, Codec as ConfigCodec, Config, ContextFields, RtpSource as ConfigRtpSource, Secret, SipTransport,
-    Trunk, UserToUser,
+    Trunk, TrunkTarget, UserToUser,
 };
 use trunkline_media::api::RtpSource;
 use trunkline_media::audio::Codec;
-use trunkline_signaling::endpoint::Transport;
+use trunkline_signaling::targets::{Protocol, Wanted};
 
 use crate::outcome::{Reason, Unavailable};
 use crate::session::Session;
@@ -30,10 +30,8 @@ pub struct Route {
     pub trunk: String,
     /// Request-URI and To.
     pub request_uri: String,
-    /// Name or address literal the request goes to.
-    pub host: String,
-    /// Port, if one is named.
-    pub port: Option<u16>,
+    /// Where the request goes.
+    pub wanted: Wanted,
     /// User name and password for challenges.
     pub credentials: Option<(String, Secret)>,
     /// Preference order, never empty.
@@ -44,8 +42,6 @@ pub struct Route {
     pub max_duration: Duration,
     /// How long before its end a tone warns of it.
     pub warning: Option<Duration>,
-    /// Over what.
-    pub transport: Transport,
     /// Session-Expires asked for, seconds; 0 is no session timer (RFC 4028).
     pub session_expires: u32,
     /// Whose RTP is believed.
@@ -56,14 +52,6 @@ pub struct Route {
     pub context_fields: ContextFields,
     /// Some of it in User-to-User.
     pub user_to_user: Option<UserToUser>,
-}
-
-impl Route {
-    /// Whether an INVITE has to fit into one datagram.
-    #[must_use]
-    pub fn is_datagram(&self) -> bool {
-        self.transport == Transport::Udp
-    }
 }
 
 /// One destination of a plan.
@@ -124,21 +112,15 @@ pub fn dial(config: &Config, app: &str, destinations: &[String], limits: Limits)
     destinations.iter().take(MAX_DESTINATIONS).map(|d| bound(plan(config, default_trunk, d))).collect()
 }
 
-/// RFC 3261 section 19.1.2; `None` for that of every other transport.
-fn default_port(transport: SipTransport) -> Option<u16> {
-    match transport {
-        SipTransport::Udp | SipTransport::Tcp => None,
-        SipTransport::Tls => Some(5061),
-    }
-}
-
-/// An encrypted connection has to lead to the host the trunk names, whatever its addresses are.
-fn transport(trunk: &Trunk) -> Transport {
-    match trunk.target.transport {
-        SipTransport::Udp => Transport::Udp,
-        SipTransport::Tcp => Transport::Tcp,
-        SipTransport::Tls => Transport::Tls(trunk.target.host.as_str().into()),
-    }
+/// What a trunk's target says of where requests go.
+#[must_use]
+pub fn wanted(target: &TrunkTarget) -> Wanted {
+    let transport = target.transport.map(|transport| match transport {
+        SipTransport::Udp => Protocol::Udp,
+        SipTransport::Tcp => Protocol::Tcp,
+        SipTransport::Tls => Protocol::Tls,
+    });
+    Wanted { host: target.host.as_str().into(), port: target.port, transport, secure: target.secure }
 }
 
 fn plan(config: &Config, default_trunk: Option<&str>, destination: &str) -> Planned {
@@ -161,14 +143,12 @@ fn plan(config: &Config, default_trunk: Option<&str>, destination: &str) -> Plan
         destination: destination.to_owned(),
         trunk: trunk.id.clone(),
         request_uri: request_uri(&parsed, trunk, named.is_some()),
-        host: trunk.target.host.clone(),
-        port: trunk.target.port.or(default_port(trunk.target.transport)),
+        wanted: wanted(&trunk.target),
         credentials: trunk.auth.as_ref().map(|a| (a.username.clone(), a.password.clone())),
         codecs,
         ring_timeout: trunk.ring_timeout,
         max_duration: trunk.max_duration,
         warning: trunk.max_duration_warning,
-        transport: transport(trunk),
         session_expires: trunk.session_expires,
         rtp_source: match trunk.rtp_source {
             ConfigRtpSource::Signalled => RtpSource::Signalled,

@@ -13,12 +13,14 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
-use trunkline_config::{SipTransport, Trunk};
+use trunkline_config::Trunk;
 use trunkline_signaling::endpoint::{Failure, Transport};
+use trunkline_signaling::targets::Target;
 use trunkline_signaling::transport::reach::Reached;
 
 use crate::clock::Clock;
 use crate::events::{Herald, Notice};
+use crate::routing::wanted;
 use crate::settings::Settings;
 use crate::sip;
 
@@ -125,8 +127,8 @@ impl Trunks {
     }
 
     async fn ask(&self, trunk: &Trunk) {
-        let heard = match sip::resolve(&trunk.target.host, port_of(trunk)).await.as_deref() {
-            Ok([first, ..]) => ping(&*self.shared.prober, *first, trunk).await,
+        let heard = match sip::resolve(&wanted(&trunk.target)).await.as_deref() {
+            Ok([first, ..]) => ping(&*self.shared.prober, first, trunk).await,
             Ok([]) | Err(_) => Heard::Nothing("dns"),
         };
         let mut watched = self.watched();
@@ -147,28 +149,14 @@ impl Trunks {
 }
 
 /// One OPTIONS, its answer awaited for a little while.
-async fn ping(prober: &dyn Prober, to: SocketAddr, trunk: &Trunk) -> Heard {
-    let asked = prober.ping(to, transport_of(trunk), trunk.target.host.clone());
+async fn ping(prober: &dyn Prober, to: &Target, trunk: &Trunk) -> Heard {
+    let asked = prober.ping(to.address, to.over.clone(), trunk.target.host.clone());
     match tokio::time::timeout(LIMIT, asked).await {
         Ok(Ok((status, after))) => Heard::Answer { status, rtt_ms: milliseconds(after) },
         Ok(Err(Failure::Transport)) => Heard::Nothing("unreachable"),
         Ok(Err(Failure::Tls(_))) => Heard::Nothing("tls"),
         Ok(Err(_)) | Err(_) => Heard::Nothing("no_answer"),
     }
-}
-
-fn transport_of(trunk: &Trunk) -> Transport {
-    match trunk.target.transport {
-        SipTransport::Udp => Transport::Udp,
-        SipTransport::Tcp => Transport::Tcp,
-        SipTransport::Tls => Transport::Tls(trunk.target.host.as_str().into()),
-    }
-}
-
-/// RFC 3261 section 19.1.2.
-fn port_of(trunk: &Trunk) -> Option<u16> {
-    let encrypted = trunk.target.transport == SipTransport::Tls;
-    trunk.target.port.or(encrypted.then_some(5061))
 }
 
 /// With microseconds.

@@ -1,23 +1,24 @@
 //! A trunk, tested step by step, each with what failed: what an operator would do by hand.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use trunkline_config::Trunk;
 use trunkline_signaling::endpoint::StreamError;
+use trunkline_signaling::targets::Target;
 
-use super::{Heard, Prober, milliseconds, ping, port_of, transport_of};
+use super::{Heard, Prober, milliseconds, ping};
 use crate::call::ResolveError;
+use crate::routing::wanted;
 use crate::sip;
 
 /// The steps up to the first that fails.
 pub(super) async fn run(prober: &dyn Prober, trunk: &Trunk) -> Value {
     let mut steps = Steps::default();
     if let Some(target) = resolve(&mut steps, trunk).await
-        && connect(&mut steps, prober, trunk, target).await
+        && connect(&mut steps, prober, trunk, &target).await
     {
-        options(&mut steps, prober, trunk, target).await;
+        options(&mut steps, prober, trunk, &target).await;
     }
     let ok = steps.0.iter().all(|step| step.get("ok") == Some(&Value::Bool(true)));
     json!({ "trunk": trunk.id, "ok": ok, "steps": steps.0 })
@@ -43,11 +44,12 @@ impl Steps {
     }
 }
 
-async fn resolve(steps: &mut Steps, trunk: &Trunk) -> Option<SocketAddr> {
-    match sip::resolve(&trunk.target.host, port_of(trunk)).await {
-        Ok(addresses) => {
+async fn resolve(steps: &mut Steps, trunk: &Trunk) -> Option<Target> {
+    match sip::resolve(&wanted(&trunk.target)).await {
+        Ok(targets) => {
+            let addresses: Vec<_> = targets.iter().map(|target| target.address).collect();
             steps.note("dns", Ok(()), json!({ "addresses": addresses }));
-            addresses.first().copied()
+            targets.into_iter().next()
         }
         Err(error) => {
             let failed = match error {
@@ -60,10 +62,9 @@ async fn resolve(steps: &mut Steps, trunk: &Trunk) -> Option<SocketAddr> {
     }
 }
 
-async fn connect(steps: &mut Steps, prober: &dyn Prober, trunk: &Trunk, target: SocketAddr) -> bool {
-    let over = transport_of(trunk);
-    let about = json!({ "transport": over.token().to_ascii_lowercase(), "target": target });
-    let Some(reached) = prober.reach(target, over).await else {
+async fn connect(steps: &mut Steps, prober: &dyn Prober, trunk: &Trunk, target: &Target) -> bool {
+    let about = json!({ "transport": target.over.token().to_ascii_lowercase(), "target": target.address });
+    let Some(reached) = prober.reach(target.address, target.over.clone()).await else {
         // Datagrams need no connection: whether they arrive is for the answer to say.
         return steps.note("transport", Ok(()), about);
     };
@@ -87,7 +88,7 @@ fn note_timed(steps: &mut Steps, step: &str, took: Result<Duration, StreamError>
     steps.note(step, outcome, about)
 }
 
-async fn options(steps: &mut Steps, prober: &dyn Prober, trunk: &Trunk, target: SocketAddr) {
+async fn options(steps: &mut Steps, prober: &dyn Prober, trunk: &Trunk, target: &Target) {
     match ping(prober, target, trunk).await {
         Heard::Answer { status, rtt_ms } => {
             let outcome = if status == 503 { Err(("status_503", "it takes no calls now".to_owned())) } else { Ok(()) };

@@ -6,6 +6,7 @@ use trunkline::routing::Route;
 use trunkline_config::ContextFields;
 use trunkline_media::api::{Limits, RtpSource};
 use trunkline_media::audio::Codec;
+use trunkline_signaling::targets::Wanted;
 
 use super::browser::Visitor;
 use super::secs;
@@ -64,14 +65,12 @@ pub fn route(dial: &Dial, host: &str) -> Route {
         destination: format!("sip:agent@{host}"),
         trunk: host.to_owned(),
         request_uri: format!("sip:agent@{host}.example"),
-        host: host.to_owned(),
-        port: None,
+        wanted: Wanted { host: host.into(), port: None, transport: None, secure: false },
         credentials: None,
         codecs: dial.trunk.clone(),
         ring_timeout: dial.ring_timeout,
         max_duration: dial.max_duration,
         warning: None,
-        transport: trunkline_signaling::endpoint::Transport::Udp,
         session_expires: dial.session_expires,
         rtp_source: dial.rtp_source,
         relay: dial.relay,

@@ -4,6 +4,7 @@
 //! Values are the visitor's: they are cleaned so that none can become a header field of its own.
 
 use trunkline_config::ContextFields;
+use trunkline_signaling::endpoint::Transport;
 
 use crate::routing::Route;
 
@@ -39,8 +40,8 @@ pub struct Told<'a> {
 /// The fields of an INVITE over this route, first come first kept, and how many there was no room or no name for. Of two
 /// names that differ only in case the first is kept: header field names are case-insensitive, context keys are not.
 #[must_use]
-pub fn of_invite(told: Told<'_>, route: &Route, sdp: &str) -> (Fields, usize) {
-    let mut packed = Packed::new(route, sdp);
+pub fn of_invite(told: Told<'_>, route: &Route, over: &Transport, sdp: &str) -> (Fields, usize) {
+    let mut packed = Packed::new(route, over, sdp);
     for (name, value) in told.own {
         packed.push(name.clone(), &clean(value, room_for(name)));
     }
@@ -86,10 +87,10 @@ struct Packed {
 }
 
 impl Packed {
-    fn new(route: &Route, sdp: &str) -> Self {
+    fn new(route: &Route, over: &Transport, sdp: &str) -> Self {
         // The URI stands in the request line and in To.
         let used = BASE.saturating_add(route.request_uri.len().saturating_mul(2)).saturating_add(sdp.len());
-        let most = if route.is_datagram() { MAX_DATAGRAM } else { MAX_STREAM };
+        let most = if *over == Transport::Udp { MAX_DATAGRAM } else { MAX_STREAM };
         Self { fields: Fields::new(), room: most.saturating_sub(used), dropped: 0 }
     }
 

@@ -14,9 +14,9 @@ fn a_call_from_start_to_answer_does_exactly_this() {
                "destination_id": "sip:agent@acme", "has_form_values": true, "state": "setup"})
     );
     assert_eq!(*lease, Effect::LeaseTrunk { attempt, trunk: "acme".into() });
-    assert_eq!(bench.leased(1), [Effect::Resolve { attempt, host: "trunk.example".into(), port: Some(5_070) }]);
+    assert_eq!(bench.leased(1), [Effect::Resolve { attempt, wanted: wanted() }]);
     let [Effect::Invite(order)] = &bench.resolved(1, &["192.0.2.9:5070"])[..] else { panic!() };
-    assert_eq!(order.target.to_string(), "192.0.2.9:5070");
+    assert_eq!(order.target.to_string(), "udp:192.0.2.9:5070");
     assert_eq!(order.fields, [("X-C2C-plan".to_owned(), "gold".to_owned())]);
     assert!(order.sdp.contains("m=audio 30000 RTP/AVP 0 8"), "{}", order.sdp);
     assert_eq!(bench.call.state(), State::Setup);
@@ -178,7 +178,7 @@ fn a_silent_address_is_followed_by_the_next_on_the_same_ports() {
     bench.leased(1);
     bench.resolved(1, &["192.0.2.1:5060", "192.0.2.2:5060"]);
     let [Effect::Invite(order)] = &bench.sip(SipEvent::Failed(Failure::Transport))[..] else { panic!() };
-    assert_eq!((order.attempt, order.target), (AttemptId(2), address("192.0.2.2:5060")));
+    assert_eq!((order.attempt, order.target.clone()), (AttemptId(2), target("192.0.2.2:5060")));
     bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: pcmu() });
     assert_eq!(bench.call.state(), State::Talking);
     let attempts = &bench.record()["sip"]["attempts"];

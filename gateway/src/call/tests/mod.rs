@@ -15,6 +15,7 @@ use trunkline_media::api::{
 use trunkline_media::audio::Codec;
 use trunkline_media::audio::prompt::Prompt;
 use trunkline_signaling::endpoint::{Failure, Fork, Reason as ReasonHeader};
+use trunkline_signaling::targets::{Protocol, Target, Wanted};
 
 use super::*;
 use crate::outcome::{Unavailable, table};
@@ -27,20 +28,27 @@ pub(super) fn route(destination: &str) -> Planned {
         destination: destination.into(),
         trunk: "acme".into(),
         request_uri: format!("{destination}.example"),
-        host: "trunk.example".into(),
-        port: Some(5070),
+        wanted: wanted(),
         credentials: Some(("user".into(), Secret::new("password"))),
         codecs: vec![Codec::Pcmu, Codec::Pcma],
         ring_timeout: Duration::from_secs(60),
         max_duration: Duration::from_secs(7_200),
         warning: Some(Duration::from_secs(60)),
-        transport: trunkline_signaling::endpoint::Transport::Udp,
         session_expires: 1800,
         rtp_source: RtpSource::Signalled,
         relay: false,
         context_fields: ContextFields { prefix: "X-C2C-".into(), allow: vec!["*".into()] },
         user_to_user: None,
     }))
+}
+
+pub(super) fn wanted() -> Wanted {
+    Wanted { host: "trunk.example".into(), port: Some(5070), transport: None, secure: false }
+}
+
+pub(super) fn target(address: &str) -> Target {
+    let name = wanted().host;
+    Target { address: address.parse().unwrap(), over: Protocol::Udp.towards(&name), name }
 }
 
 pub(crate) fn about(now: Instant) -> About {
@@ -182,8 +190,8 @@ impl Bench {
     }
 
     fn resolved(&mut self, attempt: u32, addresses: &[&str]) -> Vec<Effect> {
-        let addresses: Vec<SocketAddr> = addresses.iter().map(|a| a.parse().unwrap()).collect();
-        self.feed(Input::Resolved { attempt: AttemptId(attempt), result: Ok(addresses) })
+        let targets = addresses.iter().map(|address| target(address)).collect();
+        self.feed(Input::Resolved { attempt: AttemptId(attempt), result: Ok(targets) })
     }
 
     fn connect(&mut self) {

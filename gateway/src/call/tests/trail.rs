@@ -52,7 +52,7 @@ fn the_timeline_tells_a_call_from_its_beginning_to_its_end() {
     let at = column(&trail["timeline"], "at");
     assert!(at.is_sorted() && at[0] == "2023-11-14T22:13:20.000Z" && at.last().unwrap() == "2023-11-14T22:13:25.000Z");
     let of = |name: &str| trail["timeline"].as_array().unwrap().iter().find(|entry| entry["what"] == name).unwrap();
-    assert_eq!(of("inviting")["detail"], json!({"destination": "sip:agent@acme", "target": "192.0.2.9:5070"}));
+    assert_eq!(of("inviting")["detail"], json!({"destination": "sip:agent@acme", "target": "udp:192.0.2.9:5070"}));
     assert_eq!(of("ice_connected")["detail"], json!({"remote": "198.51.100.7:5000", "path": "udp"}));
     assert_eq!(of("hanging_up")["detail"]["reason"].as_str().map(|r| r.starts_with("Q.850;cause=16")), Some(true));
     assert!(!trail.to_string().contains("gold"), "no context");

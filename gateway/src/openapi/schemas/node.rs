@@ -102,7 +102,7 @@ pub struct Trunk {
     /// Seconds between two OPTIONS; null: none are sent.
     #[schema(required)]
     pub options_seconds: Option<u64>,
-    /// `host`, `port`, `transport`.
+    /// `host`, `port`, `transport` (null: DNS decides).
     #[schema(value_type = Object)]
     pub target: Map<String, Value>,
     /// In order of preference.

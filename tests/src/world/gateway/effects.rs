@@ -1,6 +1,7 @@
 //! What the cores want done, done: as the daemon's driver and workers do it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use trunkline::call::{AttemptId, Effect, Input, InviteOrder, LeaseRefused, NotSent, ResolveError, SipEvent};
@@ -10,6 +11,7 @@ use trunkline_media::api::{Command, MediaEvent};
 use trunkline_media::call::Call as MediaCall;
 use trunkline_media::outbox::{Outbox, Port};
 use trunkline_signaling::endpoint::LegId;
+use trunkline_signaling::targets::Target;
 
 use super::{CallNo, SimGateway};
 
@@ -80,8 +82,13 @@ impl SimGateway {
                     let result = self.lease(now, no);
                     self.later(now, no, Input::TrunkLeased { attempt, result });
                 }
-                Effect::Resolve { attempt, host, port: _ } => {
-                    let found = self.names.get(&host).cloned();
+                Effect::Resolve { attempt, wanted } => {
+                    let target = |&address: &SocketAddr| Target {
+                        address,
+                        over: wanted.default_transport().towards(&wanted.host),
+                        name: Arc::clone(&wanted.host),
+                    };
+                    let found = self.names.get(&*wanted.host).map(|found| found.iter().map(target).collect());
                     let result = found.ok_or_else(|| ResolveError::Failed("no such name".into()));
                     self.later(now, no, Input::Resolved { attempt, result });
                 }
@@ -163,7 +170,7 @@ impl SimGateway {
     }
 
     fn invite(&mut self, now: Instant, no: CallNo, order: InviteOrder) {
-        let (attempt, target) = (order.attempt, order.target);
+        let (attempt, target) = (order.attempt, order.target.address);
         let placed = sip::invite(order).and_then(|invite| self.sip.invite(now, invite).map_err(|_| NotSent::Full));
         let event = match placed {
             Ok(leg) => {
