@@ -9,6 +9,7 @@ mod ladder;
 mod loss;
 mod lost;
 mod modify;
+mod oracle;
 mod pings;
 mod requests;
 mod session_timers;
@@ -160,6 +161,7 @@ impl World {
         for side in [A, B] {
             while let Some(transmit) = self.ends[side].poll_transmit() {
                 assert_eq!(transmit.to, address(1 - side), "sent to a stranger");
+                oracle::assert_read_alike(&transmit.bytes);
                 self.log.push((self.now, side, transmit.bytes.clone()));
                 if self.is_lost(side, &transmit.bytes) {
                     continue;
@@ -335,7 +337,15 @@ impl Lone {
     }
 
     pub(super) fn sent(&mut self) -> Vec<Message> {
-        std::iter::from_fn(|| self.end.poll_transmit()).map(|transmit| parse(transmit.bytes).unwrap()).collect()
+        let parsed = |bytes: Bytes| {
+            let message = parse(bytes.clone()).unwrap();
+            // An answer repeats what the test made up.
+            if matches!(message, Message::Request(_)) {
+                oracle::assert_read_alike(&bytes);
+            }
+            message
+        };
+        std::iter::from_fn(|| self.end.poll_transmit()).map(|transmit| parsed(transmit.bytes)).collect()
     }
 
     pub(super) fn sent_requests(&mut self) -> Vec<Request> {
