@@ -6,6 +6,7 @@
 //!                                            ├─ admission (who may begin something)
 //!                                            ├─ auth (RFC 8760 digest)
 //!                                            └─ message (section 25 grammar, zero-copy)
+//! registration (section 10) ── requests that the endpoint carries outside of any call
 //! targets (RFC 3263): where the requests of an endpoint's user go
 //! ```
 
@@ -14,6 +15,7 @@ pub mod auth;
 pub mod dialog;
 pub mod endpoint;
 pub mod message;
+pub mod registration;
 pub mod targets;
 pub mod transaction;
 pub mod transport;
