@@ -33,6 +33,10 @@ pub fn leg_of(event: &Event) -> LegId {
         | Event::Confirmed { leg, .. }
         | Event::Cancelled { leg, .. }
         | Event::Pinged { leg, .. }
+        | Event::Replied { leg, .. }
+        | Event::Digit { leg, .. }
+        | Event::DigitsSent { leg }
+        | Event::DigitsRefused { leg, .. }
         | Event::Snapshot { leg, .. }
         | Event::Traced { leg, .. } => *leg,
     }
@@ -58,7 +62,11 @@ pub fn translate(event: Event) -> Option<SipEvent> {
         | Event::Incoming { .. }
         | Event::Confirmed { .. }
         | Event::Cancelled { .. }
-        | Event::Pinged { .. } => {
+        | Event::Pinged { .. }
+        | Event::Replied { .. }
+        | Event::Digit { .. }
+        | Event::DigitsSent { .. }
+        | Event::DigitsRefused { .. } => {
             return None;
         }
     })

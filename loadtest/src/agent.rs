@@ -170,6 +170,10 @@ impl Desk {
                 | Event::Failed { .. }
                 | Event::OfferAnswered { .. }
                 | Event::Pinged { .. }
+                | Event::Replied { .. }
+                | Event::Digit { .. }
+                | Event::DigitsSent { .. }
+                | Event::DigitsRefused { .. }
                 | Event::Snapshot { .. }
                 | Event::Traced { .. } => {}
             }

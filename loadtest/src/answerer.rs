@@ -64,6 +64,10 @@ async fn run(handle: Handle, mut events: mpsc::Receiver<Event>, counts: Arc<Coun
             | Event::Failed { .. }
             | Event::OfferAnswered { .. }
             | Event::Pinged { .. }
+            | Event::Replied { .. }
+            | Event::Digit { .. }
+            | Event::DigitsSent { .. }
+            | Event::DigitsRefused { .. }
             | Event::Snapshot { .. }
             | Event::Traced { .. } => {}
         }

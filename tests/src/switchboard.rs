@@ -128,6 +128,10 @@ async fn take(handle: &Handle, calls: &Arc<Mutex<HashMap<LegId, Taken>>>, rng: &
         | Event::SessionExpired { .. }
         | Event::Confirmed { .. }
         | Event::Pinged { .. }
+        | Event::Replied { .. }
+        | Event::Digit { .. }
+        | Event::DigitsSent { .. }
+        | Event::DigitsRefused { .. }
         | Event::Snapshot { .. }
         | Event::Traced { .. } => {}
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::LegSnapshot;
 use crate::admission::AdmissionStats;
 use crate::auth::Credentials;
-use crate::message::{Headers, NameAddr, Reason, Uri};
+use crate::message::{Headers, NameAddr, Reason, Response, Uri};
 use crate::transaction::{Reliability, Timers};
 
 /// Names one INVITE usage (one `invite` call, or one incoming INVITE).
@@ -249,6 +249,36 @@ pub enum Event {
         leg: LegId,
         /// What came of it.
         result: Result<(u16, Duration), Failure>,
+    },
+    /// The final answer to a request of [`super::Endpoint::ask`], or why none will come.
+    Replied {
+        /// Which.
+        leg: LegId,
+        /// What came of it.
+        result: Result<Box<Response>, Failure>,
+    },
+    /// A digit came by INFO.
+    Digit {
+        /// Whose.
+        leg: LegId,
+        /// `0`-`9`, `*`, `#`, `A`-`D`.
+        digit: char,
+        /// How long it lasted, if that was said.
+        duration: Option<Duration>,
+    },
+    /// All digits of [`super::Endpoint::send_digits`] were taken.
+    DigitsSent {
+        /// Whose.
+        leg: LegId,
+    },
+    /// The peer takes no digits by INFO.
+    DigitsRefused {
+        /// Whose.
+        leg: LegId,
+        /// The status, if one came.
+        status: Option<u16>,
+        /// Those it did not take.
+        digits: Vec<(char, Duration)>,
     },
     /// What it takes to end a leg of ours has changed: keep it, then say [`super::Endpoint::snapshot_kept`]. What is sent
     /// of the leg from now on waits for that, up to the limit of the configuration.

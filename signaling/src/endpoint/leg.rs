@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::digits::Sending;
 use super::refresh::{Session, Wish};
 use super::transactions::TxId;
 use super::{Failure, Invite, LegId, Reason};
@@ -26,6 +27,8 @@ pub(super) enum LegTimer {
     OfferUnanswered,
     /// Nobody here answered the call.
     RingLimit,
+    /// The digit sent last is over.
+    NextDigit,
     /// Our refresh of the session is due (RFC 4028).
     Refresh,
     /// The session ends unless somebody refreshed it.
@@ -40,6 +43,7 @@ impl LegTimer {
             Self::Glare => "leg: re-INVITE again after glare",
             Self::OfferUnanswered => "leg: offer not answered here",
             Self::RingLimit => "leg: call not answered here",
+            Self::NextDigit => "leg: next digit",
             Self::Refresh => "leg: refresh the session",
             Self::SessionEnd => "leg: session not refreshed",
         }
@@ -118,6 +122,7 @@ impl Up {
             hangup: None,
             session: None,
             local_sdp,
+            digits: Sending::default(),
         }
     }
 }
@@ -136,6 +141,8 @@ pub(super) struct Up {
     pub(super) session: Option<Session>,
     /// Our description that holds.
     pub(super) local_sdp: Option<Bytes>,
+    /// Digits that go by INFO.
+    pub(super) digits: Sending,
 }
 
 /// Our offer.

@@ -4,8 +4,10 @@
 //! receive ── admit (who may call), screen (refusals without state)
 //!    ├─ outgoing   our INVITEs: forks, CANCEL, digest
 //!    ├─ ping       our OPTIONS outside of any call
+//!    ├─ asking     other requests outside of any call
 //!    ├─ incoming   theirs: ringing, 2xx until ACK
 //!    ├─ session    in-dialog requests, BYE
+//!    ├─ digits     INFO
 //!    ├─ offers     re-INVITE, UPDATE, glare
 //!    ├─ refresh    session timers
 //!    └─ lost       legs of a process that went away
@@ -14,8 +16,10 @@
 
 mod admit;
 mod api;
+mod asking;
 mod compose;
 mod core;
+mod digits;
 mod gate;
 mod incoming;
 mod leg;
@@ -38,7 +42,7 @@ mod way;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -46,7 +50,9 @@ pub use self::api::{
     EndpointConfig, EndpointStats, Event, Failure, Fork, Full, Invite, LegId, NoSuchLeg, Ping, SESSION_EXPIRES,
     StreamError, Traced, Transmit, Transport,
 };
+pub use self::asking::Ask;
 use self::core::Core;
+pub use self::digits::InfoForm;
 use self::leg::Leg;
 pub use self::lost::LegSnapshot;
 use self::way::Way;
@@ -81,6 +87,29 @@ impl Endpoint {
     /// Sends OPTIONS outside of any call; [`Event::Pinged`] tells what came of it, once.
     pub fn ping(&mut self, now: Instant, ping: Ping) -> Result<LegId, Full> {
         self.start_ping(now, ping)
+    }
+
+    /// Sends a request outside of any call; [`Event::Replied`] tells its final answer, or that there is none, once.
+    pub fn ask(&mut self, now: Instant, ask: Ask) -> Result<LegId, Full> {
+        self.start_ask(now, ask)
+    }
+
+    /// Where a peer there reaches us over this transport: for a Contact that is written elsewhere.
+    #[must_use]
+    pub fn reached_at(&self, _over: &Transport, _peer: SocketAddr) -> SocketAddr {
+        self.core.config.advertised
+    }
+
+    /// Sends digits of an answered call by INFO, in order, each with its duration; how many were taken. Then
+    /// [`Event::DigitsSent`], or [`Event::DigitsRefused`].
+    pub fn send_digits(
+        &mut self,
+        now: Instant,
+        leg: LegId,
+        form: InfoForm,
+        digits: &[(char, Duration)],
+    ) -> Result<usize, NoSuchLeg> {
+        self.queue_digits(now, leg, form, digits)
     }
 
     /// Ends a leg in whatever way its state asks for: CANCEL (held back until a 1xx came), BYE (held back until the

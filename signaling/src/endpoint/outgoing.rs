@@ -227,7 +227,13 @@ impl Endpoint {
     fn leg_of_invite(&mut self, tx: TxId) -> Option<LegId> {
         match &self.core.transactions.client(tx)?.user {
             User::Invite(sent) => Some(sent.leg),
-            User::Bye(_) | User::ByeToFork(_) | User::Update(_) | User::Cancel(_) | User::Ping(..) => None,
+            User::Bye(_)
+            | User::ByeToFork(_)
+            | User::Update(_)
+            | User::Cancel(_)
+            | User::Digit(_)
+            | User::Ask(_)
+            | User::Ping(..) => None,
         }
     }
 }
@@ -307,7 +313,13 @@ pub(super) fn repeat_ack(core: &mut Core, tx: TxId, response: &Response) -> bool
 fn sent_invite(core: &mut Core, tx: TxId) -> Option<&mut SentInvite> {
     match &mut core.transactions.client(tx)?.user {
         User::Invite(sent) => Some(sent),
-        User::Bye(_) | User::ByeToFork(_) | User::Update(_) | User::Cancel(_) | User::Ping(..) => None,
+        User::Bye(_)
+        | User::ByeToFork(_)
+        | User::Update(_)
+        | User::Cancel(_)
+        | User::Digit(_)
+        | User::Ask(_)
+        | User::Ping(..) => None,
     }
 }
 

@@ -42,13 +42,18 @@ impl Endpoint {
     }
 
     pub(super) fn handle_ping_fault(&mut self, leg: LegId, fault: Fault) {
-        let failure = match (fault, self.core.cause.clone()) {
-            (Fault::Transport, Some(StreamError::Tls(error))) => Failure::Tls(error),
-            (Fault::Transport, Some(StreamError::Unreachable) | None) => Failure::Transport,
-            (Fault::Transport, Some(StreamError::TimedOut)) | (Fault::Timeout | Fault::NoFinal, _) => {
-                Failure::NoProvisional
-            }
-        };
+        let failure = failure_of(fault, self.core.cause.clone());
         self.core.event(Event::Pinged { leg, result: Err(failure) });
+    }
+}
+
+/// Why there is no answer.
+pub(super) fn failure_of(fault: Fault, cause: Option<StreamError>) -> Failure {
+    match (fault, cause) {
+        (Fault::Transport, Some(StreamError::Tls(error))) => Failure::Tls(error),
+        (Fault::Transport, Some(StreamError::Unreachable) | None) => Failure::Transport,
+        (Fault::Transport, Some(StreamError::TimedOut)) | (Fault::Timeout | Fault::NoFinal, _) => {
+            Failure::NoProvisional
+        }
     }
 }

@@ -193,7 +193,13 @@ impl Endpoint {
             }
             (
                 ClientMachine::Invite(_),
-                User::Bye(_) | User::ByeToFork(_) | User::Update(_) | User::Cancel(_) | User::Ping(..),
+                User::Bye(_)
+                | User::ByeToFork(_)
+                | User::Update(_)
+                | User::Cancel(_)
+                | User::Digit(_)
+                | User::Ask(_)
+                | User::Ping(..),
             ) => Reaction::nothing(),
             (ClientMachine::Other(machine), _) => machine.handle_response(now, response.status),
         };
@@ -227,6 +233,14 @@ impl Endpoint {
             User::Ping(leg, sent) => {
                 let (leg, sent) = (*leg, *sent);
                 self.handle_ping_response(now, leg, sent, response);
+            }
+            User::Digit(leg) => {
+                let leg = *leg;
+                self.handle_digit_response(now, leg, response);
+            }
+            User::Ask(leg) => {
+                let leg = *leg;
+                self.handle_ask_response(leg, response);
             }
             User::ByeToFork(_) | User::Cancel(_) => {}
         }

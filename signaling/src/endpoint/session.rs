@@ -28,7 +28,7 @@ impl Endpoint {
         }
         match request.method {
             Method::Options => self.core.answer_options(&request, arrival),
-            Method::Info => self.handle_info(arrival, &request),
+            Method::Info => self.handle_info(arrival, key, id, &request),
             Method::Bye => self.handle_bye(arrival, key, id, &request),
             Method::Invite | Method::Update => {
                 if self.is_full() {
@@ -65,19 +65,6 @@ impl Endpoint {
             Stage::Closing { dialog, .. } => dialog.accept_cseq(cseq.number),
             Stage::Closed => false,
         }
-    }
-
-    /// INFO. We have no Info Packages, so one of them is refused with 469 and our empty list (RFC 6086 section 4.2.2).
-    /// The older use (RFC 2976) is 200 for an INFO without a body and 415 for a body nobody understands.
-    fn handle_info(&mut self, arrival: Arrival, request: &Request) {
-        if request.headers.get(&HeaderName::other("Info-Package")).is_some() {
-            let field = Some((HeaderName::other("Recv-Info"), String::new()));
-            return self.core.refuse(request, arrival, (469, field));
-        }
-        if !request.body.is_empty() {
-            return self.core.refuse(request, arrival, (415, None));
-        }
-        self.core.answer_stateless(request, arrival, 200, None);
     }
 
     fn handle_bye(&mut self, arrival: Arrival, key: ServerKey, id: LegId, request: &Request) {

@@ -82,6 +82,14 @@ impl Endpoint {
                 let leg = *leg;
                 self.handle_ping_fault(leg, fault);
             }
+            User::Digit(leg) => {
+                let leg = *leg;
+                self.handle_digit_fault(now, leg);
+            }
+            User::Ask(leg) => {
+                let leg = *leg;
+                self.handle_ask_fault(leg, fault);
+            }
             User::ByeToFork(_) | User::Cancel(_) => {}
         }
     }
@@ -98,6 +106,7 @@ impl Endpoint {
             }
             Some(LegTimer::Refresh) => self.refresh(now, id),
             Some(LegTimer::SessionEnd) => self.expire(now, id),
+            Some(LegTimer::NextDigit) => self.send_next_digit(now, id),
             Some(LegTimer::RingLimit) => self.give_up_ringing(now, id),
             None => {}
         }

@@ -39,6 +39,10 @@ pub(super) enum User {
     Update(LegId),
     /// A CANCEL. What matters is what becomes of the INVITE.
     Cancel(LegId),
+    /// An INFO with a digit.
+    Digit(LegId),
+    /// Another request outside of any call.
+    Ask(LegId),
     /// An OPTIONS outside of any call, and when it was sent.
     Ping(LegId, Instant),
 }
@@ -48,7 +52,13 @@ impl User {
     pub(super) fn leg(&self) -> LegId {
         match self {
             Self::Invite(sent) => sent.leg,
-            Self::Bye(leg) | Self::ByeToFork(leg) | Self::Update(leg) | Self::Cancel(leg) | Self::Ping(leg, _) => *leg,
+            Self::Bye(leg)
+            | Self::ByeToFork(leg)
+            | Self::Update(leg)
+            | Self::Cancel(leg)
+            | Self::Digit(leg)
+            | Self::Ask(leg)
+            | Self::Ping(leg, _) => *leg,
         }
     }
 }
@@ -107,7 +117,13 @@ impl ClientTx {
             },
             (
                 ClientMachine::Invite(_),
-                User::Bye(_) | User::ByeToFork(_) | User::Update(_) | User::Cancel(_) | User::Ping(..),
+                User::Bye(_)
+                | User::ByeToFork(_)
+                | User::Update(_)
+                | User::Cancel(_)
+                | User::Digit(_)
+                | User::Ask(_)
+                | User::Ping(..),
             ) => false,
             (ClientMachine::Other(machine), _) => match machine.state() {
                 ClientState::Trying { .. } | ClientState::Proceeding => false,

@@ -58,7 +58,7 @@ fn granted(headers: &Headers, ours: &[SipUri], asked: u32) -> Option<u32> {
         .list(&HeaderName::Contact)
         .filter_map(|value| NameAddr::parse(&value).ok())
         .filter_map(|contact| {
-            let seconds = contact.parameter("expires").flatten().and_then(|value| number(value)).unwrap_or(of_all);
+            let seconds = contact.parameter("expires").flatten().and_then(number).unwrap_or(of_all);
             contact.uri.as_sip().cloned().map(|uri| (uri, seconds))
         })
         .collect();

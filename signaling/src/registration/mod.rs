@@ -342,7 +342,13 @@ impl Registration {
         let mut wait = match failure {
             // Whoever keeps trying wrong credentials is locked out.
             Failure::Credentials => pace.longest(self.rng.next_u32()),
-            _ => pace.after(self.failures, self.rng.next_u32()),
+            Failure::Status(_)
+            | Failure::Redirected
+            | Failure::NotBound
+            | Failure::NoAnswer
+            | Failure::Unreachable
+            | Failure::Tls
+            | Failure::Dns => pace.after(self.failures, self.rng.next_u32()),
         };
         if failure.is_refusal() {
             self.bound_until = None;

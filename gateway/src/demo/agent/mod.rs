@@ -105,6 +105,10 @@ impl Desk {
                 | Event::OfferAnswered { .. }
                 | Event::Confirmed { .. }
                 | Event::Pinged { .. }
+                | Event::Replied { .. }
+                | Event::Digit { .. }
+                | Event::DigitsSent { .. }
+                | Event::DigitsRefused { .. }
                 | Event::Snapshot { .. }
                 | Event::Traced { .. } => {}
             }

@@ -93,6 +93,10 @@ fn is_end(event: &Event) -> bool {
         | Event::Confirmed { .. }
         | Event::SessionExpired { .. }
         | Event::Pinged { .. }
+        | Event::Replied { .. }
+        | Event::Digit { .. }
+        | Event::DigitsSent { .. }
+        | Event::DigitsRefused { .. }
         | Event::Snapshot { .. }
         | Event::Traced { .. } => false,
     }

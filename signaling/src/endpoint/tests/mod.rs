@@ -1,8 +1,10 @@
 //! Two endpoints, or one and a peer made by hand, in virtual time over a link that loses datagrams from a seed.
 
 mod admission;
+mod asking;
 mod auth;
 mod calls;
+mod digits;
 mod forks;
 mod hostile;
 mod ladder;
@@ -239,6 +241,13 @@ pub(super) fn name(event: &Event) -> String {
         },
         Event::Pinged { result: Ok((status, after)), .. } => format!("pinged {status} {}", after.as_millis()),
         Event::Pinged { result: Err(failure), .. } => format!("ping failed {failure:?}"),
+        Event::Replied { result: Ok(response), .. } => format!("replied {}", response.status),
+        Event::Replied { result: Err(failure), .. } => format!("no reply {failure:?}"),
+        Event::Digit { digit, duration, .. } => format!("digit {digit} {:?}", duration.map(|time| time.as_millis())),
+        Event::DigitsSent { .. } => "digits sent".into(),
+        Event::DigitsRefused { status, digits, .. } => {
+            format!("digits refused {status:?} {}", digits.iter().map(|(digit, _)| *digit).collect::<String>())
+        }
         Event::Snapshot { .. } => "snapshot".into(),
         Event::Traced { .. } => "traced".into(),
     }
@@ -258,6 +267,10 @@ pub(super) fn leg_of(event: &Event) -> LegId {
         | Event::Confirmed { leg, .. }
         | Event::Cancelled { leg, .. }
         | Event::Pinged { leg, .. }
+        | Event::Replied { leg, .. }
+        | Event::Digit { leg, .. }
+        | Event::DigitsSent { leg }
+        | Event::DigitsRefused { leg, .. }
         | Event::Snapshot { leg, .. }
         | Event::Traced { leg, .. } => *leg,
     }
@@ -285,6 +298,10 @@ pub(super) fn obliging(end: &mut Endpoint, now: Instant, _side: usize, event: &E
         | Event::Confirmed { .. }
         | Event::Cancelled { .. }
         | Event::Pinged { .. }
+        | Event::Replied { .. }
+        | Event::Digit { .. }
+        | Event::DigitsSent { .. }
+        | Event::DigitsRefused { .. }
         | Event::Snapshot { .. }
         | Event::Traced { .. } => {}
     }

@@ -152,7 +152,7 @@ fn requests_in_a_dialog() {
     };
     assert_eq!(ask("OPTIONS", 10, "", "").status, 200);
     assert_eq!(ask("INFO", 11, "", "").status, 200);
-    assert_eq!(ask("INFO", 12, "Content-Type: application/dtmf-relay\r\n", "Signal=1").status, 415);
+    assert_eq!(ask("INFO", 12, "Content-Type: text/plain\r\n", "Signal=1").status, 415);
     let package = ask("INFO", 13, "Info-Package: dtmf\r\n", "");
     assert_eq!((package.status, package.headers.get(&HeaderName::other("Recv-Info")).is_some()), (469, true));
     assert_eq!(ask("REFER", 14, "", "").status, 405);

@@ -33,12 +33,15 @@ fn known_user(settings: Settings) -> Settings {
     Settings { credentials: Some(credentials), ..settings }
 }
 
+/// Header fields by name.
+type Fields = Vec<(&'static str, String)>;
+
 /// What the registrar says to a request.
 enum Said {
     /// Nothing.
     Silence,
     /// A status with these fields.
-    Status(u16, Vec<(&'static str, String)>),
+    Status(u16, Fields),
 }
 
 fn ok(expires: u32) -> Said {
@@ -145,7 +148,8 @@ fn the_expiry_is_the_answers_and_the_refresh_comes_before_it() {
     let contact = |rest: &str| ("Contact", format!("<{CONTACT}>{rest}"));
     let other = || ("Contact", "<sip:acme@198.51.100.9:5060>;expires=77".to_owned());
     let expires = |seconds: &str| ("Expires", seconds.to_owned());
-    let rows: [(Vec<(&'static str, String)>, u64, std::ops::RangeInclusive<u64>); 9] = [
+    type Row = (Fields, u64, std::ops::RangeInclusive<u64>);
+    let rows: [Row; 9] = [
         (vec![contact(";expires=3600")], 3600, 2700..=3000),
         (vec![contact(";expires=60")], 60, 27..=30),
         (vec![contact(";expires=1200")], 1200, 540..=600),
@@ -209,7 +213,8 @@ fn a_nonce_is_used_again_with_its_count_until_the_registrar_has_another() {
 /// Whatever a registrar goes on saying, a round ends.
 #[test]
 fn loops_of_challenges_and_redirections_end() {
-    let always: [(fn(usize) -> Said, &str); 5] = [
+    type Row = (fn(usize) -> Said, &'static str);
+    let always: [Row; 5] = [
         (
             |n| status(401, &[("WWW-Authenticate", &format!(r#"Digest realm="r", nonce="{n}", stale=true"#))]),
             "credentials",
@@ -327,7 +332,8 @@ fn wrong_credentials_are_not_tried_over_and_over() {
 /// What comes instead of an answer to a refresh, and how it stands just after it and when the old binding has run out.
 #[test]
 fn a_failed_refresh_keeps_what_is_bound_unless_it_was_refused() {
-    let rows: [(fn() -> Said, State, &str); 6] = [
+    type Row = (fn() -> Said, State, &'static str);
+    let rows: [Row; 6] = [
         (|| Said::Silence, State::Registered, "no_answer"),
         (|| status(503, &[]), State::Registered, "status_503"),
         (|| status(480, &[]), State::Registered, "status_480"),

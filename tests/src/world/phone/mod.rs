@@ -273,7 +273,13 @@ impl SimPhone {
                 return;
             }
             Event::OfferAnswered { .. } => return self.log.push("phone: offer answered"),
-            Event::Pinged { .. } | Event::Snapshot { .. } | Event::Traced { .. } => return,
+            Event::Pinged { .. }
+            | Event::Replied { .. }
+            | Event::Digit { .. }
+            | Event::DigitsSent { .. }
+            | Event::DigitsRefused { .. }
+            | Event::Snapshot { .. }
+            | Event::Traced { .. } => return,
             Event::Ended { leg, reason } => (leg, PhoneEnd::Ended, reason),
             Event::Cancelled { leg, reason } => (leg, PhoneEnd::Cancelled, reason),
             Event::Lost { leg, .. } | Event::SessionExpired { leg, .. } => (leg, PhoneEnd::Lost, None),
