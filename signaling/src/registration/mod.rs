@@ -235,7 +235,7 @@ impl Registration {
 
     fn accept(&mut self, now: Instant, response: &Response) {
         if let Some(auth) = &mut self.auth {
-            auth.accepted();
+            auth.learn(&response.headers);
         }
         if self.removing {
             // A refresh that crossed the wish to be removed has bound us again.
