@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use trunkline_signaling::auth::Credentials;
-use trunkline_signaling::endpoint::{Event, Invite, LegId, Traced};
+use trunkline_signaling::endpoint::{Event, Invite, LegId, Reliable, Traced};
 use trunkline_signaling::message::{HeaderName, Headers, Uri};
 use trunkline_signaling::targets::{Target, Wanted};
 
@@ -126,6 +126,8 @@ pub fn invite(order: InviteOrder) -> Result<Invite, NotSent> {
         sdp: order.sdp.into(),
         credentials,
         session_expires: order.route.session_expires,
+        reliable: Reliable::Supported,
+        anonymous: false,
         label: order.route.trunk.clone(),
     })
 }
@@ -210,6 +212,8 @@ mod tests {
             sdp: sdp.into(),
             credentials: None,
             session_expires: 1800,
+            reliable: Reliable::Supported,
+            anonymous: false,
             label: String::new(),
         };
         let mut endpoint = Endpoint::new(config, [1; 32]);

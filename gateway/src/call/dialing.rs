@@ -269,6 +269,7 @@ impl Call {
                 }
                 (table::reason_of_status(status), Some(status))
             }
+            Failure::Redirected { status, .. } => (table::reason_of_status(status), Some(status)),
             Failure::AuthenticationFailed { status } => (Reason::DestAuth, Some(status)),
             Failure::NoProvisional => (Reason::DestTimeout(DestTimeout::NoProvisional), None),
             Failure::NoFinal => (Reason::DestTimeout(DestTimeout::NoFinal), None),

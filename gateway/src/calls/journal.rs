@@ -89,6 +89,8 @@ mod tests {
             sdp: Bytes::new(),
             credentials: None,
             session_expires: 0,
+            reliable: trunkline_signaling::endpoint::Reliable::Off,
+            anonymous: false,
             label: trunk.into(),
         };
         let mut endpoint = Endpoint::new(config, [1; 32]);

@@ -64,7 +64,9 @@ fn attempt_result(event: &SipEvent) -> Option<&'static str> {
     Some(match event {
         SipEvent::Answered { .. } => "answered",
         SipEvent::Failed(failure) => match failure {
-            Failure::Rejected { status, .. } => table::reason_of_status(*status).word(),
+            Failure::Rejected { status, .. } | Failure::Redirected { status, .. } => {
+                table::reason_of_status(*status).word()
+            }
             Failure::AuthenticationFailed { .. } => "dest_auth",
             Failure::NoProvisional | Failure::NoFinal => "dest_timeout",
             Failure::Transport => "dest_unreachable",

@@ -130,9 +130,10 @@ impl Dialog {
         true
     }
 
-    /// Takes over from the early dialog how far the peer has counted.
+    /// Takes over from the early dialog how far both ends have counted.
     pub fn continue_from(&mut self, early: &Self) {
         self.remote_cseq = self.remote_cseq.max(early.remote_cseq);
+        self.local_cseq = self.local_cseq.max(early.local_cseq);
     }
 
     /// A target refresh request or its 2xx came (INVITE, UPDATE). A missing or broken Contact changes nothing; whether it

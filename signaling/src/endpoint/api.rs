@@ -58,14 +58,30 @@ pub struct Invite {
     pub from_display: Option<String>,
     /// Further header fields (already sanitised names; values are cleaned of control characters).
     pub headers: Headers,
-    /// The offer.
+    /// The offer; empty asks the peer to make one, which [`Event::Offer`] tells.
     pub sdp: Bytes,
     /// For 401/407.
     pub credentials: Option<Credentials>,
     /// Session-Expires asked for (RFC 4028), seconds, at least 90; 0 is no session timer.
     pub session_expires: u32,
+    /// Whether provisional answers are to be reliable (RFC 3262).
+    pub reliable: Reliable,
+    /// Whether From tells nobody who calls (RFC 3323 section 4.1.1.3).
+    pub anonymous: bool,
     /// The caller's own word for it, found again in the leg's snapshot.
     pub label: String,
+}
+
+/// What a caller says of reliable provisional answers. Whoever sends one anyway has it acknowledged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reliable {
+    /// Nothing.
+    Off,
+    /// It takes them.
+    #[default]
+    Supported,
+    /// It takes no others.
+    Required,
 }
 
 /// An OPTIONS to send outside of any call.
@@ -170,7 +186,8 @@ pub enum Event {
         /// How.
         failure: Failure,
     },
-    /// A re-INVITE or UPDATE with an offer; answer with [`super::Endpoint::answer_offer`].
+    /// An offer of the peer's, or the wish for one of ours: a re-INVITE, UPDATE or PRACK; or to an INVITE of ours without
+    /// one, a reliable provisional answer or the 2xx. Answer with [`super::Endpoint::answer_offer`].
     Offer {
         /// Whose.
         leg: LegId,
@@ -347,6 +364,15 @@ pub enum Failure {
     Transport,
     /// No encrypted connection came up: the error in words.
     Tls(String),
+    /// A 3xx (already ACKed): whom to ask instead.
+    Redirected {
+        /// 300..=399.
+        status: u16,
+        /// The Contacts, best first; no more than a few.
+        contacts: Vec<Uri>,
+        /// Its Reason.
+        reason: Option<Reason>,
+    },
     /// We cancelled, and the peer confirmed with 487 or fell silent.
     Cancelled,
 }

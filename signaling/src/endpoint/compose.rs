@@ -10,7 +10,7 @@ use crate::message::uri::escape_user;
 use crate::message::{HeaderName, Headers, Method, Reason, Request, Response};
 
 /// Methods we take.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO";
 /// Bodies we take.
 pub(super) const SDP: &str = "application/sdp";
 
@@ -36,6 +36,18 @@ pub(super) fn from(display: Option<&str>, user: &str, domain: &str, tag: &str) -
     });
     let user = escape_user(user);
     format!("{}<sip:{}@{domain}>;tag={tag}", name.unwrap_or_default(), String::from_utf8_lossy(&user))
+}
+
+/// The From value of somebody who does not want to be known (RFC 3323 section 4.1.1.3).
+pub(super) fn anonymous(tag: &str) -> String {
+    format!("\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag={tag}")
+}
+
+/// Why a description cannot be used (RFC 3261 section 20.43).
+pub(super) fn push_warning(response: &mut Response, domain: &str) {
+    if matches!(response.status, 488 | 606) {
+        response.headers.push(HeaderName::Warning, format!("305 {domain} \"Incompatible media format\""));
+    }
 }
 
 /// The Reason of a message (RFC 3326). Of several values the Q.850 one is taken: it says more about a call than a SIP

@@ -7,11 +7,12 @@ use bytes::Bytes;
 
 use super::compose;
 use super::core::Core;
-use super::leg::{Incoming, Leg, LegTimer, Peer, Stage, Unacked, Up};
+use super::leg::{Incoming, Leg, LegTimer, Ours, Peer, Stage, Theirs, Unacked, Up};
 use super::receive::Arrival;
 use super::refresh::{self, Session, Wish};
+use super::reliable::Provisionals;
 use super::transactions::{MergeKey, ServerMachine, TxId};
-use super::{Endpoint, Event, LegId, NoSuchLeg, SESSION_EXPIRES, lost, offers};
+use super::{Endpoint, Event, LegId, NoSuchLeg, SESSION_EXPIRES, lost, offers, via};
 use crate::dialog::Dialog;
 use crate::message::{Headers, Request, Response};
 use crate::transaction::{Deadlines, ServerInvite, ServerInviteState, ServerKey};
@@ -33,6 +34,14 @@ impl Endpoint {
         if merge.as_ref().is_some_and(|merge| self.core.transactions.is_merged(merge)) {
             return self.core.refuse(&request, arrival, (482, None));
         }
+        // It has been here before, or too long on its way (RFC 3261 section 16.3, RFC 7332): calls that we make must not
+        // come back as calls to us for ever.
+        if via::passed(&request.headers, self.core.config.advertised) {
+            return self.core.refuse(&request, arrival, (482, None));
+        }
+        if request.headers.max_forwards() == Some(0) {
+            return self.core.refuse(&request, arrival, (483, None));
+        }
         if self.is_full() {
             return self.core.refuse_overload(&request, arrival);
         }
@@ -51,7 +60,8 @@ impl Endpoint {
         let machine = ServerMachine::Invite(ServerInvite::new(core.config.timers, core.reliability(id)));
         let tx = core.transactions.add_server(key, merge, machine, arrival.reply, arrival.from.ip(), id);
         core.answer(arrival.now, tx, Response::to_request(&request, 100, None));
-        let mut deadlines = Deadlines::default();
+        let (mut deadlines, mut wish) = (Deadlines::default(), Wish::new(SESSION_EXPIRES));
+        wish.learn(&request.headers);
         deadlines.set(LegTimer::RingLimit, arrival.now + RING_LIMIT);
         self.add_leg(Leg {
             id,
@@ -60,45 +70,43 @@ impl Endpoint {
             label: door,
             auth: None,
             deadlines,
-            wish: Wish::new(SESSION_EXPIRES),
-            stage: Stage::Incoming(Box::new(Incoming { request, tx, dialog })),
+            wish,
+            ours: Ours::None,
+            theirs: Theirs::None,
+            stage: Stage::Incoming(Box::new(Incoming { request, tx, dialog, provisionals: Provisionals::default() })),
         });
         self.reschedule_leg(id);
     }
 
-    pub(super) fn ring_incoming(
-        &mut self,
-        now: Instant,
-        id: LegId,
-        status: u16,
-        sdp: Option<Bytes>,
-    ) -> Result<(), NoSuchLeg> {
+    pub(super) fn accept_incoming(&mut self, now: Instant, id: LegId, sdp: Bytes) -> Result<(), NoSuchLeg> {
+        if self.keep_answer(id, &sdp) {
+            return Ok(());
+        }
         let Self { core, legs, .. } = self;
-        let Some(Leg { stage: Stage::Incoming(incoming), dialog_id, .. }) = legs.get(&id) else {
+        let Some(leg) = legs.get_mut(&id).filter(|leg| matches!(leg.stage, Stage::Incoming(_))) else {
             return Err(NoSuchLeg);
         };
-        let status = if (101..=199).contains(&status) { status } else { 180 };
-        let mut response = respond(core, &incoming.request, status, &dialog_id.local_tag);
-        compose::push_sdp(&mut response.headers, &mut response.body, sdp.unwrap_or_default());
-        core.answer(now, incoming.tx, response);
-        Ok(())
-    }
-
-    pub(super) fn accept_incoming(&mut self, now: Instant, id: LegId, sdp: Bytes) -> Result<(), NoSuchLeg> {
-        let Self { core, legs, .. } = self;
-        let Some(leg) = legs.get_mut(&id) else { return Err(NoSuchLeg) };
-        let Stage::Incoming(incoming) = &leg.stage else { return Err(NoSuchLeg) };
-        let Incoming { request, tx, dialog } = Incoming::clone(incoming);
+        let Stage::Incoming(incoming) = std::mem::replace(&mut leg.stage, Stage::Closed) else {
+            return Err(NoSuchLeg);
+        };
+        let Incoming { request, tx, dialog, provisionals } = *incoming;
+        // What was agreed before is not said again (RFC 6337 section 3.1.1).
+        let (said, local) = if provisionals.is_agreed {
+            (Bytes::new(), provisionals.local_sdp.unwrap_or(sdp))
+        } else {
+            (sdp.clone(), sdp)
+        };
         // The 2xx makes the peer wait for nothing but a BYE: it goes out when that is sure to come.
         let (held, over) = (core.hold(now, id), core.transport(id));
         lost::tell(core, held, id, || lost::of_dialog(leg.peer.address, over, leg.label.clone(), &dialog));
-        let mut up = Up::new(dialog, false, Some(sdp.clone()));
+        let mut up = Up::new(dialog, false, Some(local));
         leg.deadlines.clear();
         let Leg { wish, deadlines, dialog_id, .. } = &mut *leg;
         let answering = Answering { tag: &dialog_id.local_tag, wish, deadlines, session: &mut up.session };
-        up.unacked = send_2xx(core, now, answering, tx, &request, sdp);
+        up.unacked = send_2xx(core, now, answering, tx, &request, said);
         if let Some(unacked) = &mut up.unacked {
             unacked.is_first = true;
+            unacked.offers &= !provisionals.is_agreed;
         }
         leg.stage = Stage::Up(Box::new(up));
         self.reschedule_leg(id);
@@ -125,6 +133,7 @@ impl Endpoint {
         for (name, value) in fields.iter().filter(|(name, _)| !compose::is_ours(name)) {
             response.headers.push(name.clone(), value.clone());
         }
+        compose::push_warning(&mut response, &core.config.domain);
         core.answer(now, incoming.tx, response);
         self.drop_leg(now, id);
         Some(())

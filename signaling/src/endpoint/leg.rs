@@ -6,9 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::digits::Sending;
+use super::early::Early;
 use super::refresh::{Session, Wish};
+use super::reliable::Provisionals;
 use super::transactions::TxId;
-use super::{Failure, Invite, LegId, Reason};
+use super::{Failure, Fork, Invite, LegId, Reason};
 use crate::auth::DigestClient;
 use crate::dialog::{Dialog, DialogId};
 use crate::message::Request;
@@ -21,6 +23,10 @@ pub(super) enum LegTimer {
     Repeat2xx,
     /// The ACK for our 2xx is overdue.
     NoAck,
+    /// Repeat our reliable provisional answer (RFC 3262 section 3).
+    Repeat1xx,
+    /// The PRACK for it is overdue.
+    NoPrack,
     /// Try our refused re-INVITE again (section 14.1).
     Glare,
     /// Nobody here answered the peer's offer.
@@ -40,6 +46,8 @@ impl LegTimer {
         match self {
             Self::Repeat2xx => "leg: repeat 2xx",
             Self::NoAck => "leg: no ACK for 2xx",
+            Self::Repeat1xx => "leg: repeat a reliable 1xx",
+            Self::NoPrack => "leg: no PRACK for a reliable 1xx",
             Self::Glare => "leg: re-INVITE again after glare",
             Self::OfferUnanswered => "leg: offer not answered here",
             Self::RingLimit => "leg: call not answered here",
@@ -60,6 +68,10 @@ pub(super) struct Leg {
     pub(super) auth: Option<DigestClient>,
     pub(super) deadlines: Deadlines<LegTimer>,
     pub(super) wish: Wish,
+    /// Our offer, after the first one of the call.
+    pub(super) ours: Ours,
+    /// The peer's.
+    pub(super) theirs: Theirs,
     pub(super) stage: Stage,
 }
 
@@ -86,7 +98,7 @@ pub(super) struct Outgoing {
     pub(super) challenges: u8,
     pub(super) tx: TxId,
     /// Early dialogs, one per fork.
-    pub(super) early: Vec<Dialog>,
+    pub(super) early: Vec<Early>,
     pub(super) cancel: Cancel,
 }
 
@@ -103,26 +115,49 @@ pub(super) enum Cancel {
     Told,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) request: Request,
     pub(super) tx: TxId,
     pub(super) dialog: Dialog,
+    pub(super) provisionals: Provisionals,
 }
 
 impl Up {
     /// A call that was answered just now.
     pub(super) fn new(dialog: Dialog, is_caller: bool, local_sdp: Option<Bytes>) -> Self {
-        Self {
-            dialog,
-            is_caller,
-            ours: Ours::None,
-            theirs: Theirs::None,
-            unacked: None,
-            hangup: None,
-            session: None,
-            local_sdp,
-            digits: Sending::default(),
+        Self { dialog, is_caller, unacked: None, hangup: None, session: None, local_sdp, digits: Sending::default() }
+    }
+}
+
+impl Outgoing {
+    /// The early dialog with whoever has this tag.
+    pub(super) fn early_with(&mut self, fork: &Fork) -> Option<&mut Early> {
+        self.early.iter_mut().find(|early| early.is_with(fork))
+    }
+}
+
+impl Stage {
+    /// The dialog with whoever has this tag.
+    pub(super) fn dialog_with(&mut self, fork: &Fork) -> Option<&mut Dialog> {
+        match self {
+            Self::Outgoing(outgoing) => outgoing.early_with(fork).map(|early| &mut early.dialog),
+            Self::Incoming(incoming) => Some(&mut incoming.dialog),
+            Self::Up(up) => Some(&mut up.dialog).filter(|dialog| fork.names(dialog)),
+            Self::Closing { .. } | Self::Closed => None,
+        }
+    }
+
+    /// Notes our description that holds from now on.
+    pub(super) fn set_local(&mut self, fork: &Fork, sdp: Bytes) {
+        let holds = match self {
+            Self::Outgoing(outgoing) => outgoing.early_with(fork).map(|early| &mut early.local_sdp),
+            Self::Incoming(incoming) => Some(&mut incoming.provisionals.local_sdp),
+            Self::Up(up) => Some(&mut up.local_sdp),
+            Self::Closing { .. } | Self::Closed => None,
+        };
+        if let Some(holds) = holds {
+            *holds = Some(sdp);
         }
     }
 }
@@ -132,8 +167,6 @@ pub(super) struct Up {
     pub(super) dialog: Dialog,
     /// We made the Call-ID (for section 14.1).
     pub(super) is_caller: bool,
-    pub(super) ours: Ours,
-    pub(super) theirs: Theirs,
     pub(super) unacked: Option<Unacked>,
     /// A hang-up that waits for the ACK of our first 2xx.
     pub(super) hangup: Option<Option<Reason>>,
@@ -150,31 +183,65 @@ pub(super) struct Up {
 pub(super) enum Ours {
     None,
     /// It waits for a glare timer or for the peer's INVITE to end.
-    Waiting {
-        sdp: Bytes,
-        glares: u8,
-        /// It only refreshes the session.
-        is_refresh: bool,
-    },
-    /// Our re-INVITE is on its way.
+    Waiting(Offer),
+    /// It is on its way.
     Sent {
         tx: TxId,
-        sdp: Bytes,
-        challenges: u8,
-        glares: u8,
-        is_refresh: bool,
+        offer: Offer,
     },
+}
+
+/// One offer of ours: what it says, what brings it, and what its forerunners met with.
+#[derive(Debug, Clone)]
+pub(super) struct Offer {
+    pub(super) sdp: Bytes,
+    pub(super) by: By,
+    pub(super) challenges: u8,
+    pub(super) glares: u8,
+    /// It only refreshes the session.
+    pub(super) is_refresh: bool,
+}
+
+impl Offer {
+    pub(super) fn new(sdp: Bytes, by: By) -> Self {
+        Self { sdp, by, challenges: 0, glares: 0, is_refresh: false }
+    }
+}
+
+/// What brings an offer of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum By {
+    /// A re-INVITE.
+    Invite,
+    /// An UPDATE, in an early dialog or after (RFC 3311).
+    Update(Fork),
 }
 
 /// The peer's offer, while nobody answered it here.
 #[derive(Debug)]
 pub(super) enum Theirs {
     None,
-    /// In an INVITE or UPDATE.
+    /// In an INVITE, UPDATE or PRACK.
     Pending {
         tx: TxId,
         request: Box<Request>,
     },
+    /// In a reliable provisional answer to our INVITE without one: the PRACK brings our answer (RFC 3262 section 5).
+    InProvisional {
+        fork: Fork,
+        rack: String,
+    },
+    /// In the 2xx to our INVITE without one: the ACK brings our answer (RFC 3261 section 13.2.1).
+    InAnswer {
+        tx: TxId,
+        fork: Fork,
+    },
+}
+
+impl Theirs {
+    pub(super) const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
 }
 
 /// Our 2xx to an INVITE without its ACK.

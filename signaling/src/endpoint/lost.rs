@@ -10,12 +10,12 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::core::Core;
-use super::leg::{Cancel, Leg, Outgoing, Peer, Stage, Up};
+use super::leg::{Cancel, Leg, Ours, Outgoing, Peer, Stage, Theirs, Up};
 use super::outgoing::send_cancel;
 use super::refresh::Wish;
 use super::session::send_bye;
 use super::transactions::{ClientMachine, SentInvite, User};
-use super::{Endpoint, Event, Failure, Full, Invite, LegId, Reason, Transport, compose};
+use super::{Endpoint, Event, Failure, Full, Invite, LegId, Reason, Reliable, Transport, compose};
 use crate::auth::{Credentials, DigestClient};
 use crate::dialog::{Dialog, DialogId};
 use crate::message::{HeaderName, Headers, Message, Method, Request, parse};
@@ -139,6 +139,8 @@ impl Endpoint {
             auth,
             deadlines: Deadlines::default(),
             wish: Wish::new(0),
+            ours: Ours::None,
+            theirs: Theirs::None,
             stage: Stage::Closed,
         };
         if snapshot.request.method == Method::Invite {
@@ -175,6 +177,8 @@ impl Endpoint {
             sdp: Bytes::new(),
             credentials: None,
             session_expires: 0,
+            reliable: Reliable::Off,
+            anonymous: false,
             label,
         };
         let cancel = Cancel::Sent(Failure::Cancelled, Some(reason.clone()));

@@ -2,13 +2,16 @@
 //!
 //! ```text
 //! receive ── admit (who may call), screen (refusals without state)
-//!    ├─ outgoing   our INVITEs: forks, CANCEL, digest
+//!    ├─ outgoing   our INVITEs: CANCEL, digest, late forks
+//!    ├─ early      their early dialogs: one for each that answers, PRACK
 //!    ├─ ping       our OPTIONS outside of any call
 //!    ├─ asking     other requests outside of any call
-//!    ├─ incoming   theirs: ringing, 2xx until ACK
+//!    ├─ incoming   theirs: 2xx until ACK
+//!    ├─ reliable   their ringing: provisional answers until PRACK
 //!    ├─ session    in-dialog requests, BYE
 //!    ├─ digits     INFO
-//!    ├─ offers     re-INVITE, UPDATE, glare
+//!    ├─ offers     theirs: re-INVITE, UPDATE, PRACK, delayed ones
+//!    ├─ ours       our re-INVITE and UPDATE, glare
 //!    ├─ refresh    session timers
 //!    └─ lost       legs of a process that went away
 //! core ── transactions, schedule, the queues out
@@ -20,15 +23,19 @@ mod asking;
 mod compose;
 mod core;
 mod digits;
+mod early;
 mod gate;
 mod incoming;
 mod leg;
 mod lost;
 mod offers;
+mod ours;
 mod outgoing;
 mod ping;
 mod receive;
+mod redirect;
 mod refresh;
+mod reliable;
 mod schedule;
 mod screen;
 mod session;
@@ -47,8 +54,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 pub use self::api::{
-    EndpointConfig, EndpointStats, Event, Failure, Fork, Full, Invite, LegId, NoSuchLeg, Ping, SESSION_EXPIRES,
-    StreamError, Traced, Transmit, Transport,
+    EndpointConfig, EndpointStats, Event, Failure, Fork, Full, Invite, LegId, NoSuchLeg, Ping, Reliable,
+    SESSION_EXPIRES, StreamError, Traced, Transmit, Transport,
 };
 pub use self::asking::Ask;
 use self::core::Core;
@@ -136,7 +143,8 @@ impl Endpoint {
         self.end_lost(now, snapshot, credentials, reason)
     }
 
-    /// Answers [`Event::Offer`]: an answer (or, for an offerless re-INVITE, our offer), or a status (488, 491, 500).
+    /// Answers [`Event::Offer`]: an answer (or, for an offerless re-INVITE, our offer), or a status (488, 491, 500). The
+    /// refusal of an offer in an answer to our INVITE ends the call.
     /// Fails if the peer withdrew its offer meanwhile.
     pub fn answer_offer(&mut self, now: Instant, leg: LegId, answer: Result<Bytes, u16>) -> Result<(), NoSuchLeg> {
         self.answer_theirs(now, leg, answer)
@@ -146,6 +154,12 @@ impl Endpoint {
     /// Fails while an earlier offer of ours is under way.
     pub fn reinvite(&mut self, now: Instant, leg: LegId, sdp: Bytes) -> Result<(), NoSuchLeg> {
         self.offer(now, leg, sdp)
+    }
+
+    /// Sends an UPDATE with a new offer: in an early dialog, in which offer and answer are known for certain and whose
+    /// peer takes UPDATE (RFC 3311 section 5.1), or in an answered call. [`Event::OfferAnswered`] tells what came of it.
+    pub fn update(&mut self, now: Instant, leg: LegId, fork: &Fork, sdp: Bytes) -> Result<(), NoSuchLeg> {
+        self.offer_by_update(now, leg, fork, sdp)
     }
 
     /// Sends a provisional answer to an incoming call; a status outside 101..=199 counts as 180.

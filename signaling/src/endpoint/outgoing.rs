@@ -7,10 +7,13 @@ use bytes::Bytes;
 
 use super::compose;
 use super::core::Core;
-use super::leg::{Cancel, Leg, Outgoing, Peer, Stage, Up};
+use super::early::RELIABLE;
+use super::leg::{Cancel, Leg, LegTimer, Ours, Outgoing, Peer, Stage, Theirs, Up};
 use super::refresh::{self, Wish};
 use super::transactions::{ClientMachine, MAX_FORKS, SentInvite, TxId, User};
-use super::{Endpoint, Event, Failure, Fork, Full, Invite, LegId, Reason, StreamError, lost};
+use super::{
+    Endpoint, Event, Failure, Fork, Full, Invite, LegId, Reason, Reliable, StreamError, lost, offers, redirect,
+};
 use crate::auth::DigestClient;
 use crate::dialog::{Dialog, DialogId};
 use crate::message::{HeaderName, Headers, Method, Request, Response};
@@ -35,7 +38,11 @@ impl Endpoint {
         let tag = core.token();
         let domain = core.config.domain.clone();
         let call_id = Bytes::from(core.token());
-        let from = compose::from(invite.from_display.as_deref(), &invite.from_user, &domain, &tag);
+        let from = if invite.anonymous {
+            compose::anonymous(&tag)
+        } else {
+            compose::from(invite.from_display.as_deref(), &invite.from_user, &domain, &tag)
+        };
         let auth = invite.credentials.clone().map(|credentials| DigestClient::new(credentials, core.random_u64()));
         let peer = Peer { address: invite.target, met: invite.target.ip() };
         let mut outgoing =
@@ -48,6 +55,8 @@ impl Endpoint {
             auth,
             deadlines: Deadlines::default(),
             wish: Wish::new(outgoing.invite.session_expires),
+            ours: Ours::None,
+            theirs: Theirs::None,
             stage: Stage::Closed,
         };
         send_invite(core, now, &leg.dialog_id.call_id, id, (leg.auth.as_mut(), &leg.wish), &mut outgoing);
@@ -69,7 +78,8 @@ impl Endpoint {
             200..=299 => self.handle_answer(now, from, tx, leg_id, response),
             401 | 407 if outgoing.cancel == Cancel::No => self.handle_challenge(now, leg_id, response),
             422 if self.handle_too_short(now, leg_id, response) => {}
-            300.. => {
+            300..=399 => self.fail_call(now, leg_id, redirect::read(response)),
+            400.. => {
                 let failure = Failure::Rejected {
                     status: response.status,
                     phrase: String::from_utf8_lossy(&response.reason).into_owned(),
@@ -81,57 +91,58 @@ impl Endpoint {
         }
     }
 
-    fn handle_provisional(&mut self, now: Instant, leg_id: LegId, response: &Response) {
-        let Self { core, legs, .. } = self;
-        let Some(Leg { stage: Stage::Outgoing(outgoing), .. }) = legs.get_mut(&leg_id) else { return };
-        if let Cancel::Held(reason) = &outgoing.cancel {
-            let reason = reason.clone();
-            outgoing.cancel = Cancel::Sent(Failure::Cancelled, reason.clone());
-            send_cancel(core, now, outgoing.tx, reason.as_ref());
-        }
-        if response.status == 100 || outgoing.cancel != Cancel::No {
-            return;
-        }
-        remember_fork(core, outgoing, response);
-        let sdp = compose::sdp_of(&response.headers, &response.body);
-        core.event(Event::Provisional { leg: leg_id, fork: fork_of(response), status: response.status, sdp });
-    }
-
     fn handle_answer(&mut self, now: Instant, from: IpAddr, tx: TxId, leg_id: LegId, response: &Response) {
         let Self { core, legs, .. } = self;
         let Some(leg) = legs.get_mut(&leg_id) else { return };
-        let Stage::Outgoing(outgoing) = &leg.stage else { return };
-        let cancel = outgoing.cancel.clone();
+        let Stage::Outgoing(outgoing) = &mut leg.stage else { return };
+        let (cancel, fork) = (outgoing.cancel.clone(), Fork::of(response));
         leg.peer.met = from;
         if let Some(auth) = &mut leg.auth {
             auth.learn(&response.headers);
         }
+        let sdp = compose::sdp_of(&response.headers, &response.body);
+        let early = outgoing.early_with(&fork).cloned();
+        // What was agreed before is said again, if at all (RFC 6337 section 3.1.1).
+        let sdp = sdp.filter(|_| early.as_ref().is_none_or(|early| !early.is_agreed));
+        let offer = sdp.clone().filter(|_| outgoing.invite.sdp.is_empty() && cancel == Cancel::No);
         // The ACK makes the peer wait for nothing but a BYE: it goes out when that is sure to come.
         let held = core.hold(now, leg_id);
-        let Some(mut dialog) = acknowledge(core, tx, &leg.peer, response) else {
-            return self.fail_call(now, leg_id, Failure::NoFinal);
+        let dialog = match &offer {
+            // The ACK brings our answer.
+            Some(_) => sent_invite(core, tx).and_then(|sent| dialog_of(&sent.request, response)),
+            None => acknowledge(core, tx, &leg.peer, response),
         };
-        // What the peer sent within the early dialog counts for the order of what it sends now.
-        let early = outgoing.early.iter().find(|early| early.remote_tag() == dialog.remote_tag());
-        if let Some(early) = early {
-            dialog.continue_from(early);
+        let Some(mut dialog) = dialog else { return self.fail_call(now, leg_id, Failure::NoFinal) };
+        // What both ends sent within the early dialog counts for the order of what they send now.
+        if let Some(early) = &early {
+            dialog.continue_from(&early.dialog);
         }
         let over = core.transport(leg_id);
         lost::tell(core, held, leg_id, || lost::of_dialog(leg.peer.address, over, leg.label.clone(), &dialog));
         let (failure, reason) = match cancel {
             Cancel::No => {
-                let local_sdp = Some(outgoing.invite.sdp.clone()).filter(|sdp| !sdp.is_empty());
+                let invited = Some(outgoing.invite.sdp.clone()).filter(|sdp| !sdp.is_empty());
+                let local_sdp = early.and_then(|early| early.local_sdp).or(invited);
+                offers::forget_other_forks(core, now, leg, &fork);
                 leg.stage = Stage::Up(Box::new(Up::new(dialog, true, local_sdp)));
                 refresh::agree(now, leg, &response.headers);
-                let sdp = compose::sdp_of(&response.headers, &response.body);
-                core.event(Event::Answered { leg: leg_id, fork: fork_of(response), sdp });
+                if offer.is_some() {
+                    leg.theirs = Theirs::InAnswer { tx, fork: fork.clone() };
+                    leg.deadlines.set(LegTimer::OfferUnanswered, now + core.config.timers.patience() / 2);
+                    core.event(Event::Offer { leg: leg_id, fork, sdp: offer });
+                } else {
+                    core.event(Event::Answered { leg: leg_id, fork, sdp });
+                }
                 return self.reschedule_leg(leg_id);
             }
             Cancel::Held(reason) => (Some(Failure::Cancelled), reason),
             Cancel::Sent(failure, reason) => (Some(failure), reason),
             Cancel::Told => (None, None),
         };
+        offers::withdraw(core, now, leg, 487);
         leg.stage = Stage::Closing { dialog: Box::new(dialog), reason, challenges: 0 };
+        leg.ours = Ours::None;
+        leg.deadlines.clear();
         super::session::send_bye(core, now, leg);
         if let Some(failure) = failure {
             core.event(Event::Failed { leg: leg_id, failure });
@@ -179,6 +190,10 @@ impl Endpoint {
         }
         let Some(transaction) = core.transactions.client(tx) else { return };
         let leg = transaction.user.leg();
+        // The one whose ACK waits for our answer comes again.
+        if self.legs.get(&leg).is_some_and(|leg| offers::waits_for_ack(leg, response)) {
+            return;
+        }
         let peer = Peer { address: transaction.to, met: transaction.to.ip() };
         let Some(mut dialog) = acknowledge(core, tx, &peer, response) else { return };
         let bye = dialog.request(Method::Bye);
@@ -230,6 +245,7 @@ impl Endpoint {
             User::Bye(_)
             | User::ByeToFork(_)
             | User::Update(_)
+            | User::Prack(_)
             | User::Cancel(_)
             | User::Digit(_)
             | User::Ask(_)
@@ -310,12 +326,13 @@ pub(super) fn repeat_ack(core: &mut Core, tx: TxId, response: &Response) -> bool
     true
 }
 
-fn sent_invite(core: &mut Core, tx: TxId) -> Option<&mut SentInvite> {
+pub(super) fn sent_invite(core: &mut Core, tx: TxId) -> Option<&mut SentInvite> {
     match &mut core.transactions.client(tx)?.user {
         User::Invite(sent) => Some(sent),
         User::Bye(_)
         | User::ByeToFork(_)
         | User::Update(_)
+        | User::Prack(_)
         | User::Cancel(_)
         | User::Digit(_)
         | User::Ask(_)
@@ -324,7 +341,7 @@ fn sent_invite(core: &mut Core, tx: TxId) -> Option<&mut SentInvite> {
 }
 
 /// The dialog a response makes. One whose Contact or Record-Route cannot be read is reached the way of the INVITE.
-fn dialog_of(request: &Request, response: &Response) -> Option<Dialog> {
+pub(super) fn dialog_of(request: &Request, response: &Response) -> Option<Dialog> {
     Dialog::uac(request, response)
         .or_else(|_| {
             let mut plain = response.clone();
@@ -333,20 +350,6 @@ fn dialog_of(request: &Request, response: &Response) -> Option<Dialog> {
             Dialog::uac(request, &plain)
         })
         .ok()
-}
-
-/// Which of those the INVITE reached says this.
-fn fork_of(response: &Response) -> Fork {
-    Fork(response.headers.to().ok().and_then(|to| to.tag().cloned()).unwrap_or_default())
-}
-
-fn remember_fork(core: &mut Core, outgoing: &mut Outgoing, response: &Response) {
-    let Some(sent) = sent_invite(core, outgoing.tx) else { return };
-    let Some(dialog) = dialog_of(&sent.request, response) else { return };
-    let is_new = outgoing.early.iter().all(|early| early.remote_tag() != dialog.remote_tag());
-    if is_new && dialog.remote_tag().is_some() && outgoing.early.len() < MAX_FORKS {
-        outgoing.early.push(dialog);
-    }
 }
 
 fn send_invite(
@@ -366,6 +369,11 @@ fn send_invite(
     headers.push(HeaderName::CallId, call_id.clone());
     headers.push(HeaderName::CSeq, format!("{} INVITE", outgoing.cseq));
     compose::push_abilities(&mut headers, core.config.advertised);
+    match invite.reliable {
+        Reliable::Off => {}
+        Reliable::Supported => headers.push(HeaderName::Supported, RELIABLE),
+        Reliable::Required => headers.push(HeaderName::Require, RELIABLE),
+    }
     refresh::push_request(&mut headers, wish, None);
     for (name, value) in invite.headers.iter().filter(|(name, _)| !compose::is_ours(name)) {
         headers.push(name.clone(), value.clone());

@@ -143,7 +143,7 @@ impl Endpoint {
         let is_meant =
             |dialog: &crate::dialog::Dialog| dialog.is_from_peer(from.tag()) && leg.peer.is_known(from_ip, dialog);
         let found = match &leg.stage {
-            Stage::Outgoing(outgoing) => outgoing.early.iter().any(is_meant),
+            Stage::Outgoing(outgoing) => outgoing.early.iter().map(|early| &early.dialog).any(is_meant),
             Stage::Incoming(incoming) => is_meant(&incoming.dialog),
             Stage::Up(up) => is_meant(&up.dialog),
             Stage::Closing { dialog, .. } => is_meant(dialog),
@@ -196,6 +196,7 @@ impl Endpoint {
                 User::Bye(_)
                 | User::ByeToFork(_)
                 | User::Update(_)
+                | User::Prack(_)
                 | User::Cancel(_)
                 | User::Digit(_)
                 | User::Ask(_)
@@ -242,6 +243,7 @@ impl Endpoint {
                 let leg = *leg;
                 self.handle_ask_response(leg, response);
             }
+            User::Prack(_) => self.handle_prack_response(now, tx, response),
             User::ByeToFork(_) | User::Cancel(_) => {}
         }
     }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use super::compose;
 use super::core::Core;
 use super::incoming::respond;
-use super::leg::{Leg, LegTimer, Ours, Stage, Theirs, Up};
+use super::leg::{By, Leg, LegTimer, Offer, Ours, Stage, Up};
 use super::outgoing::MAX_CHALLENGES;
 use super::transactions::{TxId, User};
-use super::{Endpoint, Event, LegId, Reason, lost, offers};
+use super::{Endpoint, Event, LegId, Reason, lost, offers, ours};
 use crate::message::{HeaderName, Headers, Method, Refresher, Request, Response, SessionExpires};
 use crate::transaction::{Deadlines, Fault};
 
@@ -184,17 +184,17 @@ impl Endpoint {
     pub(super) fn refresh(&mut self, now: Instant, id: LegId) {
         let Self { core, legs, .. } = self;
         let Some(leg) = legs.get_mut(&id) else { return };
-        let Leg { stage: Stage::Up(up), deadlines, wish, .. } = leg else { return };
+        let Leg { stage: Stage::Up(up), deadlines, wish, ours, theirs, .. } = leg else { return };
         let Some(session) = up.session.filter(|_| up.hangup.is_none()) else { return };
-        let is_busy = up.unacked.is_some() || matches!(up.theirs, Theirs::Pending { .. }) || session.update.is_some();
+        let is_busy = up.unacked.is_some() || !theirs.is_none() || session.update.is_some();
         // An offer of ours that is under way refreshes as well.
-        if is_busy || !matches!(up.ours, Ours::None) {
+        if is_busy || !matches!(ours, Ours::None) {
             return deadlines.set(LegTimer::Refresh, now + BUSY);
         }
         if wish.takes_update {
             send_update(core, now, leg);
         } else if let Some(sdp) = up.local_sdp.clone() {
-            up.ours = Ours::Waiting { sdp, glares: 0, is_refresh: true };
+            *ours = Ours::Waiting(Offer { is_refresh: true, ..Offer::new(sdp, By::Invite) });
             self.try_waiting_offer(now, id);
         }
     }
@@ -202,8 +202,14 @@ impl Endpoint {
     /// The answer to our UPDATE came.
     pub(super) fn handle_update_response(&mut self, now: Instant, tx: TxId, id: LegId, response: &Response) {
         let status = response.status;
+        if status < 200 {
+            return;
+        }
+        if self.legs.get(&id).is_some_and(|leg| ours::is_waiting_for(leg, tx)) {
+            return self.handle_offer_response(now, tx, id, response);
+        }
         let Self { core, legs, .. } = self;
-        let Some(leg) = legs.get_mut(&id).filter(|_| status >= 200) else { return };
+        let Some(leg) = legs.get_mut(&id) else { return };
         let Leg { stage: Stage::Up(up), deadlines, wish, auth, peer, label, .. } = leg else { return };
         let Some(session) = up.session.as_mut().filter(|session| session.update == Some(tx)) else { return };
         session.update = None;
@@ -230,7 +236,7 @@ impl Endpoint {
                 deadlines.set(LegTimer::Refresh, now);
             }
             491 => {
-                let delay = offers::glare_delay(core, up.is_caller);
+                let delay = ours::glare_delay(core, up.is_caller);
                 deadlines.set(LegTimer::Refresh, now + delay);
             }
             481 => self.lose(now, id, Some(status), true),
@@ -240,7 +246,10 @@ impl Endpoint {
         self.reschedule_leg(id);
     }
 
-    pub(super) fn handle_update_fault(&mut self, now: Instant, tx: TxId, id: LegId, _: Fault) {
+    pub(super) fn handle_update_fault(&mut self, now: Instant, tx: TxId, id: LegId, fault: Fault) {
+        if self.legs.get(&id).is_some_and(|leg| ours::is_waiting_for(leg, tx)) {
+            return self.handle_offer_fault(now, tx, id, fault);
+        }
         let Some(Leg { stage: Stage::Up(up), .. }) = self.legs.get_mut(&id) else { return };
         let Some(session) = up.session.as_mut().filter(|session| session.update == Some(tx)) else { return };
         session.update = None;
@@ -283,6 +292,8 @@ impl Endpoint {
         if let Stage::Up(up) = stage {
             lost::refresh_target(core, now, (id, peer, label), up, &request.headers);
             accept(now, wish, &mut up.session, deadlines, request, &mut response);
+        } else if let Some(dialog) = stage.dialog_with(&offers::sender_of(request)) {
+            dialog.refresh_target(&request.headers);
         }
         core.answer(now, tx, response);
         self.reschedule_leg(id);

@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use super::compose::{self, ALLOW, SDP};
 use super::core::Core;
+use super::early::RELIABLE;
 use super::receive::Arrival;
 use super::refresh;
 use crate::message::{HeaderName, Headers, Method, Request, Response, Uri};
@@ -25,16 +26,12 @@ pub(super) fn screen(request: &Request) -> Result<(), Refusal> {
             }
             check_offer(request)
         }
-        Method::Bye | Method::Options | Method::Info => check_common(request),
+        Method::Bye | Method::Prack | Method::Options | Method::Info => check_common(request),
         // Those have no answer of this kind, or their own rules.
         Method::Ack | Method::Cancel => Ok(()),
-        Method::Register
-        | Method::Prack
-        | Method::Refer
-        | Method::Notify
-        | Method::Subscribe
-        | Method::Message
-        | Method::Publish => Err((405, allow())),
+        Method::Register | Method::Refer | Method::Notify | Method::Subscribe | Method::Message | Method::Publish => {
+            Err((405, allow()))
+        }
         // A method nobody knows (RFC 3261 section 21.5.2).
         Method::Other(_) => Err((501, allow())),
     }
@@ -48,8 +45,8 @@ fn check_common(request: &Request) -> Result<(), Refusal> {
     if matches!(request.uri, Uri::Other(_)) {
         return Err((416, None));
     }
-    // Of extensions that a peer could require we do this one alone.
-    let required: Vec<Bytes> = request.headers.unsupported(&HeaderName::Require, &["timer"]);
+    // Of extensions that a peer could require we do these alone.
+    let required: Vec<Bytes> = request.headers.unsupported(&HeaderName::Require, &["timer", RELIABLE]);
     if !required.is_empty() {
         let names: Vec<_> = required.iter().map(|option| String::from_utf8_lossy(option)).collect();
         return Err((420, Some((HeaderName::Unsupported, names.join(", ")))));
@@ -104,7 +101,8 @@ impl Core {
     pub(super) fn answer_options(&mut self, request: &Request, arrival: Arrival) {
         let tag = self.stateless_tag(&request.headers);
         let mut response = Response::to_request(request, 200, Some(&tag));
-        let optional = [(HeaderName::Allow, ALLOW), (HeaderName::Accept, SDP), (HeaderName::Supported, "timer")];
+        let optional =
+            [(HeaderName::Allow, ALLOW), (HeaderName::Accept, SDP), (HeaderName::Supported, "timer, 100rel")];
         for (name, value) in optional {
             response.headers.push(name, value);
         }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::compose;
 use super::core::Core;
-use super::leg::{Leg, LegTimer, Stage, Up};
+use super::leg::{Leg, LegTimer, Ours, Stage, Up};
 use super::outgoing::{MAX_CHALLENGES, cancel_call};
 use super::receive::Arrival;
 use super::transactions::{ServerMachine, TxId, User};
@@ -30,6 +30,12 @@ impl Endpoint {
             Method::Options => self.core.answer_options(&request, arrival),
             Method::Info => self.handle_info(arrival, key, id, &request),
             Method::Bye => self.handle_bye(arrival, key, id, &request),
+            Method::Prack => {
+                if self.is_full() {
+                    return self.core.refuse_overload(&request, arrival);
+                }
+                self.handle_prack(arrival, key, id, request);
+            }
             Method::Invite | Method::Update => {
                 if self.is_full() {
                     return self.core.refuse_overload(&request, arrival);
@@ -40,7 +46,6 @@ impl Endpoint {
             Method::Ack
             | Method::Cancel
             | Method::Register
-            | Method::Prack
             | Method::Refer
             | Method::Notify
             | Method::Subscribe
@@ -57,7 +62,7 @@ impl Endpoint {
         };
         match &mut leg.stage {
             Stage::Outgoing(outgoing) => {
-                let mut early = outgoing.early.iter_mut();
+                let mut early = outgoing.early.iter_mut().map(|early| &mut early.dialog);
                 early.find(|early| early.is_from_peer(from.tag())).is_some_and(|early| early.accept_cseq(cseq.number))
             }
             Stage::Incoming(incoming) => incoming.dialog.accept_cseq(cseq.number),
@@ -131,6 +136,7 @@ impl Endpoint {
         let Stage::Up(up) = &leg.stage else { return };
         let dialog = Box::new(up.dialog.clone());
         leg.stage = Stage::Closing { dialog, reason, challenges: 0 };
+        leg.ours = Ours::None;
         leg.deadlines.clear();
         send_bye(core, now, leg);
         self.reschedule_leg(id);
@@ -178,13 +184,30 @@ impl Endpoint {
 
     /// An ACK for a 2xx of ours came.
     pub(super) fn confirm(&mut self, now: Instant, id: LegId, request: &Request) {
+        let cseq = request.headers.cseq().map(|cseq| cseq.number).ok();
+        let answer = compose::sdp_of(&request.headers, &request.body);
+        self.confirm_2xx(now, id, cseq, answer);
+        self.try_waiting_offer(now, id);
+        self.reschedule_leg(id);
+    }
+
+    /// Whoever sends another INVITE or UPDATE has got our 2xx, though its ACK is lost or late (RFC 5407 section 3.1.4).
+    pub(super) fn confirm_by_request(&mut self, now: Instant, id: LegId) {
+        let unacked = match self.legs.get(&id).map(|leg| &leg.stage) {
+            Some(Stage::Up(up)) => up.unacked.as_ref().map(|unacked| unacked.cseq),
+            Some(Stage::Outgoing(_) | Stage::Incoming(_) | Stage::Closing { .. } | Stage::Closed) | None => None,
+        };
+        if unacked.is_some() {
+            self.confirm_2xx(now, id, unacked, None);
+        }
+    }
+
+    fn confirm_2xx(&mut self, now: Instant, id: LegId, cseq: Option<u32>, answer: Option<Bytes>) {
         let Self { core, legs, .. } = self;
         let Some(Leg { stage: Stage::Up(up), deadlines, .. }) = legs.get_mut(&id) else { return };
-        let cseq = request.headers.cseq().map(|cseq| cseq.number).ok();
         let Some(unacked) = up.unacked.take_if(|unacked| Some(unacked.cseq) == cseq) else { return };
         deadlines.stop(LegTimer::Repeat2xx);
         deadlines.stop(LegTimer::NoAck);
-        let answer = compose::sdp_of(&request.headers, &request.body);
         if let Some(reason) = up.hangup.take() {
             return self.close(now, id, reason);
         }
@@ -193,8 +216,6 @@ impl Endpoint {
         } else if unacked.offers {
             core.event(Event::OfferAnswered { leg: id, result: answer.ok_or(488) });
         }
-        self.try_waiting_offer(now, id);
-        self.reschedule_leg(id);
     }
 
     pub(super) fn repeat_2xx(&mut self, now: Instant, id: LegId) {

@@ -65,7 +65,7 @@ impl Endpoint {
             User::Invite(sent) => {
                 let leg = sent.leg;
                 if sent.again {
-                    self.handle_reinvite_fault(now, tx, leg, fault);
+                    self.handle_offer_fault(now, tx, leg, fault);
                 } else {
                     self.handle_first_invite_fault(now, tx, leg, fault);
                 }
@@ -90,7 +90,8 @@ impl Endpoint {
                 let leg = *leg;
                 self.handle_ask_fault(leg, fault);
             }
-            User::ByeToFork(_) | User::Cancel(_) => {}
+            // The INVITE's own story goes on.
+            User::ByeToFork(_) | User::Prack(_) | User::Cancel(_) => {}
         }
     }
 
@@ -98,6 +99,8 @@ impl Endpoint {
         let timer = self.legs.get_mut(&id).and_then(|leg| leg.deadlines.pop_due(now));
         match timer {
             Some(LegTimer::Repeat2xx) => self.repeat_2xx(now, id),
+            Some(LegTimer::Repeat1xx) => self.repeat_provisional(now, id),
+            Some(LegTimer::NoPrack) => self.give_up_waiting_for_prack(now, id),
             Some(LegTimer::NoAck) => self.give_up_waiting_for_ack(now, id),
             Some(LegTimer::Glare) => self.try_waiting_offer(now, id),
             Some(LegTimer::OfferUnanswered) => {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::LegId;
+use super::early::SentPrack;
 use crate::message::{Headers, Request, Response};
 use crate::transaction::{
     Client, ClientInvite, ClientInviteState, ClientKey, ClientState, Reaction, Server, ServerInvite, ServerInviteState,
@@ -35,8 +36,10 @@ pub(super) enum User {
     Bye(LegId),
     /// A BYE for a fork that nobody wants.
     ByeToFork(LegId),
-    /// An UPDATE that refreshes the session.
+    /// An UPDATE: an offer of ours, or what refreshes the session.
     Update(LegId),
+    /// A PRACK.
+    Prack(Box<SentPrack>),
     /// A CANCEL. What matters is what becomes of the INVITE.
     Cancel(LegId),
     /// An INFO with a digit.
@@ -52,6 +55,7 @@ impl User {
     pub(super) fn leg(&self) -> LegId {
         match self {
             Self::Invite(sent) => sent.leg,
+            Self::Prack(sent) => sent.leg,
             Self::Bye(leg)
             | Self::ByeToFork(leg)
             | Self::Update(leg)
@@ -120,6 +124,7 @@ impl ClientTx {
                 User::Bye(_)
                 | User::ByeToFork(_)
                 | User::Update(_)
+                | User::Prack(_)
                 | User::Cancel(_)
                 | User::Digit(_)
                 | User::Ask(_)

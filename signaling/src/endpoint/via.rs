@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::message::{Headers, Host};
+use crate::message::{Headers, Host, Via};
 
 /// Notes in the top Via where the request really came from, and says where answers go: back to that address; to the
 /// port it came from if `rport` asks for it, else to the one the Via names. (`maddr` is not followed: answers would go
@@ -24,4 +24,12 @@ pub(super) fn is_ours(headers: &Headers, advertised: SocketAddr) -> bool {
     via.host == Host::Ip(advertised.ip())
         && via.port.unwrap_or(5060) == advertised.port()
         && headers.list(&crate::message::HeaderName::Via).nth(1).is_none()
+}
+
+/// Whether a request has passed here before: one of its Via is ours.
+pub(super) fn passed(headers: &Headers, advertised: SocketAddr) -> bool {
+    headers
+        .list(&crate::message::HeaderName::Via)
+        .filter_map(|value| Via::parse(&value).ok())
+        .any(|via| via.host == Host::Ip(advertised.ip()) && via.port.unwrap_or(5060) == advertised.port())
 }

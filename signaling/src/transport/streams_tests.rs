@@ -51,6 +51,8 @@ async fn call(handle: &Handle, target: SocketAddr, over: Transport) -> LegId {
         sdp: Bytes::from_static(SDP),
         credentials: None,
         session_expires: 0,
+        reliable: crate::endpoint::Reliable::Off,
+        anonymous: false,
         label: String::new(),
     };
     handle.call(move |endpoint, now| endpoint.invite(now, invite)).await.unwrap().unwrap()

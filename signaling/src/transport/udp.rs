@@ -280,6 +280,8 @@ mod tests {
             sdp: Bytes::from_static(b"v=0\r\n"),
             credentials: None,
             session_expires: 0,
+            reliable: crate::endpoint::Reliable::Off,
+            anonymous: false,
             label: String::new(),
         }
     }

@@ -242,7 +242,9 @@ fn many(value: &Value) -> Detail {
 
 fn failed(failure: &Failure) -> Detail {
     match failure {
-        Failure::Rejected { status, .. } => Detail::Number("status", (*status).into()),
+        Failure::Rejected { status, .. } | Failure::Redirected { status, .. } => {
+            Detail::Number("status", (*status).into())
+        }
         Failure::AuthenticationFailed { status } => many(&json!({ "how": "authentication_failed", "status": status })),
         Failure::NoProvisional => Detail::Word("how", "no_provisional"),
         Failure::NoFinal => Detail::Word("how", "no_final"),

@@ -4,7 +4,9 @@ mod admission;
 mod asking;
 mod auth;
 mod calls;
+mod delayed;
 mod digits;
+mod early;
 mod forks;
 mod hostile;
 mod ladder;
@@ -13,6 +15,9 @@ mod lost;
 mod modify;
 mod oracle;
 mod pings;
+mod prack;
+mod races;
+mod redirects;
 mod requests;
 mod session_timers;
 mod strict;
@@ -64,6 +69,8 @@ pub(super) fn call(target: SocketAddr) -> Invite {
         sdp: Bytes::from_static(OFFER.as_bytes()),
         credentials: None,
         session_expires: 0,
+        reliable: Reliable::Off,
+        anonymous: false,
         label: "trunk a".into(),
     }
 }
@@ -190,8 +197,10 @@ impl World {
 
     /// Times since `start` at which `side` sent something that begins so.
     pub(super) fn sent_ms(&self, start: Instant, side: usize, prefix: &str) -> Vec<u128> {
-        let of_side =
-            self.log.iter().filter(|(_, sender, bytes)| *sender == side && bytes.starts_with(prefix.as_bytes()));
+        let of_side = self
+            .log
+            .iter()
+            .filter(|(at, sender, bytes)| *at >= start && *sender == side && bytes.starts_with(prefix.as_bytes()));
         of_side.map(|(at, _, _)| (*at - start).as_millis()).collect()
     }
 
@@ -219,6 +228,7 @@ pub(super) fn name(event: &Event) -> String {
         Event::Provisional { status, .. } => format!("provisional {status}"),
         Event::Answered { .. } => "answered".into(),
         Event::Failed { failure: Failure::Rejected { status, .. }, .. } => format!("rejected {status}"),
+        Event::Failed { failure: Failure::Redirected { contacts, .. }, .. } => format!("redirected {}", contacts.len()),
         Event::Failed { failure, .. } => format!("failed {failure:?}"),
         Event::Offer { sdp, .. } => if sdp.is_some() { "offer" } else { "offer wanted" }.into(),
         Event::OfferAnswered { result, .. } => match result {
@@ -389,6 +399,20 @@ impl Lone {
     pub(super) fn answer(&mut self, request: &Request, status: u16, tag: &str, sdp: Option<&'static str>) {
         let mut response = Response::to_request(request, status, Some(tag));
         response.headers.push(crate::message::HeaderName::Contact, format!("<sip:{tag}@{}>", address(B)));
+        if let Some(sdp) = sdp {
+            response = response.with_body("application/sdp", Bytes::from_static(sdp.as_bytes()));
+        }
+        self.give(response.to_bytes());
+    }
+
+    /// Answers an INVITE of the endpoint reliably (RFC 3262).
+    pub(super) fn ring_reliably(&mut self, invite: &Request, tag: &str, rseq: u32, sdp: Option<&'static str>) {
+        use crate::message::HeaderName;
+        let mut response = Response::to_request(invite, 183, Some(tag));
+        response.headers.push(HeaderName::Contact, format!("<sip:{tag}@{}>", address(B)));
+        response.headers.push(HeaderName::Allow, "INVITE, ACK, BYE, PRACK, UPDATE");
+        response.headers.push(HeaderName::Require, "100rel");
+        response.headers.push(HeaderName::RSeq, rseq.to_string());
         if let Some(sdp) = sdp {
             response = response.with_body("application/sdp", Bytes::from_static(sdp.as_bytes()));
         }
