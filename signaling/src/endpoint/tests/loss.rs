@@ -82,26 +82,6 @@ fn live(seed: u64) -> World {
     world
 }
 
-fn is_end(event: &Event) -> bool {
-    match event {
-        Event::Failed { .. } | Event::Ended { .. } | Event::Lost { .. } | Event::Cancelled { .. } => true,
-        Event::Provisional { .. }
-        | Event::Answered { .. }
-        | Event::Offer { .. }
-        | Event::OfferAnswered { .. }
-        | Event::Incoming { .. }
-        | Event::Confirmed { .. }
-        | Event::SessionExpired { .. }
-        | Event::Pinged { .. }
-        | Event::Replied { .. }
-        | Event::Digit { .. }
-        | Event::DigitsSent { .. }
-        | Event::DigitsRefused { .. }
-        | Event::Snapshot { .. }
-        | Event::Traced { .. } => false,
-    }
-}
-
 #[test]
 fn a_thousand_bad_calls_leave_nothing() {
     let mut answered = 0;

@@ -19,6 +19,7 @@ mod prack;
 mod races;
 mod redirects;
 mod requests;
+mod seeds;
 mod session_timers;
 mod strict;
 
@@ -217,7 +218,7 @@ impl World {
     }
 }
 
-fn cseq_method(text: &str) -> &str {
+pub(super) fn cseq_method(text: &str) -> &str {
     let line = text.lines().find(|line| line.starts_with("CSeq:")).unwrap_or_default();
     line.split_whitespace().nth(2).unwrap_or_default()
 }
@@ -261,6 +262,12 @@ pub(super) fn name(event: &Event) -> String {
         Event::Snapshot { .. } => "snapshot".into(),
         Event::Traced { .. } => "traced".into(),
     }
+}
+
+/// Whether it is the last of its leg.
+pub(super) fn is_end(event: &Event) -> bool {
+    let name = name(event);
+    ["rejected", "failed", "ended", "lost", "expired", "cancelled"].iter().any(|end| name.starts_with(end))
 }
 
 pub(super) fn leg_of(event: &Event) -> LegId {
