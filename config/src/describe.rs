@@ -52,10 +52,18 @@ fn browsers(text: &mut String, config: &Config) -> std::fmt::Result {
 
 fn sip(text: &mut String, config: &Config) -> std::fmt::Result {
     let (sip, media) = (&config.sip, &config.media);
-    let rtp = sip.advertise.unwrap_or(media.rtp_listen);
+    let rtp = sip.advertised(media.rtp_listen).unwrap_or(media.rtp_listen);
     let (low, high) = (media.rtp_ports.start(), media.rtp_ports.end());
     writeln!(text, "SIP")?;
-    writeln!(text, "  Via, Contact   {} over UDP (listening on {})", sip.contact(), sip.udp_listen)?;
+    let over_udp = sip.udp().map(|own| ("UDP", own));
+    let over_tcp = sip.tcp_listen.iter().map(|own| ("TCP", *own));
+    let over_tls = sip.tls_listen.iter().map(|own| ("TLS", *own));
+    for (over, own) in over_udp.chain(over_tcp).chain(over_tls) {
+        writeln!(text, "  Via, Contact   {} over {over} (listening on {own})", sip.told(own))?;
+    }
+    if let Some(tls) = &sip.tls {
+        writeln!(text, "  certificate    good until {}", tls.identity.expires())?;
+    }
     writeln!(text, "  From           {}", sip.from_host())?;
     writeln!(text, "  RTP            {rtp} ports {low}-{high} (listening on {})", media.rtp_listen)?;
     let rest = media.quarantine.as_secs();

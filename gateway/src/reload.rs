@@ -150,6 +150,11 @@ macro_rules! stays {
                 restart.push("public.tls");
                 new.public.tls.clone_from(&now.public.tls);
             }
+            // What listens goes on to, and not without a certificate.
+            if new.sip.tls.is_none() && !now.sip.tls_listen.is_empty() {
+                restart.push("sip.tls");
+                new.sip.tls.clone_from(&now.sip.tls);
+            }
             restart
         }
     };
@@ -170,11 +175,13 @@ stays! {
     "media.rtp_quarantine_seconds" => media.quarantine;
     "media.prompts_dir" => media.prompts_dir;
     "sip.udp_listen" => sip.udp_listen;
+    "sip.udp_listen (both families)" => sip.udp_listen_beside;
     "sip.tcp_listen" => sip.tcp_listen;
     "sip.tls_listen" => sip.tls_listen;
     "sip.advertise" => sip.advertise;
     "sip.domain" => sip.domain;
-    "sip.tls_ca" => sip.tls_ca;
+    "sip.max_connections" => sip.max_connections;
+    "sip.max_connections_per_address" => sip.max_connections_per_address;
     "outbound.tls_ca" => outbound.tls_ca;
     "records.keep_days" => records.keep;
     "records.keep_megabytes" => records.keep_bytes;

@@ -30,6 +30,8 @@ pub struct Plan {
     host: IpAddr,
     trunk: String,
     media: String,
+    rtp: String,
+    sip: String,
     public: String,
     app: String,
     transport: &'static str,
@@ -48,6 +50,8 @@ impl Plan {
             host: Ipv4Addr::LOCALHOST.into(),
             trunk: String::new(),
             media: String::new(),
+            rtp: "127.0.0.1".into(),
+            sip: "udp_listen = \"127.0.0.1:0\"".into(),
             public: String::new(),
             app: String::new(),
             transport: "udp",
@@ -109,6 +113,13 @@ impl Plan {
         self
     }
 
+    /// Where SIP and RTP are spoken, in place of UDP at 127.0.0.1: `udp_listen = …`.
+    #[must_use]
+    pub fn sip(mut self, rtp: &str, lines: &str) -> Self {
+        (self.rtp, self.sip) = (rtp.into(), lines.into());
+        self
+    }
+
     /// More lines for `[public]`.
     #[must_use]
     pub fn public(mut self, lines: &str) -> Self {
@@ -163,12 +174,12 @@ api_keys = [
 [media]
 workers = 1
 udp_listen = "{host}:0"
-rtp_listen = "127.0.0.1"
+rtp_listen = "{rtp}"
 rtp_ports = "{base}-{last}"
 rtp_quarantine_seconds = 1
 {media}
 [sip]
-udp_listen = "127.0.0.1:0"
+{sip}
 {trunks}
 [[apps]]
 id = "{APP}"
@@ -188,6 +199,8 @@ profiles = [{{ id = "main", destinations = [] }}]
 "#,
             host = self.host,
             media = self.media,
+            rtp = self.rtp,
+            sip = self.sip,
             public = self.public,
             app = self.app,
             origins = self.origins,

@@ -60,8 +60,17 @@ impl Namespace {
 
     /// UDP that leaves the namespace is swallowed without a word, or passes again.
     pub fn swallow_udp(&self, swallowed: bool) -> Result<()> {
+        self.swallow("udp", swallowed)
+    }
+
+    /// The same with TCP: whoever talks to the namespace hears nothing any more, not even that nobody is there.
+    pub fn swallow_tcp(&self, swallowed: bool) -> Result<()> {
+        self.swallow("tcp", swallowed)
+    }
+
+    fn swallow(&self, protocol: &str, swallowed: bool) -> Result<()> {
         let verb = if swallowed { "add" } else { "del" };
-        self.ip(&["rule", verb, "pref", "5", "ipproto", "udp", "lookup", NOWHERE])
+        self.ip(&["rule", verb, "pref", "5", "ipproto", protocol, "lookup", NOWHERE])
     }
 
     /// The visitor goes over to another network: the address is another one from now on.

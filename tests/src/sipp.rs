@@ -24,7 +24,7 @@ impl Sipp {
 
     /// As [`Sipp::start`], at an address of [`free_udp_port`] that somebody already knows.
     pub async fn start_at(address: SocketAddr, scenario: &str, keys: &[(&str, String)]) -> Result<Self> {
-        Self::launch(address, "u1", scenario, keys).await
+        Self::launch(&[], address, "u1", scenario, keys).await
     }
 
     /// As [`Sipp::start`], reached over TCP.
@@ -32,21 +32,50 @@ impl Sipp {
         Self::launch_anywhere("t1", scenario, keys).await
     }
 
+    /// Runs a scenario that begins by itself so many times, each after the one before, over `u1` or `t1`; its trace.
+    pub async fn run(target: SocketAddr, transport: &str, scenario: &str, times: u32) -> Result<String> {
+        let directory = TempDir::new()?;
+        let ran = Command::new("sipp")
+            .arg(target.to_string())
+            .args(["-sf".into(), scenario_file(scenario)])
+            .args(["-t", transport, "-i", &target.ip().to_string(), "-m", &times.to_string(), "-l", "1", "-r", "50"])
+            .args(["-nostdin", "-trace_err", "-trace_msg", "-timeout", "60", "-timeout_error"])
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .status()
+            .await
+            .context("sipp is not installed")?;
+        let trace = logs(directory.path());
+        if ran.success() { Ok(trace) } else { bail!("SIPp: {ran}\n{trace}") }
+    }
+
     /// On a port that was free a moment ago; somebody's outgoing connection may have taken it since.
     async fn launch_anywhere(transport: &str, scenario: &str, keys: &[(&str, String)]) -> Result<Self> {
         let port = || if transport == "t1" { free_tcp_port() } else { free_udp_port() };
         for _ in 0..2 {
-            if let Ok(sipp) = Self::launch(port()?, transport, scenario, keys).await {
+            if let Ok(sipp) = Self::launch(&[], port()?, transport, scenario, keys).await {
                 return Ok(sipp);
             }
         }
-        Self::launch(port()?, transport, scenario, keys).await
+        Self::launch(&[], port()?, transport, scenario, keys).await
     }
 
-    async fn launch(address: SocketAddr, transport: &str, scenario: &str, keys: &[(&str, String)]) -> Result<Self> {
+    /// Over `u1` or `t1`, at an address that is free; as a program that the words before run.
+    pub async fn launch(
+        before: &[String],
+        address: SocketAddr,
+        transport: &str,
+        scenario: &str,
+        keys: &[(&str, String)],
+    ) -> Result<Self> {
         let directory = TempDir::new()?;
-        let mut command = Command::new("sipp");
+        let words: Vec<&str> = before.iter().map(String::as_str).chain(["sipp"]).collect();
+        let mut command = Command::new(words[0]);
         command
+            .args(&words[1..])
             .args(["-sf", "scenario.xml", "-t", transport])
             .args(["-i", &address.ip().to_string(), "-p", &address.port().to_string()])
             .args(["-m", "1", "-nostdin", "-trace_err", "-trace_msg", "-timeout", "120", "-timeout_error"])
@@ -87,13 +116,7 @@ impl Sipp {
     /// Everything SIPp logged.
     #[must_use]
     pub fn trace(&self) -> String {
-        let mut text = String::new();
-        for entry in std::fs::read_dir(self.directory.path()).into_iter().flatten().flatten() {
-            if entry.path().extension().is_some_and(|extension| extension == "log") {
-                text += &std::fs::read_to_string(entry.path()).unwrap_or_default();
-            }
-        }
-        text
+        logs(self.directory.path())
     }
 
     /// Looks without touching: a probe that bound the port itself could be what keeps SIPp from it, and a TCP socket
@@ -103,7 +126,7 @@ impl Sipp {
             if let Some(status) = self.child.try_wait()? {
                 bail!("SIPp did not start: {status}\n{}", self.trace());
             }
-            if table.has(self.address)? {
+            if table.has(self.child.id(), self.address)? {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -120,21 +143,39 @@ enum Table {
 }
 
 impl Table {
-    /// Whether something receives at this IPv4 address.
-    fn has(self, address: SocketAddr) -> Result<bool> {
-        let IpAddr::V4(ip) = address.ip() else { bail!("{address} is not IPv4") };
-        // Addresses are in the machine's own order; 0A is LISTEN, 07 an unconnected UDP socket.
-        let local = format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port());
-        let (file, state) = match self {
-            Self::Tcp => ("/proc/net/tcp", "0A"),
-            Self::Udp => ("/proc/net/udp", "07"),
+    /// Whether something receives at this address.
+    fn has(self, process: Option<u32>, address: SocketAddr) -> Result<bool> {
+        // Addresses are in the machine's own order, word by word; 0A is LISTEN, 07 an unconnected UDP socket.
+        let octets = match address.ip() {
+            IpAddr::V4(ip) => ip.octets().to_vec(),
+            IpAddr::V6(ip) => ip.octets().to_vec(),
         };
-        let sockets = std::fs::read_to_string(file)?;
+        let word = |octets: &[u8]| octets.try_into().map(u32::from_ne_bytes).unwrap_or_default();
+        let words: String = octets.chunks(4).map(|octets| format!("{:08X}", word(octets))).collect();
+        let local = format!("{words}:{:04X}", address.port());
+        let (file, state) = match self {
+            Self::Tcp => ("tcp", "0A"),
+            Self::Udp => ("udp", "07"),
+        };
+        // The process may be in a network of its own; none that has ended is in any.
+        let Some(process) = process else { return Ok(false) };
+        let family = if address.is_ipv4() { "" } else { "6" };
+        let sockets = std::fs::read_to_string(format!("/proc/{process}/net/{file}{family}"))?;
         Ok(sockets.lines().any(|line| {
             let mut columns = line.split_whitespace().skip(1);
             columns.next() == Some(&local) && columns.nth(1) == Some(state)
         }))
     }
+}
+
+fn logs(directory: &Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.path().extension().is_some_and(|extension| extension == "log") {
+            text += &std::fs::read_to_string(entry.path()).unwrap_or_default();
+        }
+    }
+    text
 }
 
 fn scenario_file(name: &str) -> PathBuf {

@@ -1,24 +1,31 @@
 //! Sockets that would want the same port.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use crate::host::Host;
 use crate::model::{Control, Media, Public, Sip};
 use crate::report::Report;
 
-/// The two HTTP listeners.
-pub(super) fn tcp(public: &Public, control: &Control, report: &mut Report) {
-    let same = public.listen.port() == control.listen.port() && public.listen.port() != 0;
-    if same && overlap(public.listen.ip(), control.listen.ip()) {
-        report.problem("control.listen", format!("{} is taken by public.listen", control.listen));
+/// The listeners: HTTP, and SIP over connections.
+pub(super) fn tcp(public: &Public, control: &Control, sip: Option<&Sip>, report: &mut Report) {
+    let mut taken = vec![("public.listen", public.listen)];
+    let over_tcp = sip.into_iter().flat_map(|sip| &sip.tcp_listen).map(|listen| ("sip.tcp_listen", *listen));
+    let over_tls = sip.into_iter().flat_map(|sip| &sip.tls_listen).map(|listen| ("sip.tls_listen", *listen));
+    for (key, listen) in [("control.listen", control.listen)].into_iter().chain(over_tcp).chain(over_tls) {
+        let same = |other: &SocketAddr| {
+            listen.port() != 0 && listen.port() == other.port() && overlap(listen.ip(), other.ip())
+        };
+        if let Some((by, _)) = taken.iter().find(|(_, other)| same(other)) {
+            report.problem(key, format!("{listen} is taken by {by}"));
+        }
+        taken.push((key, listen));
     }
 }
 
 /// Workers, trunk legs, SIP; and whatever the kernel hands out.
 pub(super) fn udp(media: &Media, sip: &Sip, host: &Host, report: &mut Report) {
     let workers = ports(media.udp_listen.port(), media.workers);
-    let sip_port = ports(sip.udp_listen.port(), 1);
     let clash = |ports: &RangeInclusive<u16>, ip: IpAddr, others: &RangeInclusive<u16>, other: IpAddr| {
         overlap(ip, other) && ports.start() <= others.end() && others.start() <= ports.end()
     };
@@ -28,11 +35,12 @@ pub(super) fn udp(media: &Media, sip: &Sip, host: &Host, report: &mut Report) {
         let message = format!("ports {} to {} lie in media.rtp_ports", workers.start(), workers.end());
         report.problem("media.udp_listen", message);
     }
-    if let Some(sip_port) = &sip_port {
-        if clash(sip_port, sip.udp_listen.ip(), &media.rtp_ports, media.rtp_listen) {
+    for (sip_port, sip_ip) in sip.udp().filter_map(|listen| Some((ports(listen.port(), 1)?, listen.ip()))) {
+        let sip_port = &sip_port;
+        if clash(sip_port, sip_ip, &media.rtp_ports, media.rtp_listen) {
             report.problem("sip.udp_listen", format!("port {} lies in media.rtp_ports", sip_port.start()));
         }
-        let in_workers = |workers| clash(sip_port, sip.udp_listen.ip(), workers, media.udp_listen.ip());
+        let in_workers = |workers| clash(sip_port, sip_ip, workers, media.udp_listen.ip());
         if workers.as_ref().is_some_and(in_workers) {
             report.problem("sip.udp_listen", format!("port {} is a media worker's", sip_port.start()));
         }

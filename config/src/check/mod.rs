@@ -39,14 +39,14 @@ pub(crate) fn check(raw: &Raw, host: &Host, secrets: &Secrets<'_>, report: &mut 
     let public = public::public(&raw.public, host, secrets, report);
     let control = public::control(&raw.control, secrets, report);
     let media = media::media(&raw.media, host, secrets, report);
-    let sip = sip::sip(&raw.sip, secrets, report);
+    let sip = sip::sip(&raw.sip, host, secrets, report);
     let quality = quality::quality(&raw.quality, report);
     let outbound =
         authorities("outbound.tls_ca", &raw.outbound.tls_ca, secrets, report).map(|tls_ca| Outbound { tls_ca });
-    let trunks = trunks::trunks(&raw.trunks, sip.as_ref(), secrets, report);
+    let trunks = trunks::trunks(&raw.trunks, sip.as_ref(), host, secrets, report);
     let apps = apps::apps(&raw.apps, &raw.trunks, secrets, report);
     if let (Some(public), Some(control)) = (&public, &control) {
-        clashes::tcp(public, control, report);
+        clashes::tcp(public, control, sip.as_ref(), report);
     }
     if let (Some(media), Some(sip)) = (&media, &sip) {
         clashes::udp(media, sip, host, report);

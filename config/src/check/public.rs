@@ -21,7 +21,7 @@ pub(super) fn public(raw: &RawPublic, host: &Host, secrets: &Secrets<'_>, report
     let listen = listen("public.listen", &raw.listen, report);
     let url = url(raw, listen, report);
     let trusted_proxies = every("public.trusted_proxies", &raw.trusted_proxies, |key, text| ip(key, text, report));
-    let tls = raw.tls.as_ref().and_then(|tls| super::tls::tls(tls, host, secrets, report));
+    let tls = raw.tls.as_ref().and_then(|tls| super::tls::tls("public.tls", tls, host, secrets, report));
     let insecure = raw.tls.is_none() && listen.is_some_and(|listen| !listen.ip().is_loopback());
     if insecure && !raw.allow_insecure {
         let advice =

@@ -1,4 +1,4 @@
-//! `public.tls`: a certificate and its key, as a listener can use them.
+//! `public.tls`, `sip.tls`, `trunks.tls`: a certificate and its key, as a listener can use them.
 
 use std::path::Path;
 
@@ -22,19 +22,19 @@ const FILE_BYTES_MAX: u64 = 256 * 1024;
 /// How long before its end a certificate is pointed at, days.
 const SOON_DAYS: i64 = 21;
 
-const CERTIFICATE: &str = "public.tls.certificate";
-const KEY: &str = "public.tls.key";
-
-pub(super) fn tls(raw: &RawTls, host: &Host, secrets: &Secrets<'_>, report: &mut Report) -> Option<Tls> {
+/// `at`: where it stands.
+pub(super) fn tls(at: &str, raw: &RawTls, host: &Host, secrets: &Secrets<'_>, report: &mut Report) -> Option<Tls> {
+    let (at_certificate, at_key) = (&format!("{at}.certificate"), &format!("{at}.key"));
     let (certificate, key) = (path(&raw.certificate, secrets), path(&raw.key, secrets));
-    let chain = complain(report, CERTIFICATE, chain(&certificate));
-    let validity = chain.as_ref().and_then(|(_, validity)| complain(report, CERTIFICATE, judge(*validity, host.now)));
+    let chain = complain(report, at_certificate, chain(&certificate));
+    let validity =
+        chain.as_ref().and_then(|(_, validity)| complain(report, at_certificate, judge(at, *validity, host.now)));
     if let Some(Some(note)) = validity {
-        report.note(CERTIFICATE, note);
+        report.note(at_certificate, note);
     }
-    let private = complain(report, KEY, private_key(&key));
+    let private = complain(report, at_key, private_key(&key));
     let ((chain, validity), private) = (chain?, private?);
-    let identity = complain(report, KEY, join(chain, private, &certificate, &key))?;
+    let identity = complain(report, at_key, join(chain, private, &certificate, &key))?;
     Some(Tls { certificate, key, identity: Identity::new(identity, validity.until) })
 }
 
@@ -80,16 +80,17 @@ fn join(
 
 /// What to say of a certificate's time. Browsers take none that has expired, but a gateway whose certificate does is
 /// better than none: others may not be so strict, and a new one is put in its place while it runs.
-fn judge(validity: Validity, now: Timestamp) -> Result<Option<String>, String> {
+fn judge(at: &str, validity: Validity, now: Timestamp) -> Result<Option<String>, String> {
+    let who = if at == "public.tls" { "browsers" } else { "peers" };
     let Validity { from, until } = validity;
     if from > until {
         return Err(format!("the certificate ends ({until}) before it begins ({from})"));
     }
     let soon = now.checked_add((24 * SOON_DAYS).hours()).unwrap_or(Timestamp::MAX);
     Ok(if now > until {
-        Some(format!("the certificate has expired on {until}: browsers will not connect"))
+        Some(format!("the certificate has expired on {until}: {who} will not connect"))
     } else if now < from {
-        Some(format!("the certificate is good from {from} on: browsers will not connect before"))
+        Some(format!("the certificate is good from {from} on: {who} will not connect before"))
     } else if soon > until {
         Some(format!("the certificate expires on {until}"))
     } else {

@@ -4,6 +4,7 @@ use super::context::{context_fields, user_to_user};
 use super::shapes::host_port;
 use super::urls::is_local;
 use super::{codecs, every, id, seconds, unique};
+use crate::host::Host;
 use crate::lines::item;
 use crate::model::{BrowserAudio, RtpSource, Sip, SipTransport, Srtp, Trunk, TrunkAuth, TrunkTarget};
 use crate::raw::{RawBrowserAudio, RawRtpSource, RawSrtp, RawTrunk};
@@ -16,19 +17,21 @@ const MIN_SESSION: u32 = 90;
 pub(super) fn trunks(
     raw: &[RawTrunk],
     sip: Option<&Sip>,
+    host: &Host,
     secrets: &Secrets<'_>,
     report: &mut Report,
 ) -> Option<Vec<Trunk>> {
     let ids = raw.iter().enumerate().map(|(at, trunk)| (format!("{}.id", item("trunks", at)), trunk.id.as_str()));
     unique(ids, report);
-    let trunks = every("trunks", raw, |key, raw| trunk(key, raw, secrets, report))?;
+    let trunks = every("trunks", raw, |key, raw| trunk(key, raw, host, secrets, report))?;
+    one_certificate_each(&trunks, report);
     if let Some(sip) = sip {
         within_reach(&trunks, sip, report);
     }
     Some(trunks)
 }
 
-fn trunk(key: &str, raw: &RawTrunk, secrets: &Secrets<'_>, report: &mut Report) -> Option<Trunk> {
+fn trunk(key: &str, raw: &RawTrunk, host: &Host, secrets: &Secrets<'_>, report: &mut Report) -> Option<Trunk> {
     let id = id(&format!("{key}.id"), &raw.id, report);
     let target_key = format!("{key}.target");
     let target = match target(&raw.target) {
@@ -38,6 +41,7 @@ fn trunk(key: &str, raw: &RawTrunk, secrets: &Secrets<'_>, report: &mut Report) 
             None
         }
     };
+    let tls = raw.tls.as_ref().map(|tls| super::tls::tls(&format!("{key}.tls"), tls, host, secrets, report));
     let codecs = codecs(&format!("{key}.codecs"), &raw.codecs, report);
     let auth = auth(key, raw, secrets, report);
     if (1..MIN_SESSION).contains(&raw.session_expires_seconds) {
@@ -62,6 +66,10 @@ fn trunk(key: &str, raw: &RawTrunk, secrets: &Secrets<'_>, report: &mut Report) 
             RawSrtp::Required => Srtp::Required,
         },
         auth,
+        tls: match tls {
+            Some(tls) => Some(tls?),
+            None => None,
+        },
         register: raw.register,
         options: (raw.options_seconds > 0).then(|| seconds(raw.options_seconds)),
         max_calls: raw.max_calls,
@@ -161,10 +169,25 @@ fn not_active(key: &str, trunk: &Trunk, report: &mut Report) {
     }
 }
 
+/// What is shown to a peer is found by the name it is asked for.
+fn one_certificate_each(trunks: &[Trunk], report: &mut Report) {
+    for (at, trunk) in trunks.iter().enumerate() {
+        let Some(tls) = &trunk.tls else { continue };
+        let is_like = |other: &&Trunk| {
+            other.target.host.eq_ignore_ascii_case(&trunk.target.host)
+                && other.tls.as_ref().is_some_and(|other| other.certificate != tls.certificate)
+        };
+        if let Some(other) = trunks.iter().take(at).find(is_like) {
+            let message = format!("{} is shown another certificate by trunk {:?}", trunk.target.host, other.id);
+            report.problem(&format!("{}.tls", item("trunks", at)), message);
+        }
+    }
+}
+
 /// A socket on loopback leads nowhere else.
 fn within_reach(trunks: &[Trunk], sip: &Sip, report: &mut Report) {
     for (at, trunk) in trunks.iter().enumerate() {
-        if trunk.enabled && sip.udp_listen.ip().is_loopback() && !is_local(&trunk.target.host) {
+        if trunk.enabled && sip.udp().all(|own| own.ip().is_loopback()) && !is_local(&trunk.target.host) {
             let message =
                 format!("sip.udp_listen is a loopback address, from which {} is out of reach", trunk.target.host);
             report.note(&format!("{}.target", item("trunks", at)), message);

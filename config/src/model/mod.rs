@@ -4,6 +4,7 @@ mod app;
 mod public;
 mod quality;
 mod signing;
+mod sip;
 mod tls;
 mod trunk;
 
@@ -19,6 +20,7 @@ pub use app::{
 pub use public::{ApiKey, Control, ControlLimits, IceCredentials, IceServer, Public, PublicLimits, Scope, TokenKey};
 pub use quality::{Bands, Events, Quality, Records};
 pub use signing::{KeysError, SigningKeys};
+pub use sip::Sip;
 pub use tls::{Identity, Tls};
 pub use trunk::{
     BrowserAudio, ContextFields, RtpSource, SipTransport, Srtp, Trunk, TrunkAuth, TrunkTarget, UserToUser, UuiEncoding,
@@ -185,43 +187,6 @@ impl Codec {
         match self {
             Self::Pcmu | Self::Pcma => true,
             Self::Opus | Self::G722 => false,
-        }
-    }
-}
-
-/// The SIP side.
-#[derive(Debug, Clone)]
-pub struct Sip {
-    /// UDP.
-    pub udp_listen: SocketAddr,
-    /// TCP (not active yet).
-    pub tcp_listen: Option<SocketAddr>,
-    /// TLS (not active yet).
-    pub tls_listen: Option<SocketAddr>,
-    /// Address in Via, Contact and SDP.
-    pub advertise: Option<IpAddr>,
-    /// From host; the advertised or listening address when empty.
-    pub domain: String,
-    /// Certificate authorities of TLS trunks; the system's when absent.
-    pub tls_ca: Option<PathBuf>,
-}
-
-impl Sip {
-    /// Address in Via and Contact.
-    #[must_use]
-    pub fn contact(&self) -> SocketAddr {
-        SocketAddr::new(self.advertise.unwrap_or_else(|| self.udp_listen.ip()), self.udp_listen.port())
-    }
-
-    /// Host in From; an IPv6 address stands in brackets.
-    #[must_use]
-    pub fn from_host(&self) -> String {
-        if !self.domain.is_empty() {
-            return self.domain.clone();
-        }
-        match self.contact().ip() {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
         }
     }
 }

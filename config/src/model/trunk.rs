@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Codec, Secret};
+use super::{Codec, Secret, Tls};
 
 /// A trunk.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct Trunk {
     pub srtp: Srtp,
     /// Digest credentials.
     pub auth: Option<TrunkAuth>,
+    /// Certificate shown to it; that of `sip.tls` when absent.
+    pub tls: Option<Tls>,
     /// REGISTER (not active yet).
     pub register: bool,
     /// OPTIONS interval; none are sent when absent.

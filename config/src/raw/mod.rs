@@ -219,13 +219,22 @@ pub(crate) enum RawCodec {
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RawSip {
-    /// Address and port for SIP over UDP.
+    /// Address and port for SIP over UDP; of both families: one of each, a comma between.
     pub(crate) udp_listen: String,
-    /// Address and port for SIP over TCP; empty = off. Not active yet.
+    /// Address and port for SIP over TCP, or one of each family; empty = off.
     pub(crate) tcp_listen: String,
-    /// Address and port for SIP over TLS; empty = off. Not active yet.
+    /// Address and port for SIP over TLS, or one of each family; empty = off.
     pub(crate) tls_listen: String,
-    /// Address in Via, Contact and SDP, behind 1:1 NAT; empty = the listening one.
+    /// Certificate for `tls_listen`, also shown to trunks that ask for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<RawTls>,
+    /// Connections that peers may have in all.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(crate) max_connections: usize,
+    /// Connections that peers may have from one IPv4 address or IPv6 network of 64 bits.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(crate) max_connections_per_address: usize,
+    /// Address in Via, Contact and SDP, behind 1:1 NAT, or one of each family; empty = the listening one.
     pub(crate) advertise: String,
     /// Host in From; empty = the address in Via.
     pub(crate) domain: String,
@@ -239,6 +248,9 @@ impl Default for RawSip {
             udp_listen: "127.0.0.1:5060".into(),
             tcp_listen: String::new(),
             tls_listen: String::new(),
+            tls: None,
+            max_connections: 2_000,
+            max_connections_per_address: 100,
             advertise: String::new(),
             domain: String::new(),
             tls_ca: String::new(),

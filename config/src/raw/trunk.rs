@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{RawCodec, RawSecret};
+use super::{RawCodec, RawSecret, RawTls};
 
 /// A trunk: a SIP peer that calls are sent to.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
@@ -24,6 +24,9 @@ pub(crate) struct RawTrunk {
     pub(crate) srtp: RawSrtp,
     /// Digest credentials.
     pub(crate) auth: RawAuth,
+    /// Certificate shown to this trunk if it asks for one, in place of `sip.tls`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<RawTls>,
     /// Registers with the peer. Not active yet.
     pub(crate) register: bool,
     /// Time between two OPTIONS that ask whether it is there, seconds; 0 = none.
@@ -63,6 +66,7 @@ impl Default for RawTrunk {
             browser_audio: RawBrowserAudio::Elastic,
             srtp: RawSrtp::Off,
             auth: RawAuth::default(),
+            tls: None,
             register: false,
             options_seconds: 30,
             max_calls: 1000,

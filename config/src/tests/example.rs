@@ -37,7 +37,18 @@ fn the_example_is_right_where_it_is_commented_out() {
     assert!(loaded.for_run().is_ok());
     let text = EXAMPLE.replace("# tls =", "tls =");
     let keys: Vec<String> = load_with(&text, &ENV).unwrap_err().0.into_iter().map(|problem| problem.key).collect();
-    assert_eq!(keys, ["public.url", "public.tls.certificate", "public.tls.key"]);
+    assert_eq!(
+        keys,
+        [
+            "public.url",
+            "public.tls.certificate",
+            "public.tls.key",
+            "sip.tls.certificate",
+            "sip.tls.key",
+            "trunks[0].tls.certificate",
+            "trunks[0].tls.key",
+        ]
+    );
 }
 
 /// Every key there is stands in its own section of the example.

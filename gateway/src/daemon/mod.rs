@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use trunkline_config::Config;
 use trunkline_signaling::transport::tls::RootsError;
+use trunkline_signaling::transport::{Bound, ListenError};
 
 use crate::calls::Calls;
 use crate::clock::Clock;
@@ -31,6 +32,7 @@ mod memory;
 mod planes;
 mod signals;
 mod sip_side;
+mod sip_tls;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -69,8 +71,11 @@ pub enum StartError {
     #[error("media: {0}")]
     Media(#[from] trunkline_media::worker::StartError),
     /// The SIP side could not start.
-    #[error("sip.udp_listen cannot be bound: {0}")]
-    Sip(std::io::Error),
+    #[error("sip: {0}")]
+    Sip(#[from] ListenError),
+    /// Nobody is there to check trunks with.
+    #[error("sip.tls_ca cannot be used: {0}")]
+    SipAuthorities(RootsError),
     /// TLS could not be set up.
     #[error("public.tls: {0}")]
     Tls(#[from] tokio_rustls::rustls::Error),
@@ -94,8 +99,10 @@ pub struct Daemon {
     pub public_addr: SocketAddr,
     /// Where operators and back ends reach it.
     pub control_addr: SocketAddr,
-    /// Where SIP is spoken.
+    /// Where SIP is spoken over UDP.
     pub sip_addr: SocketAddr,
+    /// And over all else: TCP, TLS, the other family.
+    pub sip: Bound,
     /// Where browsers' media arrives, one address a worker.
     pub media_addrs: Vec<SocketAddr>,
     calls: Calls,
@@ -166,9 +173,13 @@ impl Daemon {
         if let Some(base) = config.public.url.strip_suffix(":0") {
             config.public.url = format!("{base}:{}", public_addr.port());
         }
-        let (sip, events, sip_addr) = SipSide::start(&config).map_err(StartError::Sip)?;
-        config.sip.udp_listen = sip_addr;
+        let (sip, events, bound) = SipSide::start(&config)?;
+        let mut udp = bound.udp.iter().copied();
+        let sip_addr = udp.next().unwrap_or(config.sip.udp_listen);
+        (config.sip.udp_listen, config.sip.udp_listen_beside) = (sip_addr, udp.next());
+        (config.sip.tcp_listen, config.sip.tls_listen) = (bound.tcp.clone(), bound.tls.clone());
         let settings = Settings::new(config);
+        sip.follow(&settings);
         let config = settings.load();
         let tls = config.public.tls.as_ref().map(|_| Tls::new(settings.clone())).transpose()?;
         let reloader = Arc::new(Reloader::new(settings.clone(), source, as_read, clock.clone()));
@@ -211,6 +222,7 @@ impl Daemon {
             public_addr,
             control_addr,
             sip_addr,
+            sip: bound,
             media_addrs: planes.media_addrs(),
             calls,
             planes,
@@ -225,6 +237,8 @@ impl Daemon {
             url = config.public.url,
             control = %daemon.control_addr,
             sip = %daemon.sip_addr,
+            sip_tcp = ?daemon.sip.tcp,
+            sip_tls = ?daemon.sip.tls,
             media = ?daemon.media_addrs,
             "listening"
         );

@@ -75,7 +75,14 @@ impl Planes {
         let (plane, sip) = (self.plane.clone(), self.sip.clone());
         Box::new(move || {
             let (plane, sip) = (plane.clone(), sip.clone());
-            Box::pin(async move { Snapshot { workers: plane.stats(), sip: sip.stats().await, ..Snapshot::default() } })
+            Box::pin(async move {
+                Snapshot {
+                    workers: plane.stats(),
+                    sip: sip.stats().await,
+                    connections: sip.connections(),
+                    ..Snapshot::default()
+                }
+            })
         })
     }
 

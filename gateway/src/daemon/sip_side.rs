@@ -8,20 +8,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
-use tokio_rustls::rustls::ClientConfig;
-use trunkline_config::{Config, SipTransport, Trunk};
+use trunkline_config::Config;
 use trunkline_signaling::auth::Credentials;
 use trunkline_signaling::endpoint::{
     EndpointConfig, EndpointStats, Event, Failure, LegId, LegSnapshot, Ping, Reason as ReasonHeader, Timers, Transport,
 };
 use trunkline_signaling::message::Uri;
 use trunkline_signaling::transport::reach::{Reached, reach};
-use trunkline_signaling::transport::tls;
+use trunkline_signaling::transport::tls::Tls;
 use trunkline_signaling::transport::udp::{self, Handle};
+use trunkline_signaling::transport::{Bound, ConnectionStats, Limits, Sockets};
 
+use super::{StartError, sip_tls};
 use crate::call::{InviteOrder, NotSent};
 use crate::calls::{Placed, SipPort};
 use crate::ids::random_bits;
+use crate::settings::Settings;
 use crate::sip;
 use crate::trunks::Prober;
 
@@ -40,8 +42,8 @@ const LOOK: Duration = Duration::from_millis(10);
 /// calls.
 pub(super) struct SipSide {
     handle: Mutex<Option<Handle>>,
-    bound: SocketAddr,
-    trusted: Option<Arc<ClientConfig>>,
+    bound: Vec<SocketAddr>,
+    keys: Tls,
     /// Who waits for the answer to an OPTIONS; no more than the endpoint has transactions for.
     pings: Arc<Mutex<HashMap<LegId, oneshot::Sender<Pinged>>>>,
 }
@@ -49,8 +51,8 @@ pub(super) struct SipSide {
 type Pinged = Result<(u16, Duration), Failure>;
 
 impl SipSide {
-    /// Binds the socket and starts the task; also the address it is bound to.
-    pub(super) fn start(config: &Config) -> std::io::Result<(Arc<Self>, mpsc::Receiver<Event>, SocketAddr)> {
+    /// Binds the sockets and starts the task; also where they are bound.
+    pub(super) fn start(config: &Config) -> Result<(Arc<Self>, mpsc::Receiver<Event>, Bound), StartError> {
         let endpoint = EndpointConfig {
             advertised: config.sip.contact(),
             domain: config.sip.from_host(),
@@ -61,17 +63,29 @@ impl SipSide {
             trace: true,
             snapshots: Some(JOURNAL),
         };
-        let is_encrypted = |trunk: &Trunk| trunk.enabled && trunk.target.known_transport() == Some(SipTransport::Tls);
-        let authorities = config.sip.tls_ca.as_deref();
-        let trusted = match tls::client(authorities) {
-            Ok(trusted) => Some(trusted),
-            Err(error) if config.trunks.iter().any(is_encrypted) => return Err(std::io::Error::other(error)),
-            // No trunk wants it now; one that comes with a reload says so in its calls.
-            Err(_) => None,
+        let sip = &config.sip;
+        let keys = Tls::new(sip_tls::keys(config).map_err(StartError::SipAuthorities)?);
+        let sockets = Sockets {
+            udp: sip.udp().collect(),
+            tcp: sip.tcp_listen.clone(),
+            tls: sip.tls_listen.clone(),
+            advertise: sip.advertise.clone(),
+            keys: keys.clone(),
+            limits: Limits { total: sip.max_connections, per_source: sip.max_connections_per_address },
         };
-        let (handle, events, bound) = udp::spawn_with(endpoint, config.sip.udp_listen, random_bits(), trusted.clone())?;
-        let side = Self { handle: Mutex::new(Some(handle)), bound, trusted, pings: Arc::default() };
+        let (handle, events, bound) = udp::listen(endpoint, sockets, random_bits())?;
+        let side = Self { handle: Mutex::new(Some(handle)), bound: bound.udp.clone(), keys, pings: Arc::default() };
         Ok((Arc::new(side), events, bound))
+    }
+
+    /// Certificates and authorities of later configurations are in force for connections from then on.
+    pub(super) fn follow(&self, settings: &Settings) {
+        tokio::spawn(sip_tls::follow(settings.watch(), self.keys.clone()));
+    }
+
+    /// What happened to connections; nothing once it has stopped.
+    pub(super) fn connections(&self) -> ConnectionStats {
+        self.handle().map(|handle| handle.connections()).unwrap_or_default()
     }
 
     /// What the endpoint counted; nothing once it has stopped.
@@ -191,7 +205,7 @@ impl Prober for SipSide {
     }
 
     fn reach(&self, to: SocketAddr, over: Transport) -> BoxFuture<'static, Option<Reached>> {
-        let (from, trusted) = (self.bound, self.trusted.clone());
-        Box::pin(async move { reach(from, to, &over, trusted).await })
+        let (own, keys) = (self.bound.clone(), self.keys.clone());
+        Box::pin(async move { reach(&own, to, &over, &keys).await })
     }
 }

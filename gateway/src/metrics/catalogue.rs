@@ -3,9 +3,9 @@
 use super::definition::Definition;
 use super::definition::Kind::{Counter, Gauge, Histogram, Trouble};
 use super::labels::{
-    ANSWERED, APP, ATTEMPT, BLAME, CLASS, CODE, CONTEXT, DELIVERY, DROP, EVENT, FINDING, GOT, HALF_LEG, HANDSHAKE,
-    HOOK, INTEGRATION, INVARIANT, LEG, LEVEL, LIMIT, LISTENER, MOS_KIND, PHASE, PROBLEM, REASON, RELOAD, REPORT,
-    RESULT, ROUTE, SOURCE, STAGE, TRIED, TRUNK, VERSION, WORKER,
+    ANSWERED, APP, ATTEMPT, BLAME, CLASS, CLOSED, CODE, CONTEXT, DELIVERY, DROP, EVENT, FINDING, GOT, HALF_LEG,
+    HANDSHAKE, HOOK, INTEGRATION, INVARIANT, LEG, LEVEL, LIMIT, LISTENER, MOS_KIND, PHASE, PROBLEM, REASON, RELOAD,
+    REPORT, RESULT, ROUTE, SOURCE, STAGE, TRIED, TRUNK, VERSION, WORKER,
 };
 
 /// Bounds of the histograms. Those of quality include the default bands of the levels.
@@ -104,6 +104,18 @@ catalogue! {
     SIP_UNTOLD: Trouble, "trunkline_sip_untold_messages_total", "messages", [], "Messages of legs that no trail of a call could take";
     SIP_LOST_ENDED: Counter, "trunkline_sip_lost_legs_total", "legs", [], "Legs of an earlier process that were ended at the start";
     SIP_UNKEPT: Trouble, "trunkline_sip_unjournalled_total", "legs", [], "Times a leg went on before the journal had it, because the disk was slow";
+    SIP_GROWN: Counter, "trunkline_sip_requests_too_large_total", "requests", [], "Requests too large for a datagram that went over TCP";
+    SIP_SHRUNK: Trouble, "trunkline_sip_requests_too_large_over_udp_total", "requests", [], "Of those, sent as a datagram after all, for the peer takes no TCP";
+    SIP_RESENT: Counter, "trunkline_sip_requests_resent_total", "requests", [], "Requests sent again because the connection broke they went over";
+    SIP_CONNECTIONS: Gauge, "trunkline_sip_connections", "connections", [], "Live SIP connections over TCP and TLS";
+    SIP_CONNECTIONS_OPENED: Counter, "trunkline_sip_connections_opened_total", "connections", [], "Connections to peers";
+    SIP_CONNECTIONS_FAILED: Trouble, "trunkline_sip_connections_failed_total", "connections", [], "Connections to peers that did not come up, or proved to be somebody else's";
+    SIP_CONNECTIONS_ACCEPTED: Counter, "trunkline_sip_connections_accepted_total", "connections", [], "Connections of peers";
+    SIP_CONNECTIONS_REFUSED: Trouble, "trunkline_sip_connections_refused_total", "connections", [], "Connections of peers closed at once because of a limit";
+    SIP_TLS_FAILURES: Counter, "trunkline_sip_tls_failures_total", "connections", [], "Connections of peers that became no TLS connection";
+    SIP_CONNECTIONS_CLOSED: Counter, "trunkline_sip_connections_closed_total", "connections", [CLOSED], "Connections that ended, by why";
+    SIP_QUEUE_FULL: Trouble, "trunkline_sip_connection_queue_full_total", "messages", [], "Messages that found too many others waiting for their connection";
+    SIP_PINGS: Counter, "trunkline_sip_pings_total", "pings", [], "Keep-alives sent over idle connections";
 }
 "HTTP and sessions" {
     SESSIONS: Gauge, "trunkline_sessions", "sessions", [], "Sessions that may still start a call";

@@ -53,6 +53,7 @@ pub(super) static LISTENER: Label =
     words("listener", || [Listener::Public, Listener::Control].map(Listener::as_str).into());
 pub(super) static LIMIT: Label = words("limit", || vec!["total", "address", "handshakes"]);
 pub(super) static HANDSHAKE: Label = words("reason", || vec!["timeout", "protocol"]);
+pub(super) static CLOSED: Label = words("reason", || vec!["broken", "idle", "silent", "slow", "stalled", "unreadable"]);
 pub(super) static RELOAD: Label = words("result", || vec!["applied", "refused"]);
 pub(super) static ROUTE: Label = names("route", "route templates", 64);
 pub(super) static CODE: Label = names("code", "HTTP status codes", 32);

@@ -15,6 +15,7 @@ use prometheus::{Encoder, TextEncoder};
 use trunkline_config::Config;
 use trunkline_media::worker::WorkerStats;
 use trunkline_signaling::endpoint::EndpointStats;
+use trunkline_signaling::transport::ConnectionStats;
 
 pub mod catalogue;
 pub mod definition;
@@ -89,6 +90,8 @@ pub struct Snapshot {
     pub workers: Vec<WorkerStats>,
     /// The SIP endpoint.
     pub sip: EndpointStats,
+    /// Its connections.
+    pub connections: ConnectionStats,
     /// The store of ended calls, if there is one.
     pub store: Option<StoreStats>,
     /// Events and who reads them.

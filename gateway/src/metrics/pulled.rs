@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use trunkline_media::worker::WorkerStats;
 use trunkline_signaling::endpoint::EndpointStats;
+use trunkline_signaling::transport::ConnectionStats;
 
 use super::catalogue as m;
 use super::definition::Definition;
@@ -42,6 +43,7 @@ pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
     families.extend(calls(&snapshot.calls));
     families.extend(workers(&snapshot.workers));
     families.extend(sip(&snapshot.sip));
+    families.extend(connections(&snapshot.connections));
     families.extend(snapshot.store.iter().flat_map(store));
     families.extend(events(&snapshot.events));
     families.extend(webhooks(&snapshot.webhooks));
@@ -107,7 +109,7 @@ fn workers(workers: &[WorkerStats]) -> Vec<Family> {
 }
 
 fn sip(stats: &EndpointStats) -> Vec<Family> {
-    const COLUMNS: [Column<EndpointStats>; 13] = [
+    const COLUMNS: [Column<EndpointStats>; 16] = [
         (&m::SIP_LEGS, |s| s.legs as u64),
         (&m::SIP_TRANSACTIONS, |s| s.transactions as u64),
         (&m::SIP_RECEIVED, |s| s.received),
@@ -121,8 +123,34 @@ fn sip(stats: &EndpointStats) -> Vec<Family> {
         (&m::SIP_UNTOLD, |s| s.untold),
         (&m::SIP_LOST_ENDED, |s| s.lost_ended),
         (&m::SIP_UNKEPT, |s| s.unkept),
+        (&m::SIP_GROWN, |s| s.grown),
+        (&m::SIP_SHRUNK, |s| s.shrunk),
+        (&m::SIP_RESENT, |s| s.resent),
     ];
     singles(&COLUMNS, stats).collect()
+}
+
+fn connections(stats: &ConnectionStats) -> Vec<Family> {
+    const COLUMNS: [Column<ConnectionStats>; 8] = [
+        (&m::SIP_CONNECTIONS, |s| s.live),
+        (&m::SIP_CONNECTIONS_OPENED, |s| s.opened),
+        (&m::SIP_CONNECTIONS_FAILED, |s| s.failed),
+        (&m::SIP_CONNECTIONS_ACCEPTED, |s| s.accepted),
+        (&m::SIP_CONNECTIONS_REFUSED, |s| s.refused),
+        (&m::SIP_TLS_FAILURES, |s| s.unencrypted),
+        (&m::SIP_QUEUE_FULL, |s| s.queue_full),
+        (&m::SIP_PINGS, |s| s.pings),
+    ];
+    let closed = [
+        ("broken", stats.broken),
+        ("idle", stats.idle),
+        ("silent", stats.silent),
+        ("slow", stats.slow),
+        ("stalled", stats.stalled),
+        ("unreadable", stats.unreadable),
+    ];
+    let closed = closed.map(|(why, count)| (why.to_owned(), count as f64));
+    singles(&COLUMNS, stats).chain([Family::by(&m::SIP_CONNECTIONS_CLOSED, closed)]).collect()
 }
 
 fn store(stats: &StoreStats) -> Vec<Family> {

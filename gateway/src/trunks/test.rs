@@ -81,7 +81,9 @@ fn note_timed(steps: &mut Steps, step: &str, took: Result<Duration, StreamError>
     }
     let outcome = match took {
         Ok(_) => Ok(()),
-        Err(StreamError::Unreachable) => Err(("unreachable", "the connection was refused or lost".to_owned())),
+        Err(StreamError::Unreachable | StreamError::Lost) => {
+            Err(("unreachable", "the connection was refused or lost".to_owned()))
+        }
         Err(StreamError::TimedOut) => Err(("timed_out", "no answer in time".to_owned())),
         Err(StreamError::Tls(why)) => Err(("tls", why)),
     };

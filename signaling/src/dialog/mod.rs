@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::message::headers::HeaderError;
+use crate::message::uri::SipUri;
 use crate::message::{HeaderName, Headers, Host, Method, Request, Response, Uri};
 
 /// Our half of a dialog's identity; the remote tag is the dialog's own matter, since an early one may have several.
@@ -233,11 +234,15 @@ impl Dialog {
 pub fn address_of(uri: &Uri) -> Option<SocketAddr> {
     match uri {
         Uri::Sip(uri) => match uri.host {
-            Host::Ip(ip) => Some(SocketAddr::new(ip, uri.port.unwrap_or(5060))),
+            Host::Ip(ip) => Some(SocketAddr::new(ip, uri.port.unwrap_or(if is_encrypted(uri) { 5061 } else { 5060 }))),
             Host::Name(_) => None,
         },
         Uri::Tel(_) | Uri::Other(_) => None,
     }
+}
+
+fn is_encrypted(uri: &SipUri) -> bool {
+    uri.secure || uri.parameter("transport").flatten().is_some_and(|over| over.eq_ignore_ascii_case(b"tls"))
 }
 
 /// A URI without what has no place in a Request-URI (RFC 3261 section 19.1.1).

@@ -71,7 +71,7 @@ impl Core {
             }
             let bytes = response.to_bytes();
             if arrival.way != Way::UDP || bytes.len() <= arrival.size {
-                return self.send_over(arrival.way, arrival.leg, arrival.reply, bytes);
+                return self.send_reply(arrival.leg, arrival.reply, bytes);
             }
         }
     }

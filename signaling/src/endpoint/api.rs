@@ -105,11 +105,18 @@ pub enum Transport {
     Udp,
     /// A connection.
     Tcp,
-    /// An encrypted connection to whoever proves to be this domain.
+    /// An encrypted connection to whoever proves to be this domain. Of the peer of a connection that we took nothing is
+    /// proven: its domain is empty, and no connection of ours can be opened to it.
     Tls(Arc<str>),
 }
 
 impl Transport {
+    /// An encrypted connection that a peer opened.
+    #[must_use]
+    pub fn accepted_tls() -> Self {
+        Self::Tls("".into())
+    }
+
     /// As a Via says it.
     #[must_use]
     pub fn token(&self) -> &'static str {
@@ -117,6 +124,15 @@ impl Transport {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
             Self::Tls(_) => "TLS",
+        }
+    }
+
+    /// Where it is expected when nobody names a port (RFC 3261 section 19.1.2).
+    #[must_use]
+    pub fn default_port(&self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 5060,
+            Self::Tls(_) => 5061,
         }
     }
 
@@ -133,9 +149,12 @@ impl Transport {
 /// Why a connection does not carry messages.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StreamError {
-    /// Refused, unreachable, or lost.
+    /// Refused or unreachable.
     #[error("no connection")]
     Unreachable,
+    /// It was there and broke.
+    #[error("the connection was lost")]
+    Lost,
     /// Nothing answers.
     #[error("no connection in time")]
     TimedOut,
@@ -418,4 +437,10 @@ pub struct EndpointStats {
     pub unkept: u64,
     /// What became of requests of strangers, and of calls.
     pub admission: AdmissionStats,
+    /// Requests too large for a datagram that went over a connection (RFC 3261 section 18.1.1).
+    pub grown: u64,
+    /// Of those, sent as a datagram after all: no connection came up.
+    pub shrunk: u64,
+    /// Requests sent again because the connection broke they went over.
+    pub resent: u64,
 }

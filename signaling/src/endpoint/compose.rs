@@ -18,13 +18,19 @@ pub(super) fn via(advertised: SocketAddr, token: &str, branch: &str) -> String {
     format!("SIP/2.0/{token} {advertised};rport;branch={branch}")
 }
 
+/// Stands for our Contact until it is known over what a message goes and where.
 pub(super) fn contact(advertised: SocketAddr) -> String {
-    format!("<sip:trunkline@{advertised}>")
+    contact_over(advertised, &Transport::Udp)
 }
 
-/// The Contact of a leg that some other transport than UDP carries.
+/// Our Contact: UDP goes without saying.
 pub(super) fn contact_over(advertised: SocketAddr, over: &Transport) -> String {
-    format!("<sip:trunkline@{advertised};transport={}>", over.token().to_ascii_lowercase())
+    match over {
+        Transport::Udp => format!("<sip:trunkline@{advertised}>"),
+        Transport::Tcp | Transport::Tls(_) => {
+            format!("<sip:trunkline@{advertised};transport={}>", over.token().to_ascii_lowercase())
+        }
+    }
 }
 
 /// A From value: the display name quoted, the user escaped (RFC 3261 section 25.1).

@@ -9,15 +9,19 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 
+use super::addresses::Addresses;
+use super::connections::Connections;
 use super::gate::{Gate, Passage};
+use super::receive::Reply;
 use super::schedule::{Owner, Schedule};
+use super::sending::{Finished, Sending};
 use super::trace::{self, Tracer};
 use super::transactions::{ClientMachine, Transactions, TxId, User};
 use super::way::{Way, Ways};
 use super::{EndpointConfig, EndpointStats, Event, LegId, StreamError, Transmit, Transport, compose};
 use crate::admission::Guard;
 use crate::message::{HeaderName, Headers, Method, Request, Response};
-use crate::transaction::{Client, ClientInvite, ClientKey, MAGIC_COOKIE, Reaction, Reliability};
+use crate::transaction::{Client, ClientInvite, ClientKey, Reaction, Reliability};
 
 /// Datagrams that wait for `poll_transmit`; more are dropped, as the network would.
 const MAX_TRANSMITS: usize = 16_384;
@@ -34,8 +38,10 @@ pub(super) struct Core {
     pub(super) tracer: Tracer,
     /// Why the connection broke whose transactions fail just now.
     pub(super) cause: Option<StreamError>,
+    pub(super) addresses: Addresses,
+    pub(super) connections: Connections,
     gate: Gate,
-    ways: Ways,
+    pub(super) ways: Ways,
     rng: StdRng,
     /// Makes To tags of stateless answers: the same for each copy of a request, not to be foretold by others.
     secret: [u8; 32],
@@ -52,6 +58,8 @@ impl Core {
         let mut secret = [0; 32];
         rng.fill_bytes(&mut secret);
         Self {
+            addresses: Addresses::new(config.advertised),
+            connections: Connections::default(),
             config,
             transactions: Transactions::default(),
             schedule: Schedule::default(),
@@ -115,25 +123,31 @@ impl Core {
     }
 
     /// Sends a message, of a leg or of none.
-    pub(super) fn send(&mut self, leg: Option<LegId>, to: SocketAddr, bytes: Bytes) {
-        self.send_over(leg.map_or(Way::UDP, Way::of), leg, to, bytes);
-    }
-
-    /// Sends a message the way its request came.
     pub(super) fn send_over(&mut self, way: Way, leg: Option<LegId>, to: SocketAddr, bytes: Bytes) {
         self.trace(leg, &bytes, to, true, false);
         self.put(way, leg, to, bytes);
     }
 
     /// Sends a message that was sent before.
-    pub(super) fn resend(&mut self, leg: Option<LegId>, to: SocketAddr, bytes: Bytes) {
+    pub(super) fn resend_over(&mut self, way: Way, leg: Option<LegId>, to: SocketAddr, bytes: Bytes) {
         // What it repeats has not left yet.
         if leg.is_some_and(|leg| self.gate.is_held(leg)) {
             return;
         }
         self.stats.retransmitted += 1;
         self.trace(leg, &bytes, to, true, true);
-        self.put(leg.map_or(Way::UDP, Way::of), leg, to, bytes);
+        self.put(way, leg, to, bytes);
+    }
+
+    /// Sends an answer the way its request came.
+    pub(super) fn send_reply(&mut self, leg: Option<LegId>, reply: Reply, bytes: Bytes) {
+        let to = self.connections.answer_at(reply);
+        self.send_over(reply.way, leg, to, bytes);
+    }
+
+    pub(super) fn resend_reply(&mut self, leg: LegId, reply: Reply, bytes: Bytes) {
+        let to = self.connections.answer_at(reply);
+        self.resend_over(reply.way, Some(leg), to, bytes);
     }
 
     /// Tells a message of a leg.
@@ -170,8 +184,8 @@ impl Core {
         if !self.gate.is_held(leg) {
             self.schedule.set(Owner::Gate(leg), None);
         }
-        for (to, bytes) in waiting {
-            self.put(Way::of(leg), None, to, bytes);
+        for (way, to, bytes) in waiting {
+            self.put(way, None, to, bytes);
         }
     }
 
@@ -194,20 +208,25 @@ impl Core {
         self.ways.transport(Way::of(leg)).cloned().unwrap_or(Transport::Udp)
     }
 
-    pub(super) fn reliability(&self, leg: LegId) -> Reliability {
-        self.ways.transport(Way::of(leg)).map_or(Reliability::Unreliable, Transport::reliability)
+    pub(super) fn reliability(&self, way: Way) -> Reliability {
+        self.ways.transport(way).map_or(Reliability::Unreliable, Transport::reliability)
     }
 
-    /// Our Contact says over what we are reached, unless it is UDP.
-    fn set_contact(&self, leg: LegId, headers: &mut Headers) {
+    /// What a leg's peer there is told to reach us by.
+    pub(super) fn contact(&self, leg: LegId, to: SocketAddr) -> String {
         let over = self.ways.transport(Way::of(leg)).unwrap_or(&Transport::Udp);
-        if *over != Transport::Udp && headers.get(&HeaderName::Contact).is_some() {
-            headers.set(HeaderName::Contact, compose::contact_over(self.config.advertised, over));
+        compose::contact_over(self.addresses.toward(over, to.ip()), over)
+    }
+
+    pub(super) fn set_contact(&self, leg: LegId, to: SocketAddr, headers: &mut Headers) {
+        let open = compose::contact(self.config.advertised);
+        if headers.get(&HeaderName::Contact).is_some_and(|contact| *contact == open.as_bytes()) {
+            headers.set(HeaderName::Contact, self.contact(leg, to));
         }
     }
 
     fn put(&mut self, way: Way, leg: Option<LegId>, to: SocketAddr, bytes: Bytes) {
-        let passage = self.gate.pass(leg, to, &bytes);
+        let passage = self.gate.pass(leg, (way, to), &bytes);
         if passage == Passage::Waits {
             return;
         }
@@ -220,17 +239,6 @@ impl Core {
         self.transmits.push_back(Transmit { to, over, bytes });
     }
 
-    /// Gives a request its own Via and what every request of ours has.
-    pub(super) fn finish_request(&mut self, leg: LegId, mut request: Request) -> (Request, Bytes, Bytes) {
-        let branch = format!("{MAGIC_COOKIE}{}", self.token());
-        let token = self.ways.transport(Way::of(leg)).unwrap_or(&Transport::Udp).token();
-        request.headers.push_front(HeaderName::Via, compose::via(self.config.advertised, token, &branch));
-        self.set_contact(leg, &mut request.headers);
-        request.headers.push(HeaderName::UserAgent, self.config.user_agent.clone());
-        let bytes = request.to_bytes();
-        (request, Bytes::from(branch), bytes)
-    }
-
     /// Sends an INVITE and starts its transaction.
     pub(super) fn send_invite(
         &mut self,
@@ -240,34 +248,40 @@ impl Core {
         to: SocketAddr,
         user: impl FnOnce(Request) -> User,
     ) -> TxId {
-        let (request, branch, bytes) = self.finish_request(leg, request);
-        let machine = ClientInvite::new(now, bytes.clone(), self.config.timers, self.reliability(leg));
+        let may = self.connections.may(now, to);
+        let Finished { request, branch, sending } = self.finish_request(leg, to, request, may);
+        let reliability = self.reliability(sending.way);
+        let machine = ClientInvite::new(now, sending.bytes.clone(), self.config.timers, reliability);
         let key = ClientKey { branch, method: Method::Invite };
-        let user = user(request);
-        let id = self.transactions.add_client(key, ClientMachine::Invite(machine), to, user);
-        self.send(Some(leg), to, bytes);
-        self.reschedule_client(id);
-        id
+        self.start(key, ClientMachine::Invite(machine), sending, to, user(request))
     }
 
     /// Sends any other request inside a dialog and starts its transaction.
     pub(super) fn send_other(&mut self, now: Instant, request: Request, to: SocketAddr, user: User) -> TxId {
-        let (request, branch, bytes) = self.finish_request(user.leg(), request);
-        self.start_other(now, ClientKey { branch, method: request.method }, bytes, to, user)
+        let may = self.connections.may(now, to);
+        let Finished { request, branch, sending } = self.finish_request(user.leg(), to, request, may);
+        self.start_over(now, ClientKey { branch, method: request.method }, sending, to, user)
     }
 
-    pub(super) fn start_other(
+    pub(super) fn start_over(
         &mut self,
         now: Instant,
         key: ClientKey,
-        bytes: Bytes,
+        sending: Sending,
         to: SocketAddr,
         user: User,
     ) -> TxId {
-        let leg = user.leg();
-        let machine = Client::new(now, bytes.clone(), self.config.timers, self.reliability(leg));
-        let id = self.transactions.add_client(key, ClientMachine::Other(machine), to, user);
-        self.send(Some(leg), to, bytes);
+        let machine = Client::new(now, sending.bytes.clone(), self.config.timers, self.reliability(sending.way));
+        self.start(key, ClientMachine::Other(machine), sending, to, user)
+    }
+
+    fn start(&mut self, key: ClientKey, machine: ClientMachine, sending: Sending, to: SocketAddr, user: User) -> TxId {
+        let (leg, Sending { bytes, way, plain }) = (user.leg(), sending);
+        let id = self.transactions.add_client(key, machine, to, user);
+        if let Some(transaction) = self.transactions.client(id) {
+            (transaction.way, transaction.plain) = (way, plain);
+        }
+        self.send_over(way, Some(leg), to, bytes);
         self.reschedule_client(id);
         id
     }
@@ -298,16 +312,16 @@ impl Core {
     /// Answers inside a server transaction. Gives the bytes, for a 2xx that has to be repeated.
     pub(super) fn answer(&mut self, now: Instant, id: TxId, mut response: Response) -> Bytes {
         response.headers.push(HeaderName::Server, self.config.user_agent.clone());
-        if let Some(leg) = self.transactions.server(id).map(|server| server.leg) {
-            self.set_contact(leg, &mut response.headers);
+        if let Some((leg, reply)) = self.transactions.server(id).map(|server| (server.leg, server.reply)) {
+            self.set_contact(leg, reply.to, &mut response.headers);
         }
         let status = response.status;
         let bytes = response.to_bytes();
         if let Some(transaction) = self.transactions.server(id) {
-            let (to, leg) = (transaction.to, transaction.leg);
+            let (reply, leg) = (transaction.reply, transaction.leg);
             let Reaction { transmit, .. } = transaction.handle_answer(now, status, bytes.clone());
             if let Some(bytes) = transmit {
-                self.send(Some(leg), to, bytes);
+                self.send_reply(Some(leg), reply, bytes);
             }
             self.reschedule_server(id);
         }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::LegId;
+use super::way::Way;
 
 /// Messages of one leg that wait. It says a handful within the wait's limit; more are dropped, as the network would.
 const MAX_WAITING: usize = 16;
@@ -21,7 +22,7 @@ pub(super) struct Gate {
 #[derive(Debug)]
 struct Held {
     serial: u64,
-    waiting: Vec<(SocketAddr, Bytes)>,
+    waiting: Vec<(Way, SocketAddr, Bytes)>,
 }
 
 /// What became of a message at the gate.
@@ -46,18 +47,18 @@ impl Gate {
     }
 
     /// A message of a leg is to be sent.
-    pub(super) fn pass(&mut self, leg: Option<LegId>, to: SocketAddr, bytes: &Bytes) -> Passage {
+    pub(super) fn pass(&mut self, leg: Option<LegId>, (way, to): (Way, SocketAddr), bytes: &Bytes) -> Passage {
         let Some(held) = leg.and_then(|leg| self.held.get_mut(&leg)) else { return Passage::Open };
         // overflow: dropped and counted; retransmissions bring it again.
         if held.waiting.len() >= MAX_WAITING {
             return Passage::Dropped;
         }
-        held.waiting.push((to, bytes.clone()));
+        held.waiting.push((way, to, bytes.clone()));
         Passage::Waits
     }
 
     /// Lets a leg's messages go; `serial` is that of the latest holding, or `None`: whichever it is.
-    pub(super) fn open(&mut self, leg: LegId, serial: Option<u64>) -> Vec<(SocketAddr, Bytes)> {
+    pub(super) fn open(&mut self, leg: LegId, serial: Option<u64>) -> Vec<(Way, SocketAddr, Bytes)> {
         match self.held.get(&leg) {
             Some(held) if serial.is_none_or(|serial| serial == held.serial) => {
                 self.held.remove(&leg).map(|held| held.waiting).unwrap_or_default()

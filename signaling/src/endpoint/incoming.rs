@@ -1,6 +1,5 @@
 //! Calls we get: RFC 3261 section 13.3 (INVITE, 2xx until ACK) and 9.2 (CANCEL).
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -36,7 +35,7 @@ impl Endpoint {
         }
         // It has been here before, or too long on its way (RFC 3261 section 16.3, RFC 7332): calls that we make must not
         // come back as calls to us for ever.
-        if via::passed(&request.headers, self.core.config.advertised) {
+        if via::passed(&request.headers, &self.core.addresses) {
             return self.core.refuse(&request, arrival, (482, None));
         }
         if request.headers.max_forwards() == Some(0) {
@@ -55,9 +54,11 @@ impl Endpoint {
         let (uri, headers) = (request.uri.clone(), request.headers.clone());
         // First of all: what else is told of the leg finds it known.
         core.event(Event::Incoming { leg: id, door: door.clone(), peer: arrival.from, from, uri, headers, sdp });
+        let connection = core.connections.begin_leg(arrival.from, arrival.way);
+        let peer = Peer { connection, ..Peer::at(arrival.from) };
         core.tracer.begin(id);
         core.trace(Some(id), bytes, arrival.from, false, false);
-        let machine = ServerMachine::Invite(ServerInvite::new(core.config.timers, core.reliability(id)));
+        let machine = ServerMachine::Invite(ServerInvite::new(core.config.timers, core.reliability(arrival.way)));
         let tx = core.transactions.add_server(key, merge, machine, arrival.reply, arrival.from.ip(), id);
         core.answer(arrival.now, tx, Response::to_request(&request, 100, None));
         let (mut deadlines, mut wish) = (Deadlines::default(), Wish::new(SESSION_EXPIRES));
@@ -66,7 +67,7 @@ impl Endpoint {
         self.add_leg(Leg {
             id,
             dialog_id: dialog.id().clone(),
-            peer: Peer { address: arrival.from, met: arrival.from.ip() },
+            peer,
             label: door,
             auth: None,
             deadlines,
@@ -204,7 +205,7 @@ pub(super) fn send_2xx(
     let mut response = respond(core, request, 200, tag);
     refresh::accept(now, wish, session, deadlines, request, &mut response);
     compose::push_sdp(&mut response.headers, &mut response.body, sdp);
-    let to: SocketAddr = core.transactions.server(tx)?.to;
+    let reply = core.transactions.server(tx)?.reply;
     let response = core.answer(now, tx, response);
     let timers = core.config.timers;
     deadlines.set(LegTimer::Repeat2xx, now + timers.t1);
@@ -212,7 +213,7 @@ pub(super) fn send_2xx(
     Some(Unacked {
         cseq: request.headers.cseq().map_or(0, |cseq| cseq.number),
         response,
-        to,
+        reply,
         interval: timers.t1,
         offers: compose::sdp_of(&request.headers, &request.body).is_none(),
         is_first: false,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::digits::Sending;
 use super::early::Early;
+use super::receive::Reply;
 use super::refresh::{Session, Wish};
 use super::reliable::Provisionals;
 use super::transactions::TxId;
@@ -73,6 +74,18 @@ pub(super) struct Leg {
     /// The peer's.
     pub(super) theirs: Theirs,
     pub(super) stage: Stage,
+}
+
+impl Leg {
+    /// Its dialog, once there is one and no more than one.
+    pub(super) fn dialog(&self) -> Option<&Dialog> {
+        match &self.stage {
+            Stage::Incoming(incoming) => Some(&incoming.dialog),
+            Stage::Up(up) => Some(&up.dialog),
+            Stage::Closing { dialog, .. } => Some(dialog),
+            Stage::Outgoing(_) | Stage::Closed => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -249,7 +262,7 @@ impl Theirs {
 pub(super) struct Unacked {
     pub(super) cseq: u32,
     pub(super) response: Bytes,
-    pub(super) to: SocketAddr,
+    pub(super) reply: Reply,
     pub(super) interval: Duration,
     /// The 2xx carries an offer; the ACK brings the answer.
     pub(super) offers: bool,
@@ -264,9 +277,16 @@ pub(super) struct Peer {
     pub(super) address: SocketAddr,
     /// Who sent the message that made the dialog.
     pub(super) met: IpAddr,
+    /// The peer opened this connection for the INVITE, and it is still there.
+    pub(super) connection: Option<SocketAddr>,
 }
 
 impl Peer {
+    /// One that was met there.
+    pub(super) fn at(address: SocketAddr) -> Self {
+        Self { address, met: address.ip(), connection: None }
+    }
+
     /// Whether a request from this address may touch the dialog: it is where we talk to, or the peer named it.
     pub(super) fn is_known(&self, ip: IpAddr, dialog: &Dialog) -> bool {
         let ip = ip.to_canonical();
@@ -277,7 +297,16 @@ impl Peer {
 
     /// Where requests of a dialog go. A private address named by a peer whom we meet at a public one is its mistake
     /// (it does not know its NAT), or worse.
+    /// A connection that the peer opened for this very dialog is as good as one to the same address (as RFC 5923 has
+    /// it, though for no other dialog: nobody has proven to be the only one there).
     pub(super) fn next_hop(&self, dialog: &Dialog) -> SocketAddr {
+        match (dialog.next_hop(), self.connection) {
+            (Some(hop), Some(connection)) if hop.ip().to_canonical() == connection.ip().to_canonical() => {
+                return connection;
+            }
+            (None, Some(connection)) => return connection,
+            (Some(_) | None, _) => {}
+        }
         match dialog.next_hop() {
             Some(hop) if is_private(hop.ip()) && !is_private(self.address.ip()) => self.address,
             Some(hop) => hop,

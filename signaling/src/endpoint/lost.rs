@@ -15,6 +15,7 @@ use super::outgoing::send_cancel;
 use super::refresh::Wish;
 use super::session::send_bye;
 use super::transactions::{ClientMachine, SentInvite, User};
+use super::way::Way;
 use super::{Endpoint, Event, Failure, Full, Invite, LegId, Reason, Reliable, Transport, compose};
 use crate::auth::{Credentials, DigestClient};
 use crate::dialog::{Dialog, DialogId};
@@ -86,9 +87,9 @@ pub(super) fn tell(core: &mut Core, held: Option<u64>, leg: LegId, snapshot: imp
 }
 
 /// Of an INVITE without a final answer. Its body and credentials are no part of a CANCEL or ACK.
-pub(super) fn of_invite(invite: &Invite, sent: &Request) -> LegSnapshot {
+pub(super) fn of_invite(invite: &Invite, over: Transport, sent: &Request) -> LegSnapshot {
     let request = compose::sibling(sent, Method::Invite);
-    LegSnapshot { peer: invite.target, over: invite.over.clone(), label: invite.label.clone(), request }
+    LegSnapshot { peer: invite.target, over, label: invite.label.clone(), request }
 }
 
 /// Of a dialog.
@@ -134,7 +135,7 @@ impl Endpoint {
         let mut leg = Leg {
             id,
             dialog_id: DialogId { call_id: snapshot.call_id(), local_tag: tag },
-            peer: Peer { address: snapshot.peer, met: snapshot.peer.ip() },
+            peer: Peer::at(snapshot.peer),
             label: snapshot.label.clone(),
             auth,
             deadlines: Deadlines::default(),
@@ -159,7 +160,7 @@ impl Endpoint {
         let LegSnapshot { peer, over, label, request } = snapshot;
         let core = &mut self.core;
         let branch = request.headers.top_via().ok().and_then(|via| via.branch).unwrap_or_default();
-        let machine = ClientInvite::cancelled(now, core.config.timers, core.reliability(leg.id));
+        let machine = ClientInvite::cancelled(now, core.config.timers, core.reliability(Way::of(leg.id)));
         let key = ClientKey { branch, method: Method::Invite };
         let (uri, id) = (request.uri.clone(), leg.id);
         let from = request.headers.get(&HeaderName::From).map(|from| String::from_utf8_lossy(from).into_owned());

@@ -17,10 +17,12 @@
 //! core ── transactions, schedule, the queues out
 //! ```
 
+mod addresses;
 mod admit;
 mod api;
 mod asking;
 mod compose;
+mod connections;
 mod core;
 mod digits;
 mod early;
@@ -38,6 +40,7 @@ mod refresh;
 mod reliable;
 mod schedule;
 mod screen;
+mod sending;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -86,6 +89,11 @@ impl Endpoint {
         Self { core: Core::new(config, seed), legs: HashMap::new(), dialogs: HashMap::new(), next_leg: 0 }
     }
 
+    /// Where peers reach us besides the address of the configuration, which is that over UDP.
+    pub fn also_reached_at(&mut self, over: &Transport, address: SocketAddr) {
+        self.core.addresses.add(over, address);
+    }
+
     /// Calls somebody. Also usable again at once after a failure (next destination).
     pub fn invite(&mut self, now: Instant, invite: Invite) -> Result<LegId, Full> {
         self.start_call(now, invite)
@@ -103,8 +111,8 @@ impl Endpoint {
 
     /// Where a peer there reaches us over this transport: for a Contact that is written elsewhere.
     #[must_use]
-    pub fn reached_at(&self, _over: &Transport, _peer: SocketAddr) -> SocketAddr {
-        self.core.config.advertised
+    pub fn reached_at(&self, over: &Transport, peer: SocketAddr) -> SocketAddr {
+        self.core.addresses.toward(over, peer.ip())
     }
 
     /// Sends digits of an answered call by INFO, in order, each with its duration; how many were taken. Then
@@ -210,15 +218,17 @@ impl Endpoint {
     /// A connection to this address did not come up, or broke.
     pub fn handle_stream_error(&mut self, now: Instant, to: SocketAddr, over: &Transport, error: StreamError) {
         if let Some(way) = self.core.way_of(over) {
+            let was_theirs = self.core.connections.is_accepted(to, way);
+            self.detach(to, way);
             self.core.cause = Some(error);
-            self.fail_transactions_to(now, to, way);
+            self.fail_transactions_to(now, to, way, was_theirs);
             self.core.cause = None;
         }
     }
 
     /// The network refused a datagram to this address.
     pub fn handle_transport_error(&mut self, now: Instant, to: SocketAddr) {
-        self.fail_transactions_to(now, to, Way::UDP);
+        self.fail_transactions_to(now, to, Way::UDP, false);
     }
 
     /// A deadline passed.

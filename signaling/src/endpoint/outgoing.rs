@@ -10,6 +10,7 @@ use super::core::Core;
 use super::early::RELIABLE;
 use super::leg::{Cancel, Leg, LegTimer, Ours, Outgoing, Peer, Stage, Theirs, Up};
 use super::refresh::{self, Wish};
+use super::sending::{May, Sending};
 use super::transactions::{ClientMachine, MAX_FORKS, SentInvite, TxId, User};
 use super::{
     Endpoint, Event, Failure, Fork, Full, Invite, LegId, Reason, Reliable, StreamError, lost, offers, redirect,
@@ -44,7 +45,7 @@ impl Endpoint {
             compose::from(invite.from_display.as_deref(), &invite.from_user, &domain, &tag)
         };
         let auth = invite.credentials.clone().map(|credentials| DigestClient::new(credentials, core.random_u64()));
-        let peer = Peer { address: invite.target, met: invite.target.ip() };
+        let peer = Peer::at(invite.target);
         let mut outgoing =
             Outgoing { invite, from, cseq: 0, challenges: 0, tx: TxId(0), early: Vec::new(), cancel: Cancel::No };
         let mut leg = Leg {
@@ -194,7 +195,7 @@ impl Endpoint {
         if self.legs.get(&leg).is_some_and(|leg| offers::waits_for_ack(leg, response)) {
             return;
         }
-        let peer = Peer { address: transaction.to, met: transaction.to.ip() };
+        let peer = Peer::at(transaction.to);
         let Some(mut dialog) = acknowledge(core, tx, &peer, response) else { return };
         let bye = dialog.request(Method::Bye);
         core.send_other(now, bye, peer.next_hop(&dialog), User::ByeToFork(leg));
@@ -217,7 +218,7 @@ impl Endpoint {
                 let failure = match core.cause.clone() {
                     Some(StreamError::Tls(text)) => Failure::Tls(text),
                     Some(StreamError::TimedOut) => Failure::NoProvisional,
-                    Some(StreamError::Unreachable) | None => Failure::Transport,
+                    Some(StreamError::Unreachable | StreamError::Lost) | None => Failure::Transport,
                 };
                 self.fail_call(now, leg_id, failure);
             }
@@ -276,7 +277,7 @@ pub(super) fn cancel_call(core: &mut Core, now: Instant, outgoing: &mut Outgoing
 pub(super) fn send_cancel(core: &mut Core, now: Instant, invite: TxId, reason: Option<&Reason>) {
     let Some(transaction) = core.transactions.client(invite) else { return };
     let User::Invite(sent) = &transaction.user else { return };
-    let (to, leg) = (transaction.to, sent.leg);
+    let (to, way, leg) = (transaction.to, transaction.way, sent.leg);
     let mut cancel = compose::cancel(&sent.request);
     if let ClientMachine::Invite(machine) = &mut transaction.machine {
         machine.handle_cancel(now);
@@ -285,8 +286,8 @@ pub(super) fn send_cancel(core: &mut Core, now: Instant, invite: TxId, reason: O
     if let Some(reason) = reason {
         cancel.headers.push(HeaderName::Reason, reason.to_string());
     }
-    let bytes = cancel.to_bytes();
-    core.start_other(now, ClientKey { branch, method: Method::Cancel }, bytes, to, User::Cancel(leg));
+    let sending = Sending { bytes: cancel.to_bytes(), way, plain: None };
+    core.start_over(now, ClientKey { branch, method: Method::Cancel }, sending, to, User::Cancel(leg));
     core.reschedule_client(invite);
 }
 
@@ -308,12 +309,14 @@ fn acknowledge(core: &mut Core, tx: TxId, peer: &Peer, response: &Response) -> O
 
 /// Sends an ACK for a 2xx and keeps it with the transaction.
 pub(super) fn send_ack(core: &mut Core, tx: TxId, tag: Option<Bytes>, to: SocketAddr, ack: Request) {
-    let Some(leg) = sent_invite(core, tx).map(|sent| sent.leg) else { return };
-    let (_, _, bytes) = core.finish_request(leg, ack);
+    let Some(transaction) = core.transactions.client(tx) else { return };
+    // Nothing tells of an ACK that got lost: it goes over a connection for its size if the INVITE got through so.
+    let (leg, grow) = (transaction.user.leg(), transaction.plain.is_some() && transaction.to == to);
+    let Sending { bytes, way, .. } = core.finish_request(leg, to, ack, May { grow, connect: true }).sending;
     if let Some(sent) = sent_invite(core, tx) {
-        sent.acks.push((tag, to, bytes.clone()));
+        sent.acks.push((tag, (way, to), bytes.clone()));
     }
-    core.send(Some(leg), to, bytes);
+    core.send_over(way, Some(leg), to, bytes);
 }
 
 /// Repeats the ACK for a 2xx that comes again; `false` if it is a new one.
@@ -321,8 +324,8 @@ pub(super) fn repeat_ack(core: &mut Core, tx: TxId, response: &Response) -> bool
     let Ok(to) = response.headers.to() else { return true };
     let Some(sent) = sent_invite(core, tx) else { return true };
     let Some((_, address, bytes)) = sent.acks.iter().find(|(tag, ..)| tag.as_ref() == to.tag()) else { return false };
-    let (address, bytes, leg) = (*address, bytes.clone(), sent.leg);
-    core.resend(Some(leg), address, bytes);
+    let ((way, to), bytes, leg) = (*address, bytes.clone(), sent.leg);
+    core.resend_over(way, Some(leg), to, bytes);
     true
 }
 
@@ -388,8 +391,10 @@ fn send_invite(
     outgoing.tx = core.send_invite(now, leg, request, invite.target, |request| {
         User::Invite(Box::new(SentInvite { leg, again: false, request, acks: Vec::new() }))
     });
+    let way = core.transactions.client(outgoing.tx).map(|transaction| transaction.way);
+    let over = way.and_then(|way| core.ways.transport(way)).unwrap_or(&outgoing.invite.over).clone();
     if let Some(sent) = sent_invite(core, outgoing.tx) {
-        let snapshot = lost::of_invite(&outgoing.invite, &sent.request);
+        let snapshot = lost::of_invite(&outgoing.invite, over, &sent.request);
         lost::tell(core, held, leg, || snapshot);
     }
 }

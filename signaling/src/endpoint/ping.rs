@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::transactions::User;
 use super::{Endpoint, Event, Failure, Full, LegId, Ping, StreamError, compose};
 use crate::message::{HeaderName, Headers, Method, Request, Response};
-use crate::transaction::{ClientKey, Fault};
+use crate::transaction::Fault;
 
 impl Endpoint {
     pub(super) fn start_ping(&mut self, now: Instant, ping: Ping) -> Result<LegId, Full> {
@@ -28,9 +28,7 @@ impl Endpoint {
         headers.push(HeaderName::Contact, compose::contact(core.config.advertised));
         headers.push(HeaderName::Accept, compose::SDP);
         let request = Request { method: Method::Options, uri: ping.uri, headers, body: Bytes::new() };
-        let (request, branch, bytes) = core.finish_request(id, request);
-        let key = ClientKey { branch, method: request.method };
-        core.start_other(now, key, bytes, ping.target, User::Ping(id, now));
+        core.send_other(now, request, ping.target, User::Ping(id, now));
         Ok(id)
     }
 
@@ -51,7 +49,7 @@ impl Endpoint {
 pub(super) fn failure_of(fault: Fault, cause: Option<StreamError>) -> Failure {
     match (fault, cause) {
         (Fault::Transport, Some(StreamError::Tls(error))) => Failure::Tls(error),
-        (Fault::Transport, Some(StreamError::Unreachable) | None) => Failure::Transport,
+        (Fault::Transport, Some(StreamError::Unreachable | StreamError::Lost) | None) => Failure::Transport,
         (Fault::Transport, Some(StreamError::TimedOut)) | (Fault::Timeout | Fault::NoFinal, _) => {
             Failure::NoProvisional
         }

@@ -6,11 +6,12 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::compose;
+use super::core::Core;
 use super::leg::Stage;
 use super::screen::screen;
 use super::transactions::{ClientMachine, ServerMachine, TxId, User};
 use super::way::Way;
-use super::{Endpoint, LegId, via};
+use super::{Endpoint, LegId, Transport, via};
 use crate::dialog::DialogId;
 use crate::message::{Headers, Message, Method, Request, Response, parse};
 use crate::transaction::{ClientKey, Reaction, ServerKey};
@@ -22,8 +23,7 @@ pub(super) struct Arrival {
     pub(super) from: SocketAddr,
     /// Over what it came, and answers go.
     pub(super) way: Way,
-    /// Where answers go.
-    pub(super) reply: SocketAddr,
+    pub(super) reply: Reply,
     /// Of the message, octets.
     pub(super) size: usize,
     /// Whose it is, as far as that is known.
@@ -32,10 +32,26 @@ pub(super) struct Arrival {
     pub(super) is_peers: bool,
 }
 
-/// Where the answers to a message go: over a connection back along it (RFC 3261 section 18.2.2).
-pub(super) fn reply_to(headers: &mut Headers, from: SocketAddr, way: Way) -> SocketAddr {
-    let by_via = via::mark(headers, from);
-    if way == Way::UDP { by_via } else { from }
+/// Where answers go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reply {
+    pub(super) to: SocketAddr,
+    pub(super) way: Way,
+    /// Where to once the connection is gone that the request came over.
+    pub(super) otherwise: SocketAddr,
+}
+
+impl Core {
+    /// Where the answers to a message go: over a connection back along it (RFC 3261 section 18.2.2).
+    pub(super) fn reply_to(&self, headers: &mut Headers, from: SocketAddr, way: Way) -> Reply {
+        let by_via = via::mark(headers, from);
+        if way == Way::UDP {
+            return Reply { to: by_via, way, otherwise: by_via };
+        }
+        let default = self.ways.transport(way).map_or(5060, Transport::default_port);
+        let listens = SocketAddr::new(from.ip(), via::port(headers, default));
+        Reply { to: from, way, otherwise: if self.connections.is_accepted(from, way) { listens } else { from } }
+    }
 }
 
 impl Endpoint {
@@ -50,7 +66,8 @@ impl Endpoint {
                 if let Some(answer) = error.answer {
                     let (status, headers) = *answer;
                     let is_peers = self.core.is_peers(from.ip());
-                    let arrival = Arrival { now, from, way, reply: from, size: bytes.len(), leg: None, is_peers };
+                    let reply = Reply { to: from, way, otherwise: from };
+                    let arrival = Arrival { now, from, way, reply, size: bytes.len(), leg: None, is_peers };
                     self.core.answer_broken(arrival, status, headers);
                 }
             }
@@ -62,7 +79,7 @@ impl Endpoint {
         let Ok(key) = ServerKey::of_request(&request) else { return };
         let (leg, again) = self.whose(from, way, &key, &request);
         self.core.trace(leg, bytes, from, false, again);
-        let reply = reply_to(&mut request.headers, from, way);
+        let reply = self.core.reply_to(&mut request.headers, from, way);
         let is_peers = leg.is_some() || self.core.is_peers(from.ip());
         let mut arrival = Arrival { now, from, way, reply, size: bytes.len(), leg, is_peers };
         if request.method == Method::Ack {
@@ -109,10 +126,10 @@ impl Endpoint {
     /// A request came again.
     fn repeat_answer(&mut self, tx: TxId) {
         let Some(transaction) = self.core.transactions.server(tx) else { return };
-        let (to, leg) = (transaction.to, transaction.leg);
+        let (reply, leg) = (transaction.reply, transaction.leg);
         let Reaction { transmit, .. } = transaction.handle_request();
         if let Some(bytes) = transmit {
-            self.core.resend(Some(leg), to, bytes);
+            self.core.resend_reply(leg, reply, bytes);
         }
     }
 
@@ -137,8 +154,11 @@ impl Endpoint {
         let headers = &request.headers;
         let local_tag = headers.to().ok()?.tag()?.clone();
         let id = DialogId { call_id: headers.call_id().ok()?, local_tag };
-        // Nothing that came another way touches a leg: who is to be trusted was settled on its own.
-        let leg = self.legs.get(self.dialogs.get(&id)?).filter(|leg| Way::of(leg.id) == way)?;
+        // Nothing that came a lesser way touches a leg: who is to be trusted was settled on its own.
+        let leg = self.legs.get(self.dialogs.get(&id)?)?;
+        if !self.core.ways.may_reach(Way::of(leg.id), way) {
+            return None;
+        }
         let from = headers.from().ok()?;
         let is_meant =
             |dialog: &crate::dialog::Dialog| dialog.is_from_peer(from.tag()) && leg.peer.is_known(from_ip, dialog);
@@ -174,16 +194,17 @@ impl Endpoint {
 
     fn handle_response(&mut self, now: Instant, from: SocketAddr, way: Way, bytes: &Bytes, response: &Response) {
         let found = ClientKey::of_response(response).ok().and_then(|key| self.core.transactions.find_client(&key));
-        let is_ours = via::is_ours(&response.headers, self.core.config.advertised);
+        let is_ours = via::is_ours(&response.headers, &self.core.addresses);
+        let Core { transactions, ways, stats, .. } = &mut self.core;
         let Some((tx, transaction)) = found
             .filter(|_| is_ours)
-            .and_then(|tx| self.core.transactions.client(tx).map(|found| (tx, found)))
-            .filter(|(_, found)| Way::of(found.user.leg()) == way)
+            .and_then(|tx| transactions.client(tx).map(|found| (tx, found)))
+            .filter(|(_, found)| ways.may_answer(found.way, way))
         else {
-            self.core.stats.stray_responses += 1;
+            stats.stray_responses += 1;
             return;
         };
-        let (to, leg) = (transaction.to, Some(transaction.user.leg()));
+        let (to, went, leg) = (transaction.to, transaction.way, Some(transaction.user.leg()));
         let again = transaction.has_answered(response);
         self.core.trace(leg, bytes, from, false, again);
         let Some(transaction) = self.core.transactions.client(tx) else { return };
@@ -205,8 +226,8 @@ impl Endpoint {
             (ClientMachine::Other(machine), _) => machine.handle_response(now, response.status),
         };
         match transmit {
-            Some(bytes) if deliver => self.core.send(leg, to, bytes),
-            Some(bytes) => self.core.resend(leg, to, bytes),
+            Some(bytes) if deliver => self.core.send_over(went, leg, to, bytes),
+            Some(bytes) => self.core.resend_over(went, leg, to, bytes),
             None => {}
         }
         if deliver {

@@ -2,7 +2,6 @@
 //! repeated until its PRACK comes; a 2xx waits for it.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,7 +11,7 @@ use super::core::Core;
 use super::early::RELIABLE;
 use super::incoming::respond;
 use super::leg::{Incoming, Leg, LegTimer, Ours, Stage, Theirs};
-use super::receive::Arrival;
+use super::receive::{Arrival, Reply};
 use super::{Endpoint, Event, Fork, LegId, NoSuchLeg, Reason};
 use crate::message::{HeaderName, Headers, Method, Request, Response};
 use crate::transaction::ServerKey;
@@ -40,7 +39,7 @@ pub(super) struct Provisionals {
 struct Sent {
     rseq: u32,
     response: Bytes,
-    to: SocketAddr,
+    reply: Reply,
     interval: Duration,
     /// It carries our offer; the PRACK brings the answer.
     offers: bool,
@@ -153,7 +152,7 @@ impl Endpoint {
         // Doubled without a limit (section 3): the one on PRACK ends it.
         sent.interval = sent.interval.saturating_mul(2);
         deadlines.set(LegTimer::Repeat1xx, now + sent.interval);
-        core.resend(Some(id), sent.to, sent.response.clone());
+        core.resend_reply(id, sent.reply, sent.response.clone());
     }
 
     /// No PRACK came in 64*T1: the call is refused (section 3).
@@ -194,7 +193,7 @@ fn send_provisional(core: &mut Core, now: Instant, leg: &mut Leg, status: u16, s
         core.answer(now, *tx, response);
         return;
     }
-    let Some(to) = core.transactions.server(*tx).map(|server| server.to) else { return };
+    let Some(reply) = core.transactions.server(*tx).map(|server| server.reply) else { return };
     let rseq = match provisionals.rseq {
         Some(latest) => latest.saturating_add(1),
         // Between 1 and 2^31 - 1 (section 3).
@@ -208,7 +207,7 @@ fn send_provisional(core: &mut Core, now: Instant, leg: &mut Leg, status: u16, s
     provisionals.is_agreed |= sdp.is_some() && has_offer;
     provisionals.local_sdp = sdp.or(provisionals.local_sdp.take());
     provisionals.rseq = Some(rseq);
-    provisionals.sent = Some(Sent { rseq, response, to, interval: timers.t1, offers });
+    provisionals.sent = Some(Sent { rseq, response, reply, interval: timers.t1, offers });
     deadlines.set(LegTimer::Repeat1xx, now + timers.t1);
     deadlines.set(LegTimer::NoPrack, now + timers.patience());
 }

@@ -130,7 +130,7 @@ impl Core {
     /// Answers a datagram that is no message, but nearly.
     pub(super) fn answer_broken(&mut self, mut arrival: Arrival, status: u16, mut headers: Headers) {
         self.stats.refused += 1;
-        arrival.reply = super::receive::reply_to(&mut headers, arrival.from, arrival.way);
+        arrival.reply = self.reply_to(&mut headers, arrival.from, arrival.way);
         let tag = self.stateless_tag(&headers);
         self.send_slim(Response::to_headers(&headers, status, Some(&tag)), arrival, &[]);
     }
@@ -149,6 +149,6 @@ impl Core {
             response.headers.remove(name);
             bytes = response.to_bytes();
         }
-        self.send_over(arrival.way, arrival.leg, arrival.reply, bytes);
+        self.send_reply(arrival.leg, arrival.reply, bytes);
     }
 }

@@ -224,7 +224,7 @@ impl Endpoint {
         let Up { unacked: Some(unacked), .. } = &mut **up else { return };
         unacked.interval = core.config.timers.back_off(unacked.interval);
         deadlines.set(LegTimer::Repeat2xx, now + unacked.interval);
-        core.resend(Some(id), unacked.to, unacked.response.clone());
+        core.resend_reply(id, unacked.reply, unacked.response.clone());
     }
 
     pub(super) fn give_up_waiting_for_ack(&mut self, now: Instant, id: LegId) {
@@ -236,7 +236,7 @@ impl Core {
     /// Starts a server transaction inside a dialog.
     pub(super) fn serve(&mut self, arrival: Arrival, key: ServerKey, leg: LegId, is_invite: bool) -> TxId {
         let timers = self.config.timers;
-        let reliability = self.reliability(leg);
+        let reliability = self.reliability(arrival.way);
         let machine = if is_invite {
             ServerMachine::Invite(ServerInvite::new(timers, reliability))
         } else {

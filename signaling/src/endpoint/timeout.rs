@@ -7,7 +7,7 @@ use super::leg::LegTimer;
 use super::schedule::Owner;
 use super::transactions::{TxId, User};
 use super::way::Way;
-use super::{Endpoint, LegId};
+use super::{Endpoint, LegId, StreamError};
 use crate::transaction::{Fault, Reaction};
 
 impl Endpoint {
@@ -22,12 +22,22 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn fail_transactions_to(&mut self, now: Instant, to: SocketAddr, way: Way) {
+    /// `was_theirs`: by way of a connection that the peer had opened.
+    pub(super) fn fail_transactions_to(&mut self, now: Instant, to: SocketAddr, way: Way, was_theirs: bool) {
         for tx in self.core.transactions.clients_to(to) {
-            let Some(transaction) = self.core.transactions.client(tx) else { continue };
-            if Way::of(transaction.user.leg()) != way {
+            let Some(transaction) = self.core.transactions.client(tx).filter(|found| found.way == way) else {
+                continue;
+            };
+            if transaction.plain.is_some() && self.core.shrink(now, tx) {
+                if matches!(self.core.cause, Some(StreamError::Unreachable | StreamError::TimedOut)) {
+                    self.core.connections.close(now, to);
+                }
                 continue;
             }
+            if self.send_again(tx, (to, way), was_theirs) {
+                continue;
+            }
+            let Some(transaction) = self.core.transactions.client(tx) else { continue };
             if let Some(fault) = transaction.handle_transport_error().fault {
                 self.handle_fault(now, tx, fault);
             }
@@ -35,12 +45,29 @@ impl Endpoint {
         }
     }
 
+    /// A connection that was up may have taken requests with it as it broke: what nobody has answered goes once more,
+    /// over another connection. Whoever did get it knows its branch.
+    fn send_again(&mut self, tx: TxId, (to, way): (SocketAddr, Way), was_theirs: bool) -> bool {
+        if self.core.cause != Some(StreamError::Lost) {
+            return false;
+        }
+        let Some(transaction) = self.core.transactions.client(tx).filter(|found| !found.resent) else { return false };
+        let (leg, Some(bytes)) = (transaction.user.leg(), transaction.unanswered()) else { return false };
+        transaction.resent = true;
+        let next = if was_theirs { self.next_hop(leg).filter(|next| *next != to) } else { Some(to) };
+        let Some(next) = next else { return false };
+        self.core.transactions.redirect(tx, next);
+        self.core.stats.resent += 1;
+        self.core.resend_over(way, Some(leg), next, bytes);
+        true
+    }
+
     fn run_client_timer(&mut self, now: Instant, tx: TxId) {
         let Some(transaction) = self.core.transactions.client(tx) else { return };
-        let (to, leg) = (transaction.to, transaction.user.leg());
+        let (to, way, leg) = (transaction.to, transaction.way, transaction.user.leg());
         let Reaction { transmit, fault, .. } = transaction.handle_timeout(now).unwrap_or_default();
         if let Some(bytes) = transmit {
-            self.core.resend(Some(leg), to, bytes);
+            self.core.resend_over(way, Some(leg), to, bytes);
         }
         if let Some(fault) = fault {
             self.handle_fault(now, tx, fault);
@@ -50,11 +77,11 @@ impl Endpoint {
 
     fn run_server_timer(&mut self, now: Instant, tx: TxId) {
         let Some(transaction) = self.core.transactions.server(tx) else { return };
-        let (to, leg) = (transaction.to, transaction.leg);
+        let (reply, leg) = (transaction.reply, transaction.leg);
         // A refusal that nobody acknowledges is no reason to do more.
         let Reaction { transmit, .. } = transaction.handle_timeout(now).unwrap_or_default();
         if let Some(bytes) = transmit {
-            self.core.resend(Some(leg), to, bytes);
+            self.core.resend_reply(leg, reply, bytes);
         }
         self.core.reschedule_server(tx);
     }

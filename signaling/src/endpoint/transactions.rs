@@ -8,6 +8,8 @@ use bytes::Bytes;
 
 use super::LegId;
 use super::early::SentPrack;
+use super::receive::Reply;
+use super::way::Way;
 use crate::message::{Headers, Request, Response};
 use crate::transaction::{
     Client, ClientInvite, ClientInviteState, ClientKey, ClientState, Reaction, Server, ServerInvite, ServerInviteState,
@@ -74,7 +76,7 @@ pub(super) struct SentInvite {
     pub(super) again: bool,
     pub(super) request: Request,
     /// ACKs for 2xx by To tag, to repeat for each repetition of the 2xx.
-    pub(super) acks: Vec<(Option<Bytes>, SocketAddr, Bytes)>,
+    pub(super) acks: Vec<(Option<Bytes>, (Way, SocketAddr), Bytes)>,
 }
 
 #[derive(Debug)]
@@ -82,7 +84,13 @@ pub(super) struct ClientTx {
     key: ClientKey,
     pub(super) machine: ClientMachine,
     pub(super) to: SocketAddr,
+    /// What carries it: what carries its leg, unless its size asks for another.
+    pub(super) way: Way,
     pub(super) user: User,
+    /// The same request for a datagram, while only its size sends it over a connection (RFC 3261 section 18.1.1).
+    pub(super) plain: Option<Bytes>,
+    /// It was sent again because the connection broke it went over.
+    pub(super) resent: bool,
 }
 
 impl ClientTx {
@@ -98,6 +106,18 @@ impl ClientTx {
         match &mut self.machine {
             ClientMachine::Invite(machine) => machine.handle_timeout(now),
             ClientMachine::Other(machine) => machine.handle_timeout(now),
+        }
+    }
+
+    pub(super) fn branch(&self) -> &Bytes {
+        &self.key.branch
+    }
+
+    /// The request, while nothing at all has come for it.
+    pub(super) fn unanswered(&self) -> Option<Bytes> {
+        match &self.machine {
+            ClientMachine::Invite(machine) => machine.unanswered(),
+            ClientMachine::Other(machine) => machine.unanswered(),
         }
     }
 
@@ -175,7 +195,7 @@ pub(super) struct ServerTx {
     merge: Option<MergeKey>,
     pub(super) machine: ServerMachine,
     /// Where responses go.
-    pub(super) to: SocketAddr,
+    pub(super) reply: Reply,
     /// Where the request came from; a CANCEL has to come from there as well.
     pub(super) source: IpAddr,
     pub(super) leg: LegId,
@@ -240,8 +260,18 @@ impl Transactions {
         let id = self.next_id();
         self.client_keys.insert(key.clone(), id);
         self.client_addresses.insert((to, id));
-        self.clients.insert(id, ClientTx { key, machine, to, user });
+        let way = Way::of(user.leg());
+        self.clients.insert(id, ClientTx { key, machine, to, way, user, plain: None, resent: false });
         id
+    }
+
+    /// A request goes elsewhere from now on.
+    pub(super) fn redirect(&mut self, id: TxId, to: SocketAddr) {
+        if let Some(transaction) = self.clients.get_mut(&id) {
+            self.client_addresses.remove(&(transaction.to, id));
+            self.client_addresses.insert((to, id));
+            transaction.to = to;
+        }
     }
 
     pub(super) fn find_client(&self, key: &ClientKey) -> Option<TxId> {
@@ -268,7 +298,7 @@ impl Transactions {
         key: ServerKey,
         merge: Option<MergeKey>,
         machine: ServerMachine,
-        to: SocketAddr,
+        reply: Reply,
         source: IpAddr,
         leg: LegId,
     ) -> TxId {
@@ -277,7 +307,7 @@ impl Transactions {
         if let Some(merge) = &merge {
             self.merged.insert(merge.clone(), id);
         }
-        self.servers.insert(id, ServerTx { key, merge, machine, to, source, leg });
+        self.servers.insert(id, ServerTx { key, merge, machine, reply, source, leg });
         id
     }
 

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use crate::message::{Headers, Host, Via};
+use super::addresses::Addresses;
+use crate::message::{Headers, Via};
 
 /// Notes in the top Via where the request really came from, and says where answers go: back to that address; to the
 /// port it came from if `rport` asks for it, else to the one the Via names. (`maddr` is not followed: answers would go
@@ -18,18 +19,21 @@ pub(super) fn mark(headers: &mut Headers, from: SocketAddr) -> SocketAddr {
     SocketAddr::new(from.ip(), port)
 }
 
+/// The port the sender of a request listens on, by its Via.
+pub(super) fn port(headers: &Headers, default: u16) -> u16 {
+    headers.top_via().ok().and_then(|via| via.port).unwrap_or(default)
+}
+
 /// Whether the only Via of a response is ours.
-pub(super) fn is_ours(headers: &Headers, advertised: SocketAddr) -> bool {
+pub(super) fn is_ours(headers: &Headers, ours: &Addresses) -> bool {
     let Ok(via) = headers.top_via() else { return false };
-    via.host == Host::Ip(advertised.ip())
-        && via.port.unwrap_or(5060) == advertised.port()
-        && headers.list(&crate::message::HeaderName::Via).nth(1).is_none()
+    ours.are(&via.host, via.port.unwrap_or(5060)) && headers.list(&crate::message::HeaderName::Via).nth(1).is_none()
 }
 
 /// Whether a request has passed here before: one of its Via is ours.
-pub(super) fn passed(headers: &Headers, advertised: SocketAddr) -> bool {
+pub(super) fn passed(headers: &Headers, ours: &Addresses) -> bool {
     headers
         .list(&crate::message::HeaderName::Via)
         .filter_map(|value| Via::parse(&value).ok())
-        .any(|via| via.host == Host::Ip(advertised.ip()) && via.port.unwrap_or(5060) == advertised.port())
+        .any(|via| ours.are(&via.host, via.port.unwrap_or(5060)))
 }

@@ -50,6 +50,12 @@ impl Client {
         self.state
     }
 
+    /// The request, while nothing came for it.
+    #[must_use]
+    pub fn unanswered(&self) -> Option<Bytes> {
+        matches!(self.state, ClientState::Trying { .. }).then(|| self.request.clone())
+    }
+
     /// A response came.
     pub fn handle_response(&mut self, now: Instant, status: u16) -> Reaction {
         match self.state {

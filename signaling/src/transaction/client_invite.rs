@@ -71,6 +71,12 @@ impl ClientInvite {
         &self.state
     }
 
+    /// The request, while nothing came for it.
+    #[must_use]
+    pub fn unanswered(&self) -> Option<Bytes> {
+        matches!(self.state, ClientInviteState::Calling { .. }).then(|| self.request.clone())
+    }
+
     /// A response came; `ack` builds the ACK for a non-2xx one.
     pub fn handle_response(&mut self, now: Instant, status: u16, ack: impl FnOnce() -> Bytes) -> Reaction {
         match (&self.state, status) {

@@ -1,76 +1,152 @@
-//! One connection towards a peer: connects, shakes hands, then moves messages both ways until either end closes.
+//! One connection: connects or is taken, shakes hands, then moves messages both ways until either end closes.
 #![allow(clippy::disallowed_methods)] // The edge: it is a task and waits in real time.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::{self, ClientConfig, pki_types::ServerName};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::framing::{Frame, Framer};
+use super::counters::{Counters, count};
+use super::framing::{Frame, Framer, PING, PONG};
+use super::liveness::{Ending, Liveness, Rules, Verdict};
 use super::streams::Teller;
+use super::tls::Tls;
 use crate::endpoint::{StreamError, Transport};
 
 /// Until the peer must have taken the connection, and again until the handshake is done.
 pub(super) const CONNECT: Duration = Duration::from_secs(4);
-/// Until the peer must have taken a message.
-const WRITE: Duration = Duration::from_secs(10);
-/// Between two keep-alives (RFC 5626 section 4.4.1: 95 to 120 s).
-const PING: Duration = Duration::from_secs(100);
-/// Keep-alives without a message between them after which the connection is closed: the longest call's worth. The
-/// peer may have a call of ours whose BYE can come no other way.
-const MAX_IDLE: u32 = 24 * 36;
-/// Read at once, octets.
-const READ: usize = 16_384;
+/// From a peer's connection to the end of its handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Until the last words must be out.
+const CLOSE: Duration = Duration::from_secs(1);
+/// How long what was sent may stay unacknowledged by the peer's machine before the connection counts as broken
+/// (`TCP_USER_TIMEOUT`): a call that is set up is not to wait for the quarter of an hour TCP would.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
+/// How long nothing comes before the peer's machine is asked whether it is there, and how often again.
+const PROBE: Duration = Duration::from_secs(15);
+const PROBE_AGAIN: Duration = Duration::from_secs(5);
+/// Octets read at once.
+const READ: usize = 4_096;
 
-/// What a connection needs to know.
+/// What connections that we open are held to. The idle time is the longest call's worth: the peer may have a call of ours
+/// whose BYE can come no other way.
+const OPENED: Rules = Rules { first: None, ping: None, idle: Duration::from_secs(24 * 3_600) };
+/// And those of peers.
+const ACCEPTED: Rules = Rules { first: Some(Duration::from_secs(10)), ping: None, idle: Duration::from_secs(3_600) };
+
+/// What a connection of ours needs to know.
 pub(super) struct Plan {
     pub(super) to: SocketAddr,
-    pub(super) from: SocketAddr,
+    /// Our own address of the peer's family.
+    pub(super) from: Option<IpAddr>,
     pub(super) over: Transport,
-    pub(super) tls: Option<Arc<ClientConfig>>,
+    pub(super) tls: Tls,
+    /// When nothing is said for so long, we ping.
+    pub(super) ping: Duration,
 }
 
 /// What a connection reports.
 #[derive(Debug)]
 pub(super) enum Report {
+    /// A peer has opened it; what is put into this queue goes to the peer.
+    Opened(mpsc::Sender<Bytes>),
     Message(Bytes),
     /// It is over; nothing follows.
     Closed(StreamError),
 }
 
-/// Runs until the connection is over; gives why.
-pub(super) async fn run(plan: Plan, queue: &mut mpsc::Receiver<Bytes>, teller: &Teller) -> StreamError {
+/// Opens one and runs until it is over; gives why.
+pub(super) async fn run(
+    plan: Plan,
+    queue: &mut mpsc::Receiver<Bytes>,
+    teller: &Teller,
+    counters: &Counters,
+) -> StreamError {
+    let failed = |error| {
+        count(&counters.failed);
+        error
+    };
     let stream = match timeout(CONNECT, connect(&plan)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::TimedOut => return StreamError::TimedOut,
-        Ok(Err(_)) => return StreamError::Unreachable,
-        Err(_) => return StreamError::TimedOut,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => return failed(StreamError::TimedOut),
+        Ok(Err(_)) => return failed(StreamError::Unreachable),
+        Err(_) => return failed(StreamError::TimedOut),
     };
+    let rules = Rules { ping: Some(plan.ping), ..OPENED };
     match &plan.over {
         Transport::Udp => StreamError::Unreachable,
-        Transport::Tcp => carry(stream, queue, teller).await,
-        Transport::Tls(domain) => match timeout(CONNECT, encrypt(stream, domain, plan.tls.clone())).await {
-            Ok(Ok(stream)) => carry(stream, queue, teller).await,
-            Ok(Err(error)) => StreamError::Tls(error),
-            Err(_) => StreamError::Tls("no answer to the handshake".to_owned()),
+        Transport::Tcp => {
+            count(&counters.opened);
+            carry(stream, queue, teller, rules, counters).await
+        }
+        Transport::Tls(domain) => match timeout(CONNECT, encrypt(stream, domain, plan.tls.client(domain))).await {
+            Ok(Ok(stream)) => {
+                count(&counters.opened);
+                carry(stream, queue, teller, rules, counters).await
+            }
+            Ok(Err(error)) => failed(StreamError::Tls(error)),
+            Err(_) => failed(StreamError::Tls("no answer to the handshake".to_owned())),
         },
     }
 }
 
-pub(super) async fn connect(plan: &Plan) -> std::io::Result<TcpStream> {
-    let socket = if plan.to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_nodelay(true)?;
-    if plan.from.is_ipv4() == plan.to.is_ipv4() && !plan.from.ip().is_unspecified() {
-        socket.bind(SocketAddr::new(plan.from.ip(), 0))?;
+/// Runs one that a peer opened.
+pub(super) async fn serve(
+    stream: TcpStream,
+    over: &Transport,
+    tls: &Tls,
+    (queue, receiver): (mpsc::Sender<Bytes>, &mut mpsc::Receiver<Bytes>),
+    teller: &Teller,
+    counters: &Counters,
+) {
+    if watch(&stream).is_err() {
+        return;
     }
-    socket.connect(plan.to).await
+    let error = match over {
+        Transport::Udp => return,
+        Transport::Tcp => {
+            count(&counters.accepted);
+            teller.tell(Report::Opened(queue)).await;
+            carry(stream, receiver, teller, ACCEPTED, counters).await
+        }
+        Transport::Tls(_) => {
+            let Some(config) = tls.server() else { return };
+            let Ok(Ok(stream)) = timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await else {
+                return count(&counters.unencrypted);
+            };
+            count(&counters.accepted);
+            teller.tell(Report::Opened(queue)).await;
+            carry(stream, receiver, teller, ACCEPTED, counters).await
+        }
+    };
+    teller.tell(Report::Closed(error)).await;
+}
+
+pub(super) async fn connect(plan: &Plan) -> io::Result<TcpStream> {
+    let socket = if plan.to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(from) = plan.from {
+        socket.bind(SocketAddr::new(from, 0))?;
+    }
+    let stream = socket.connect(plan.to).await?;
+    watch(&stream)?;
+    Ok(stream)
+}
+
+/// Lets the kernel find out soon when the peer's machine is gone.
+fn watch(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE).with_interval(PROBE_AGAIN).with_retries(3))
 }
 
 pub(super) async fn encrypt(
@@ -86,59 +162,121 @@ pub(super) async fn encrypt(
     })
 }
 
-async fn carry(stream: impl AsyncRead + AsyncWrite, queue: &mut mpsc::Receiver<Bytes>, teller: &Teller) -> StreamError {
+/// Why it woke.
+enum Step {
+    Say(Option<Bytes>),
+    Pushed(io::Result<()>),
+    Read(io::Result<usize>),
+    Due,
+}
+
+async fn carry(
+    stream: impl AsyncRead + AsyncWrite,
+    queue: &mut mpsc::Receiver<Bytes>,
+    teller: &Teller,
+    rules: Rules,
+    counters: &Counters,
+) -> StreamError {
+    count(&counters.live);
     let (mut reader, mut writer) = tokio::io::split(stream);
-    let mut framer = Framer::default();
-    let mut idle = 0;
+    let ending = converse(&mut reader, &mut writer, queue, teller, rules, counters).await;
+    counters.end(ending);
+    tracing::debug!(?ending, "a SIP connection is over");
+    let _ = timeout(CLOSE, writer.shutdown()).await;
+    StreamError::Lost
+}
+
+async fn converse(
+    reader: &mut (impl AsyncRead + Unpin),
+    writer: &mut (impl AsyncWrite + Unpin),
+    queue: &mut mpsc::Receiver<Bytes>,
+    teller: &Teller,
+    rules: Rules,
+    counters: &Counters,
+) -> Ending {
+    let (mut framer, mut out) = (Framer::default(), BytesMut::new());
+    // Not all of what we said has left; there is a pong in it.
+    let (mut is_saying, mut is_ponging) = (false, false);
+    let mut life = Liveness::new(Instant::now(), rules);
     loop {
         framer.buffer().reserve(READ);
-        let written = tokio::select! {
-            message = queue.recv() => match message {
-                Some(message) => {
-                    idle = 0;
-                    write(&mut writer, &message).await
-                }
-                None => return StreamError::Unreachable,
-            },
-            read = reader.read_buf(framer.buffer()) => match read {
-                Ok(0) | Err(_) => return StreamError::Unreachable,
-                Ok(_) => {
-                    let mut pings = false;
-                    loop {
-                        match framer.next() {
-                            Ok(Some(Frame::Message(message))) => {
-                                idle = 0;
-                                if !teller.tell(Report::Message(message)).await {
-                                    return StreamError::Unreachable;
-                                }
-                            }
-                            Ok(Some(Frame::Ping)) => pings = true,
-                            Ok(None) => break,
-                            Err(error) => {
-                                tracing::debug!(%error, "a SIP stream cannot be read");
-                                return StreamError::Unreachable;
-                            }
-                        }
-                    }
-                    // Many pings at once are owed no more than one answer.
-                    if pings { write(&mut writer, b"\r\n").await } else { true }
-                }
-            },
-            () = tokio::time::sleep(PING) => {
-                idle += 1;
-                idle < MAX_IDLE && write(&mut writer, b"\r\n\r\n").await
-            }
+        let due = life.poll_timeout().into();
+        // Reading goes on while the peer is slow to take what we say: it may be waiting for us to read.
+        let step = tokio::select! {
+            message = queue.recv(), if !is_saying => Step::Say(message),
+            pushed = push(writer, &mut out), if is_saying => Step::Pushed(pushed),
+            read = reader.read_buf(framer.buffer()) => Step::Read(read),
+            () = tokio::time::sleep_until(due) => Step::Due,
         };
-        if !written {
-            return StreamError::Unreachable;
+        let now = Instant::now();
+        match step {
+            Step::Say(None) => return Ending::Dropped,
+            Step::Say(Some(message)) => {
+                life.message(now);
+                out.extend_from_slice(&message);
+            }
+            Step::Pushed(Err(_)) | Step::Read(Ok(0) | Err(_)) => return Ending::Broken,
+            Step::Pushed(Ok(())) => {
+                (is_saying, is_ponging) = (false, false);
+                life.taken();
+            }
+            Step::Read(Ok(_)) => match listen(&mut framer, &mut life, now, teller).await {
+                // Many pings at once are owed no more than one answer.
+                Ok(true) if !is_ponging => {
+                    is_ponging = true;
+                    out.extend_from_slice(PONG);
+                }
+                Ok(_) => {}
+                Err(ending) => return ending,
+            },
+            Step::Due => match life.handle_timeout(now) {
+                Some(Verdict::Close(ending)) => return ending,
+                Some(Verdict::Ping) => {
+                    count(&counters.pings);
+                    out.extend_from_slice(PING);
+                }
+                None => {}
+            },
+        }
+        if !out.is_empty() && !is_saying {
+            is_saying = true;
+            life.say(now);
         }
     }
 }
 
-async fn write(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> bool {
-    let whole = async {
-        writer.write_all(bytes).await?;
-        writer.flush().await
-    };
-    matches!(timeout(WRITE, whole).await, Ok(Ok(())))
+/// Hands over what has come; whether a ping wants an answer.
+async fn listen(framer: &mut Framer, life: &mut Liveness, now: Instant, teller: &Teller) -> Result<bool, Ending> {
+    if life.awaits_pong() && framer.take_pong() {
+        life.ponged();
+    }
+    let mut is_pinged = false;
+    loop {
+        match framer.next() {
+            Ok(Some(Frame::Message(message))) => {
+                life.message(now);
+                if !teller.tell(Report::Message(message)).await {
+                    return Err(Ending::Dropped);
+                }
+            }
+            Ok(Some(Frame::Ping)) => is_pinged = true,
+            Ok(None) => break,
+            Err(error) => {
+                tracing::debug!(%error, "a SIP stream cannot be read");
+                return Err(Ending::Unreadable);
+            }
+        }
+    }
+    life.heard(now, framer.is_within_message());
+    Ok(is_pinged)
+}
+
+/// Some of what is left to say; may be dropped at any point and begun anew.
+async fn push(writer: &mut (impl AsyncWrite + Unpin), out: &mut BytesMut) -> io::Result<()> {
+    while !out.is_empty() {
+        if writer.write_buf(out).await? == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+    }
+    writer.flush().await
 }

@@ -8,8 +8,9 @@ use crate::message::parse::MAX_MESSAGE;
 
 /// Longest start line and header fields together, octets.
 const MAX_HEAD: usize = 32_768;
-const LINE: &[u8] = b"\r\n";
-const PING: &[u8] = b"\r\n\r\n";
+/// A keep-alive, and the answer to one (RFC 5626 section 3.5.1).
+pub(super) const PING: &[u8] = b"\r\n\r\n";
+pub(super) const PONG: &[u8] = b"\r\n";
 
 /// What a stream brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,20 @@ impl Framer {
         &mut self.buffer
     }
 
+    /// Takes the answer to a ping of ours, if that is all there is: more could make a ping of it.
+    pub(super) fn take_pong(&mut self) -> bool {
+        let is_pong = self.buffer == PONG;
+        if is_pong {
+            self.buffer.clear();
+        }
+        is_pong
+    }
+
+    /// Whether a message has begun and is not whole.
+    pub(super) fn is_within_message(&self) -> bool {
+        !PING.starts_with(&self.buffer)
+    }
+
     /// The next frame, if it is there to its end.
     pub(super) fn next(&mut self) -> Result<Option<Frame>, Broken> {
         loop {
@@ -49,11 +64,11 @@ impl Framer {
             if PING.starts_with(&self.buffer) {
                 return Ok(None);
             }
-            if !self.buffer.starts_with(LINE) {
+            if !self.buffer.starts_with(PONG) {
                 break;
             }
             // The answer to a ping of ours.
-            self.buffer.advance(LINE.len());
+            self.buffer.advance(PONG.len());
         }
         self.message()
     }

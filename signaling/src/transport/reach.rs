@@ -2,13 +2,13 @@
 #![allow(clippy::disallowed_methods)] // The edge: it waits in real time and measures it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
-use tokio_rustls::rustls::ClientConfig;
 
 use super::connection::{CONNECT, Plan, connect, encrypt};
+use super::datagrams::source;
+use super::tls::Tls;
 use crate::endpoint::{StreamError, Transport};
 
 /// How each step of a connection went, and how long it took.
@@ -20,18 +20,13 @@ pub struct Reached {
     pub encrypted: Option<Result<Duration, StreamError>>,
 }
 
-/// Connects, shakes hands where the transport wants it, and closes again. `None`: datagrams need no connection.
-pub async fn reach(
-    from: SocketAddr,
-    to: SocketAddr,
-    over: &Transport,
-    tls: Option<Arc<ClientConfig>>,
-) -> Option<Reached> {
+/// Connects from an address of ours, shakes hands where the transport wants it, and closes again. `None`: datagrams need no connection.
+pub async fn reach(own: &[SocketAddr], to: SocketAddr, over: &Transport, tls: &Tls) -> Option<Reached> {
     if *over == Transport::Udp {
         return None;
     }
     let began = Instant::now();
-    let plan = Plan { to, from, over: over.clone(), tls };
+    let plan = Plan { to, from: source(own, to), over: over.clone(), tls: tls.clone(), ping: Duration::MAX };
     let stream = match timeout(CONNECT, connect(&plan)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(_)) => return Some(Reached { connected: Err(StreamError::Unreachable), encrypted: None }),
@@ -40,7 +35,7 @@ pub async fn reach(
     let connected = Ok(began.elapsed());
     let Transport::Tls(domain) = &plan.over else { return Some(Reached { connected, encrypted: None }) };
     let began = Instant::now();
-    let encrypted = match timeout(CONNECT, encrypt(stream, domain, plan.tls.clone())).await {
+    let encrypted = match timeout(CONNECT, encrypt(stream, domain, tls.client(domain))).await {
         Ok(Ok(_)) => Ok(began.elapsed()),
         Ok(Err(error)) => Err(StreamError::Tls(error)),
         Err(_) => Err(StreamError::TimedOut),

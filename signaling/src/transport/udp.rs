@@ -1,34 +1,27 @@
-//! SIP over UDP, and over connections to those who want them: one task owns the socket and the endpoint. It moves datagrams, keeps time, runs the commands of others
-//! on the endpoint, and holds no logic. No datagram and no error of the socket ends it; it ends when the last
-//! [`Handle`] is dropped.
+//! SIP over UDP, and over connections with those who want them: one task owns the sockets and the endpoint. It moves
+//! messages, keeps time, runs the commands of others on the endpoint, and holds no logic. No datagram and no error of a
+//! socket ends it; it ends when the last [`Handle`] is dropped.
 #![allow(clippy::disallowed_methods)] // The edge: it reads the clock once per wake-up, and is a task.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, oneshot};
-use tokio_rustls::rustls::ClientConfig;
 
-use super::streams::{Arrival, Arrived, Streams};
-use super::unreachable;
-use crate::endpoint::{Endpoint, EndpointConfig, Event, Transmit, Transport};
+use super::counters::{ConnectionStats, Counters};
+use super::datagrams::Datagrams;
+use super::listeners::{Bound, ListenError, Listener, Sockets};
+use super::streams::{Arrival, Happened, Streams};
+use crate::endpoint::{Endpoint, EndpointConfig, Event, StreamError, Transmit, Transport};
 
-/// Largest datagram.
-const MAX_DATAGRAM: usize = 65_535;
-/// Datagrams taken per wake-up, so that a flood cannot keep commands and timers waiting.
-const MAX_BATCH: usize = 64;
 /// Commands that wait for the task; callers wait beyond that.
 const COMMANDS: usize = 1024;
 /// Events that wait for whoever reads them; more wait in the endpoint.
 const EVENTS: usize = 4096;
-/// Kernel buffers: a second of bursts at some thousand messages, octets.
-const SOCKET_BUFFER: usize = 4 << 20;
 
 type Command = Box<dyn FnOnce(&mut Endpoint, Instant) + Send>;
 
@@ -41,6 +34,7 @@ pub struct Stopped;
 #[derive(Clone)]
 pub struct Handle {
     commands: mpsc::Sender<Command>,
+    counters: Arc<Counters>,
 }
 
 impl Handle {
@@ -62,6 +56,12 @@ impl Handle {
         self.commands.send(command).await.map_err(|_| Stopped)?;
         result.await.map_err(|_| Stopped)
     }
+
+    /// What happened to connections.
+    #[must_use]
+    pub fn connections(&self) -> ConnectionStats {
+        self.counters.read()
+    }
 }
 
 impl std::fmt::Debug for Handle {
@@ -76,53 +76,89 @@ impl std::fmt::Debug for Handle {
 /// # Errors
 /// If the socket cannot be bound.
 pub fn spawn(
-    config: EndpointConfig,
-    bind: SocketAddr,
-    seed: [u8; 32],
-) -> io::Result<(Handle, mpsc::Receiver<Event>, SocketAddr)> {
-    spawn_with(config, bind, seed, None)
-}
-
-/// The same, for an endpoint that may call over TLS as well: `tls` is whom it trusts.
-///
-/// # Errors
-/// If the socket cannot be bound.
-pub fn spawn_with(
     mut config: EndpointConfig,
     bind: SocketAddr,
     seed: [u8; 32],
-    tls: Option<Arc<ClientConfig>>,
 ) -> io::Result<(Handle, mpsc::Receiver<Event>, SocketAddr)> {
-    let socket = open(bind)?;
-    let bound = socket.local_addr()?;
+    let mut datagrams = Datagrams::new();
+    let bound = datagrams.bind(bind)?;
     if config.advertised.ip().is_unspecified() {
         config.advertised.set_ip(bound.ip());
     }
     if config.advertised.port() == 0 {
         config.advertised.set_port(bound.port());
     }
-    let (commands, command_receiver) = mpsc::channel(COMMANDS);
-    let (event_sender, events) = mpsc::channel(EVENTS);
-    let streams = Streams::new(bound, tls);
-    let task = Task { endpoint: Endpoint::new(config, seed), socket, streams, events: event_sender, held: None };
-    tokio::spawn(task.run(command_receiver));
-    Ok((Handle { commands }, events, bound))
+    let sockets = Sockets::datagrams(bound);
+    let streams = Streams::new(vec![bound], sockets.keys, sockets.limits, seed);
+    let (handle, events) = start(Endpoint::new(config, seed), datagrams, streams);
+    Ok((handle, events, bound))
 }
 
-fn open(bind: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(bind), Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_nonblocking(true)?;
-    // The kernel may give less than asked for; small buffers are no reason not to start.
-    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
-    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
-    unreachable::enable(&socket);
-    socket.bind(&bind.into())?;
-    UdpSocket::from_std(socket.into())
+/// Binds sockets and starts the task; peers are told where these are, whatever the configuration calls advertised. Must
+/// be called inside a tokio runtime.
+///
+/// # Errors
+/// The first socket that cannot be bound.
+pub fn listen(
+    mut config: EndpointConfig,
+    sockets: Sockets,
+    seed: [u8; 32],
+) -> Result<(Handle, mpsc::Receiver<Event>, Bound), ListenError> {
+    let wrong = |over: &'static str, address| move |source| ListenError { over, address, source };
+    let mut datagrams = Datagrams::new();
+    let mut bound = Bound { udp: Vec::new(), tcp: Vec::new(), tls: Vec::new() };
+    for address in &sockets.udp {
+        bound.udp.push(datagrams.bind(*address).map_err(wrong("UDP", *address))?);
+    }
+    let mut listeners = Vec::new();
+    let streams =
+        [(&sockets.tcp, &mut bound.tcp, Transport::Tcp), (&sockets.tls, &mut bound.tls, Transport::accepted_tls())];
+    for (addresses, bound, over) in streams {
+        for address in addresses {
+            let (listener, at) = Listener::bind(*address, over.clone()).map_err(wrong(over.token(), *address))?;
+            bound.push(at);
+            listeners.push(listener);
+        }
+    }
+    let told = |at: SocketAddr| SocketAddr::new(told_ip(&sockets.advertise, at.ip()), at.port());
+    if let Some(first) = bound.udp.first() {
+        config.advertised = told(*first);
+    }
+    let mut endpoint = Endpoint::new(config, seed);
+    let over_udp = bound.udp.iter().skip(1).map(|at| (Transport::Udp, at));
+    let over_tcp = bound.tcp.iter().map(|at| (Transport::Tcp, at));
+    let over_tls = bound.tls.iter().map(|at| (Transport::accepted_tls(), at));
+    for (over, at) in over_udp.chain(over_tcp).chain(over_tls) {
+        endpoint.also_reached_at(&over, told(*at));
+    }
+    // Pauses between attempts are to be foretold from nothing the endpoint says.
+    let mut others = [0; 32];
+    StdRng::from_seed(seed).fill_bytes(&mut others);
+    let streams = Streams::new(bound.udp.clone(), sockets.keys, sockets.limits, others);
+    for listener in listeners {
+        tokio::spawn(listener.run(streams.reception()));
+    }
+    let (handle, events) = start(endpoint, datagrams, streams);
+    Ok((handle, events, bound))
+}
+
+/// The advertised address of this one's family.
+fn told_ip(advertise: &[IpAddr], own: IpAddr) -> IpAddr {
+    advertise.iter().copied().find(|told| told.is_ipv4() == own.is_ipv4()).unwrap_or(own)
+}
+
+fn start(endpoint: Endpoint, datagrams: Datagrams, streams: Streams) -> (Handle, mpsc::Receiver<Event>) {
+    let (commands, command_receiver) = mpsc::channel(COMMANDS);
+    let (event_sender, events) = mpsc::channel(EVENTS);
+    let counters = streams.counters();
+    let task = Task { endpoint, datagrams, streams, events: event_sender, held: None };
+    tokio::spawn(task.run(command_receiver));
+    (Handle { commands, counters }, events)
 }
 
 struct Task {
     endpoint: Endpoint,
-    socket: UdpSocket,
+    datagrams: Datagrams,
     streams: Streams,
     events: mpsc::Sender<Event>,
     /// An event that found the channel full.
@@ -133,7 +169,7 @@ struct Task {
 enum Wake {
     Command(Command),
     Readable,
-    Stream(Arrived),
+    Stream(Happened),
     Room,
     Deadline,
     Stop,
@@ -141,7 +177,6 @@ enum Wake {
 
 impl Task {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        let mut buffer = vec![0; MAX_DATAGRAM];
         loop {
             let wake = self.wait(&mut commands).await;
             let now = Instant::now();
@@ -149,19 +184,34 @@ impl Task {
                 Wake::Command(command) => command(&mut self.endpoint, now),
                 Wake::Readable => {
                     self.collect_errors(now);
-                    self.receive(now, &mut buffer);
+                    let Self { endpoint, datagrams, .. } = &mut self;
+                    datagrams.receive(|from, datagram| endpoint.handle_datagram(now, from, datagram));
                 }
-                Wake::Stream(arrived) => match self.streams.accept(arrived) {
-                    Some(Arrival::Message(from, over, bytes)) => self.endpoint.handle_message(now, from, &over, bytes),
-                    Some(Arrival::Failed(to, over, error)) => self.endpoint.handle_stream_error(now, to, &over, error),
-                    None => {}
-                },
+                Wake::Stream(happened) => self.handle_stream(now, happened),
                 Wake::Room => {}
                 Wake::Deadline => self.endpoint.handle_timeout(now),
                 Wake::Stop => break,
             }
             self.send(now).await;
             self.report();
+        }
+    }
+
+    fn handle_stream(&mut self, now: Instant, happened: Happened) {
+        let Self { endpoint, streams, .. } = self;
+        match streams.accept(now, happened) {
+            Some(Arrival::Message(from, over, bytes)) => endpoint.handle_message(now, from, &over, bytes),
+            Some(Arrival::Accepted(from, over)) => endpoint.handle_accepted(from, &over),
+            Some(Arrival::Failed(to, over, error, is_ours)) => {
+                // The peer may have things to say to us that can come no other way.
+                if is_ours && error == StreamError::Lost && endpoint.has_legs_at(to, &over) {
+                    streams.want(now, to, &over);
+                }
+                endpoint.handle_stream_error(now, to, &over, error);
+            }
+            Some(Arrival::Missing(to, over)) if endpoint.has_legs_at(to, &over) => streams.reopen(to, over),
+            Some(Arrival::Missing(to, over)) => streams.give_up(to, &over),
+            None => {}
         }
     }
 
@@ -176,31 +226,16 @@ impl Task {
         tokio::select! {
             // Fair by chance: neither a flood of datagrams nor of commands starves the others.
             command = commands.recv() => command.map_or(Wake::Stop, Wake::Command),
-            arrived = self.streams.next() => Wake::Stream(arrived),
-            _ = self.socket.ready(Interest::READABLE | Interest::ERROR) => Wake::Readable,
+            happened = self.streams.next() => Wake::Stream(happened),
+            () = self.datagrams.ready() => Wake::Readable,
             _ = self.events.reserve(), if self.held.is_some() => Wake::Room,
             () = sleep => Wake::Deadline,
         }
     }
 
-    fn receive(&mut self, now: Instant, buffer: &mut [u8]) {
-        for _ in 0..MAX_BATCH {
-            match self.socket.try_recv_from(buffer) {
-                Ok((len, from)) => {
-                    tracing::trace!(len, "datagram in");
-                    let datagram = Bytes::copy_from_slice(buffer.get(..len).unwrap_or_default());
-                    self.endpoint.handle_datagram(now, from, datagram);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // That of an earlier datagram, which the error queue names.
-                Err(error) => tracing::debug!(%error, "receiving failed"),
-            }
-        }
-    }
-
     /// Takes the kernel's ICMP errors out of its queue.
     fn collect_errors(&mut self, now: Instant) {
-        for to in unreachable::drain(&self.socket) {
+        for to in self.datagrams.unreached() {
             self.endpoint.handle_transport_error(now, to);
         }
     }
@@ -208,18 +243,16 @@ impl Task {
     async fn send(&mut self, now: Instant) {
         while let Some(Transmit { to, over, bytes }) = self.endpoint.poll_transmit() {
             if over != Transport::Udp {
-                if let Err(error) = self.streams.send(to, over.clone(), bytes) {
+                if let Err(error) = self.streams.send(now, to, over.clone(), bytes) {
                     self.endpoint.handle_stream_error(now, to, &over, error);
                 }
                 continue;
             }
-            tracing::trace!(len = bytes.len(), "datagram out");
-            // Waits only while the kernel's own buffer is full.
-            let mut sent = self.socket.send_to(&bytes, to).await;
+            let mut sent = self.datagrams.send(to, &bytes).await;
             if sent.is_err() {
                 // The kernel hands over the error of an earlier datagram before it sends this one.
                 self.collect_errors(now);
-                sent = self.socket.send_to(&bytes, to).await;
+                sent = self.datagrams.send(to, &bytes).await;
             }
             if let Err(error) = sent {
                 tracing::debug!(%error, "sending failed");
@@ -242,87 +275,5 @@ impl Task {
                 Err(mpsc::error::TrySendError::Closed(_)) => {}
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::endpoint::{Failure, Invite, Timers};
-    use crate::message::{Headers, Uri};
-
-    fn start(accepts_calls: bool) -> (Handle, mpsc::Receiver<Event>, SocketAddr) {
-        let timers = Timers { t1: Duration::from_millis(500), t2: Duration::from_secs(4), t4: Duration::from_secs(5) };
-        let bind = "127.0.0.1:0".parse().unwrap();
-        let config = EndpointConfig {
-            advertised: bind,
-            domain: "127.0.0.1".into(),
-            user_agent: "test".into(),
-            accepts_calls,
-            timers,
-            max_transactions: 100,
-            trace: false,
-            snapshots: None,
-        };
-        spawn(config, bind, [7; 32]).unwrap()
-    }
-
-    fn invite(target: SocketAddr) -> Invite {
-        Invite {
-            target,
-            over: Transport::Udp,
-            uri: Uri::parse(&Bytes::from(format!("sip:a@{target}"))).unwrap(),
-            from_user: "b".into(),
-            from_display: None,
-            headers: Headers::default(),
-            sdp: Bytes::from_static(b"v=0\r\n"),
-            credentials: None,
-            session_expires: 0,
-            reliable: crate::endpoint::Reliable::Off,
-            anonymous: false,
-            label: String::new(),
-        }
-    }
-
-    async fn next(events: &mut mpsc::Receiver<Event>) -> Event {
-        tokio::time::timeout(Duration::from_secs(10), events.recv()).await.unwrap().unwrap()
-    }
-
-    #[tokio::test]
-    async fn two_of_them_talk_whatever_else_arrives() {
-        let (caller, mut caller_events, caller_address) = start(false);
-        let (callee, mut callee_events, callee_address) = start(true);
-        let noise = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        for junk in [&b""[..], b"\r\n\r\n", b"INVITE", &[0xff; 60_000], &[b' '; 9]] {
-            noise.send_to(junk, caller_address).unwrap();
-            noise.send_to(junk, callee_address).unwrap();
-        }
-        // Nobody listens there: the kernel gets an ICMP error back.
-        let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let refused = caller.call(move |endpoint, now| endpoint.invite(now, invite(closed))).await.unwrap().unwrap();
-        let failed = next(&mut caller_events).await;
-        assert!(matches!(failed, Event::Failed { leg, failure: Failure::Transport } if leg == refused), "{failed:?}");
-
-        let leg =
-            caller.call(move |endpoint, now| endpoint.invite(now, invite(callee_address))).await.unwrap().unwrap();
-        let Event::Incoming { leg: incoming, .. } = next(&mut callee_events).await else { panic!("no call") };
-        let answer = Bytes::from_static(b"v=0\r\n");
-        callee.call(move |endpoint, now| endpoint.accept(now, incoming, answer)).await.unwrap().unwrap();
-        assert!(matches!(next(&mut caller_events).await, Event::Answered { leg: answered, .. } if answered == leg));
-        assert!(matches!(next(&mut callee_events).await, Event::Confirmed { .. }));
-        caller.call(move |endpoint, now| endpoint.hangup(now, leg, None)).await.unwrap().unwrap();
-        assert!(matches!(next(&mut callee_events).await, Event::Ended { .. }));
-        let stats = callee.call(|endpoint, _| endpoint.stats()).await.unwrap();
-        assert_eq!((stats.legs, stats.malformed), (0, 5));
-    }
-
-    #[tokio::test]
-    async fn ends_with_its_last_handle() {
-        let (handle, mut events, _) = start(false);
-        drop(handle);
-        let ended = tokio::time::timeout(Duration::from_secs(10), events.recv()).await.unwrap();
-        assert!(ended.is_none());
     }
 }
