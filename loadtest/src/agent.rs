@@ -196,6 +196,7 @@ impl Desk {
             session_id: u64::from(party) + 1,
             version: 1,
             holding: false,
+            encryption: None,
         };
         let offer = offer.context("an INVITE without an offer")?;
         let (media, sdp) = answer_offer(&local, offer, RtpSource::Signalled)?;

@@ -137,6 +137,7 @@ impl World {
                     ptime_ms: 20,
                     peer_direction: Direction::SendRecv,
                     source: RtpSource::Signalled,
+                    srtp: None,
                 };
                 self.call.handle_command(self.now, Command::ConnectTrunk(media), &mut self.out);
                 self.call.handle_command(self.now, Command::Answered, &mut self.out);

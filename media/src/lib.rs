@@ -19,6 +19,7 @@ pub mod outbox;
 pub mod quality;
 pub mod rtp;
 pub mod sdp;
+pub mod srtp;
 mod stream;
 pub mod trunk;
 pub mod worker;

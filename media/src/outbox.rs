@@ -58,6 +58,20 @@ impl Outbox {
         self.entries.push(Entry { port, to, start, end: self.bytes.len() });
     }
 
+    /// Appends the datagram that `write` composes at the buffer's end, which is told to it, unless it comes to none.
+    pub(crate) fn push_if(
+        &mut self,
+        port: Port,
+        to: SocketAddr,
+        write: impl FnOnce(&mut Vec<u8>, usize) -> Option<()>,
+    ) {
+        let start = self.bytes.len();
+        match write(&mut self.bytes, start) {
+            Some(()) => self.entries.push(Entry { port, to, start, end: self.bytes.len() }),
+            None => self.bytes.truncate(start),
+        }
+    }
+
     /// How many datagrams wait.
     #[must_use]
     pub fn len(&self) -> usize {

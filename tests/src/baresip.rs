@@ -26,7 +26,13 @@ pub struct Baresip {
 impl Baresip {
     /// Starts one with these codecs (baresip's names, e.g. `PCMA`), saying the WAV file `voice` (8000 Hz, mono).
     pub async fn start(codecs: &str, voice: &Path) -> Result<Self> {
+        Self::start_with(codecs, "", voice).await
+    }
+
+    /// The same with media encrypted as baresip calls it: `srtp`, `srtp-mand`, nothing.
+    pub async fn start_with(codecs: &str, encryption: &str, voice: &Path) -> Result<Self> {
         let directory = TempDir::new()?;
+        let encryption = if encryption.is_empty() { String::new() } else { format!(";mediaenc={encryption}") };
         let (sip, control) = (free_port()?, free_port()?);
         let at = directory.path();
         std::fs::create_dir(at.join("heard"))?;
@@ -34,7 +40,7 @@ impl Baresip {
         std::fs::write(at.join("contacts"), "")?;
         std::fs::write(
             at.join("accounts"),
-            format!("<sip:agent@127.0.0.1:{sip}>;regint=0;answermode=auto;audio_codecs={codecs}\n"),
+            format!("<sip:agent@127.0.0.1:{sip}>;regint=0;answermode=auto;audio_codecs={codecs}{encryption}\n"),
         )?;
         let log = std::fs::File::create(at.join("log"))?;
         let child = Command::new("baresip")
@@ -63,6 +69,11 @@ impl Baresip {
     /// Hangs up.
     pub async fn hangup(&mut self) -> Result<()> {
         self.command("hangup", "").await
+    }
+
+    /// Puts the other side on hold, or takes it back.
+    pub async fn hold(&mut self, held: bool) -> Result<()> {
+        self.command(if held { "hold" } else { "resume" }, "").await
     }
 
     /// Sends one digit.
@@ -151,7 +162,7 @@ fn config(sip: u16, control: u16, voice: &Path, heard: &Path) -> String {
          audio_player aubridge,nowhere\naudio_source aufile,{}\naudio_alert aubridge,nowhere\n\
          ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\naudio_txmode poll\naudio_level no\n\
          rtcp_mux no\njitter_buffer_delay 1-5\nrtp_stats no\nmodule_path /usr/lib/baresip/modules\n\
-         module g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\nsnd_path {}\n\
+         module g711.so\nmodule g722.so\nmodule srtp.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\nsnd_path {}\n\
          module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\n",
         voice.display(),
         heard.display(),

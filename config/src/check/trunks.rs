@@ -86,6 +86,7 @@ fn trunk(key: &str, raw: &RawTrunk, host: &Host, secrets: &Secrets<'_>, report: 
         user_to_user: user_to_user?,
     };
     not_active(key, &trunk, report);
+    keys_in_clear(key, &trunk, report);
     id.map(|()| trunk)
 }
 
@@ -156,14 +157,6 @@ fn not_active(key: &str, trunk: &Trunk, report: &mut Report) {
     if trunk.browser_audio == BrowserAudio::Elastic {
         report.note(&format!("{key}.browser_audio"), "elastic is not active yet: behaves as opus");
     }
-    match trunk.srtp {
-        Srtp::Off => {}
-        Srtp::Optional => report.note(&format!("{key}.srtp"), "optional is not active yet: audio goes unencrypted"),
-        Srtp::Required => {
-            let message = "required is not active yet, and audio must not go unencrypted instead";
-            report.blocking_note(&format!("{key}.srtp"), message, trunk.enabled);
-        }
-    }
     if trunk.register {
         report.note(&format!("{key}.register"), "not active yet: the gateway does not register");
     }
@@ -181,6 +174,14 @@ fn one_certificate_each(trunks: &[Trunk], report: &mut Report) {
             let message = format!("{} is shown another certificate by trunk {:?}", trunk.target.host, other.id);
             report.problem(&format!("{}.tls", item("trunks", at)), message);
         }
+    }
+}
+
+/// RFC 4568 section 8.3: keys are as secret as the messages they travel in.
+fn keys_in_clear(key: &str, trunk: &Trunk, report: &mut Report) {
+    if trunk.srtp != Srtp::Off && trunk.target.transport != Some(SipTransport::Tls) {
+        let message = "the keys travel in SIP messages that are not encrypted themselves: use ;transport=tls";
+        report.note(&format!("{key}.srtp"), message);
     }
 }
 

@@ -150,9 +150,9 @@ pub enum BrowserAudio {
 pub enum Srtp {
     /// Plain RTP.
     Off,
-    /// Offered (not active yet).
+    /// Offered; plain RTP will do.
     Optional,
-    /// Demanded (not active yet).
+    /// Demanded.
     Required,
 }
 

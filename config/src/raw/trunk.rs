@@ -110,9 +110,9 @@ pub(crate) enum RawBrowserAudio {
 pub(crate) enum RawSrtp {
     /// Plain RTP.
     Off,
-    /// Offered, plain RTP accepted. Not active yet.
+    /// SRTP is offered by keys on a plain line (RFC 4568, RFC 8643), plain RTP accepted.
     Optional,
-    /// Demanded. Not active yet.
+    /// SRTP is demanded (RTP/SAVP): a trunk that will not have it is not called.
     Required,
 }
 

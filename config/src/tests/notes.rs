@@ -13,18 +13,12 @@ fn trunk(lines: &str) -> Vec<(String, bool)> {
 #[test]
 fn unsafe_absence_blocks_a_run_and_other_absence_does_not() {
     let note = |text: &str, blocks: bool| vec![(text.to_owned(), blocks)];
-    assert_eq!(
-        trunk("srtp = 'required'"),
-        note("line 5: trunks[0].srtp: required is not active yet, and audio must not go unencrypted instead", true)
-    );
-    assert_eq!(
-        trunk("srtp = 'required'\nenabled = false"),
-        note("line 5: trunks[0].srtp: required is not active yet, and audio must not go unencrypted instead", false)
-    );
-    assert_eq!(
-        trunk("srtp = 'optional'"),
-        note("line 5: trunks[0].srtp: optional is not active yet: audio goes unencrypted", false)
-    );
+    let clear = "the keys travel in SIP messages that are not encrypted themselves: use ;transport=tls";
+    for srtp in ["required", "optional"] {
+        let lines = format!("srtp = '{srtp}'");
+        assert_eq!(trunk(&lines), note(&format!("line 5: trunks[0].srtp: {clear}"), false));
+        assert_eq!(trunk(&format!("{lines}\ntarget = '127.0.0.1;transport=tls'")), []);
+    }
     for active in ["127.0.0.1;transport=tcp", "sips:127.0.0.1", "127.0.0.1;transport=tls"] {
         assert_eq!(trunk(&format!("target = '{active}'")), [], "{active}");
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use trunkline_media::api::{Command, Leg};
-use trunkline_media::sdp::trunk::{self, LocalMedia};
+use trunkline_media::sdp::trunk::{self, LocalMedia, Refusal, TrunkSdpError};
 use trunkline_signaling::endpoint::Failure;
 use trunkline_signaling::targets::Target;
 
@@ -95,8 +95,14 @@ impl Call {
             Ok(leased) => {
                 let address = SocketAddr::new(self.about.advertise.unwrap_or(leased.ip()), leased.port());
                 let codecs = route.codecs.clone();
-                let local =
-                    LocalMedia { address, codecs, session_id: self.about.sdp_session, version: 1, holding: false };
+                let local = LocalMedia {
+                    address,
+                    codecs,
+                    session_id: self.about.sdp_session,
+                    version: 1,
+                    holding: false,
+                    encryption: None,
+                };
                 self.effects.push_back(Effect::Resolve { attempt, wanted: route.wanted.clone() });
                 self.timers.set(Timer::Step, now + STEP);
                 self.stage = Stage::Resolving { attempt, route, local };
@@ -146,10 +152,12 @@ impl Call {
         &mut self,
         attempt: AttemptId,
         route: Arc<Route>,
-        local: LocalMedia,
+        mut local: LocalMedia,
         target: Target,
         others: VecDeque<Target>,
     ) {
+        // Another party is offered other keys.
+        local.encryption = self.encryption(&route);
         let sdp = trunk::offer(&local);
         let told = Told { own: &self.headers, context: &self.about.context, call: self.about.call.as_str() };
         let (fields, dropped_fields) = headers::of_invite(told, &route, &target.over, &sdp);
@@ -229,15 +237,13 @@ impl Call {
         self.notes.last_sip = Some(LastSip { message: "INVITE", code: Some(200) });
         let Stage::Inviting(inviting) = &mut self.stage else { return };
         let media = match (&sdp, &inviting.early) {
-            (Some(sdp), _) => trunk::accept_answer(&inviting.local, sdp, inviting.route.rtp_source).ok(),
+            (Some(sdp), _) => trunk::accept_answer(&inviting.local, sdp, inviting.route.rtp_source),
             // The answer came with the 183 (RFC 3261 section 13.2.1: the first one counts).
-            (None, early) => early.clone(),
+            (None, early) => early.clone().ok_or(TrunkSdpError::Unacceptable(Refusal::NoAudio)),
         };
-        let Some(media) = media else {
-            let attempt = inviting.attempt;
-            let reason = table::reason_header(Reason::DestCodec);
-            self.effects.push_back(Effect::Hangup { attempt, reason });
-            return self.destination_failed(now, Reason::DestCodec, Some(200));
+        let media = match media {
+            Ok(media) => media,
+            Err(error) => return self.answer_unusable(now, &error),
         };
         let changed = inviting.early.as_ref() != Some(&media);
         let (attempt, route, local) = (inviting.attempt, Arc::clone(&inviting.route), inviting.local.clone());
@@ -353,7 +359,7 @@ impl Call {
     }
 
     /// The destination being tried is over; its leg is gone or hung up.
-    fn destination_failed(&mut self, now: Instant, reason: Reason, status: Option<u16>) {
+    pub(super) fn destination_failed(&mut self, now: Instant, reason: Reason, status: Option<u16>) {
         let phase = self.phase();
         self.timers.stop(Timer::Ring);
         self.timers.stop(Timer::Step);

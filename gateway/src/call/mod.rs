@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use trunkline_media::api::{Command, Leg, Limits};
 use trunkline_media::audio::Codec;
 use trunkline_media::audio::prompt::Prompt;
+use trunkline_media::sdp::trunk::KeySource;
 
 use crate::clock::Now;
 use crate::diagnosis::Findings;
@@ -21,6 +22,7 @@ use crate::outcome::{Outcome, Phase, Reason, RemoteHangup};
 use crate::routing::Planned;
 
 pub mod actions;
+mod agreeing;
 mod browser;
 mod dialing;
 pub mod effect;
@@ -96,6 +98,8 @@ pub struct About {
     pub advertise: Option<IpAddr>,
     /// `o=` session id of our SDP.
     pub sdp_session: u64,
+    /// Where our master keys towards trunks come from.
+    pub keys: KeySource,
     /// The media plane's limits.
     pub limits: Limits,
     /// Red for so long before a loss makes the network its cause.

@@ -40,6 +40,7 @@ pub(super) struct Notes {
     attempts: Vec<AttemptNote>,
     pub(super) sip_call_id: Option<String>,
     pub(super) trunk_codec: Option<Codec>,
+    trunk_srtp: Option<&'static str>,
     pub(super) last_sip: Option<LastSip>,
     timers_fired: Vec<&'static str>,
     evidence: Map<String, Value>,
@@ -90,6 +91,7 @@ impl Notes {
             attempts: Vec::new(),
             sip_call_id: None,
             trunk_codec: None,
+            trunk_srtp: None,
             last_sip: None,
             timers_fired: Vec::new(),
             evidence: Map::new(),
@@ -139,7 +141,13 @@ impl Notes {
 
     pub(super) fn answered(&mut self, now: Instant, media: &TrunkMedia) {
         self.answered_at = Some(now);
+        self.agreed(media);
+    }
+
+    /// What the trunk's leg speaks from now on.
+    pub(super) fn agreed(&mut self, media: &TrunkMedia) {
         self.trunk_codec = Some(media.codec);
+        self.trunk_srtp = media.srtp.map(|srtp| srtp.suite());
     }
 
     pub(super) fn timer_fired(&mut self, name: &'static str) {
@@ -322,7 +330,7 @@ impl Call {
             "destination": notes.dialled.as_ref().map(|(_, destination)| destination),
             "call_id": notes.sip_call_id,
             "codec": notes.trunk_codec.filter(|_| connected).map(Codec::name),
-            "srtp": null,
+            "srtp": notes.trunk_srtp.filter(|_| connected),
             "held": self.held.trunk,
             "attempts": notes.attempts.iter().map(AttemptNote::to_json).collect::<Vec<_>>(),
         })

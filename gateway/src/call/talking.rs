@@ -62,20 +62,17 @@ impl Call {
         self.notes.last_sip = Some(LastSip { message: "INVITE", code: None });
         let Stage::Talking(talking) = &mut self.stage else { return };
         let attempt = talking.attempt;
-        let mut local = talking.local.clone();
-        local.version = local.version.saturating_add(1);
         let Some(sdp) = sdp else {
             // Asked for an offer of ours; the answer comes with the ACK.
-            let offer = trunk::offer(&local);
-            talking.local = local;
+            talking.local.version = talking.local.version.saturating_add(1);
+            let offer = trunk::offer(&talking.local);
             self.effects.push_back(Effect::AnswerOffer { attempt, answer: Ok(offer.into()) });
             return;
         };
-        match trunk::answer_offer(&local, &sdp, talking.route.rtp_source) {
+        match trunk::renegotiate(&mut talking.local, &talking.media, &sdp, &mut self.about.keys) {
             Ok((media, answer)) => {
-                talking.local = local;
                 talking.media = media.clone();
-                self.notes.trunk_codec = Some(media.codec);
+                self.notes.agreed(&media);
                 self.effects.push_back(Effect::AnswerOffer { attempt, answer: Ok(answer.into()) });
                 self.media(Command::ConnectTrunk(media));
             }
@@ -105,7 +102,7 @@ impl Call {
         let Ok(media) = trunk::accept_answer(&talking.local, sdp, talking.route.rtp_source) else { return };
         if talking.media != media {
             talking.media = media.clone();
-            self.notes.trunk_codec = Some(media.codec);
+            self.notes.agreed(&media);
             self.media(Command::ConnectTrunk(media));
         }
     }

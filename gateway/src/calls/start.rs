@@ -8,6 +8,7 @@ use trunkline_config::Config;
 use trunkline_media::api::{CallKey, Limits, OpenCall, OpenError, Opened};
 use trunkline_media::audio::Codec;
 use trunkline_media::sdp::browser::{Offer, OfferError};
+use trunkline_media::sdp::trunk::KeySource;
 
 use super::driver::Driver;
 use super::inbox::inbox;
@@ -196,6 +197,7 @@ impl Birth {
             advertise: config.sip.advertised(config.media.rtp_listen),
             // RFC 8866 section 5.2 wants a number; 62 bits are safe with every reader.
             sdp_session: u64::from_be_bytes(random_bits()) >> 2,
+            keys: KeySource::new(random_bits()),
             limits: limits(config),
             poor_after: config.quality.poor_after,
             asked_profile: session.asked_profile.clone(),

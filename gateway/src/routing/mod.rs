@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use trunkline_config::{
     BrowserAudio, Codec as ConfigCodec, Config, ContextFields, RtpSource as ConfigRtpSource, Secret, SipTransport,
-    Trunk, TrunkTarget, UserToUser,
+    Srtp, Trunk, TrunkTarget, UserToUser,
 };
 use trunkline_media::api::RtpSource;
 use trunkline_media::audio::Codec;
@@ -46,6 +46,8 @@ pub struct Route {
     pub session_expires: u32,
     /// Whose RTP is believed.
     pub rtp_source: RtpSource,
+    /// Encryption of its audio.
+    pub srtp: Srtp,
     /// The trunk wants its own codec relayed to the browser.
     pub relay: bool,
     /// The visitor's context as header fields.
@@ -154,6 +156,7 @@ fn plan(config: &Config, default_trunk: Option<&str>, destination: &str) -> Plan
             ConfigRtpSource::Signalled => RtpSource::Signalled,
             ConfigRtpSource::Latch => RtpSource::Latch,
         },
+        srtp: trunk.srtp,
         relay: match trunk.browser_audio {
             BrowserAudio::Relay => true,
             BrowserAudio::Elastic | BrowserAudio::Opus => false,

@@ -271,7 +271,8 @@ impl Call {
         let Some(trunk) = &mut self.trunk else { return };
         let wall = self.surroundings.wall(now);
         let (before, remote) = (trunk.codec(), media.remote);
-        trunk.connect(now, wall, media, || self.chance.stream());
+        let crypto = &**self.surroundings.identity.provider();
+        trunk.connect(now, wall, media, crypto, || self.chance.stream());
         if before.is_some_and(|codec| Some(codec) != trunk.codec()) {
             self.to_browser.forget_speaker();
         }

@@ -4,6 +4,7 @@ pub mod browser;
 mod browser_answer;
 mod browser_offer;
 mod candidate;
+mod crypto;
 pub mod fragment;
 mod lines;
 pub mod trunk;

@@ -1,8 +1,13 @@
-//! Offer and answer towards the trunk: plain RTP/AVP audio (RFC 3264, RFC 3551, RFC 4733).
+//! Offer and answer towards the trunk: RTP audio (RFC 3264, RFC 3551, RFC 4733), encrypted by keys in the description
+//! where the trunk does that (RFC 4568).
+//!
+//! Where encryption is optional it is offered as RFC 8643 has it: keys on a plain RTP/AVP line, which who does not know
+//! them passes over. Where it is required the line is RTP/SAVP, which nobody can take for a plain one.
 
 use std::net::SocketAddr;
 
 use super::browser::Direction;
+pub use super::crypto::{Encryption, KeySource, SrtpKeys};
 use super::lines::Description;
 use super::{push_line, trunk_read};
 use crate::api::RtpSource;
@@ -27,6 +32,8 @@ pub struct LocalMedia {
     pub version: u64,
     /// We have put the peer on hold: we send, and do not listen (RFC 3264 section 8.4).
     pub holding: bool,
+    /// Encryption and our keys for it; without, the leg is plain.
+    pub encryption: Option<Encryption>,
 }
 
 /// What the trunk leg needs to know to send and to receive.
@@ -49,6 +56,8 @@ pub struct TrunkMedia {
     pub peer_direction: Direction,
     /// Whom to believe.
     pub source: RtpSource,
+    /// The keys of both directions; without, the leg is plain.
+    pub srtp: Option<SrtpKeys>,
 }
 
 /// Why a description from the trunk cannot be used.
@@ -57,9 +66,32 @@ pub enum TrunkSdpError {
     /// Not SDP, or broken.
     #[error("invalid SDP: {0}")]
     Invalid(String),
-    /// No codec in common, encryption demanded, audio refused (488).
+    /// Sound, but not something we can do, or may (488).
     #[error("unacceptable SDP: {0}")]
-    Unacceptable(String),
+    Unacceptable(Refusal),
+}
+
+/// What there is no agreement on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No line of audio is offered, or all are refused.
+    #[error("there is no audio")]
+    NoAudio,
+    /// None of the codecs is one of ours.
+    #[error("no codec in common")]
+    NoCodec,
+    /// Neither RTP/AVP nor RTP/SAVP, nor their siblings with feedback.
+    #[error("the audio's transport is none of ours")]
+    Transport,
+    /// The line is encrypted, and this leg is not to be.
+    #[error("encryption is demanded, and switched off here")]
+    Encrypted,
+    /// This leg has to be encrypted, and the line is plain.
+    #[error("encryption is required, and there is no key")]
+    Plain,
+    /// No key that we could use exactly as it is meant.
+    #[error("none of the keys can be used")]
+    Keys,
 }
 
 /// Our offer.
@@ -68,11 +100,15 @@ pub fn offer(local: &LocalMedia) -> String {
     let mut text = head(local);
     let numbers: String = local.codecs.iter().map(|codec| format!(" {}", payload_type(*codec).0)).collect();
     let event = TELEPHONE_EVENT.0;
-    push_line(&mut text, format_args!("m=audio {} RTP/AVP{numbers} {event}", local.address.port()));
+    let profile = if local.encryption.as_ref().is_some_and(Encryption::is_required) { "RTP/SAVP" } else { "RTP/AVP" };
+    push_line(&mut text, format_args!("m=audio {} {profile}{numbers} {event}", local.address.port()));
     for codec in &local.codecs {
         push_codec(&mut text, payload_type(*codec), *codec);
     }
     push_telephone_event(&mut text, TELEPHONE_EVENT);
+    for line in local.encryption.iter().flat_map(Encryption::offered) {
+        push_line(&mut text, format_args!("{line}"));
+    }
     push_line(&mut text, format_args!("a=ptime:{DEFAULT_PTIME_MS}"));
     push_line(&mut text, format_args!("a={}", if local.holding { "sendonly" } else { "sendrecv" }));
     text
@@ -81,7 +117,7 @@ pub fn offer(local: &LocalMedia) -> String {
 /// Reads the trunk's answer to [`offer`].
 pub fn accept_answer(local: &LocalMedia, answer: &[u8], source: RtpSource) -> Result<TrunkMedia, TrunkSdpError> {
     let description = Description::parse(answer).map_err(TrunkSdpError::Invalid)?;
-    let (_, media) = trunk_read::read(&description, &local.codecs, source)?;
+    let (_, media) = trunk_read::read(&description, local, source, trunk_read::Role::Answer)?;
     Ok(heard_by(local, media))
 }
 
@@ -93,7 +129,7 @@ pub fn answer_offer(
     source: RtpSource,
 ) -> Result<(TrunkMedia, String), TrunkSdpError> {
     let description = Description::parse(offer).map_err(TrunkSdpError::Invalid)?;
-    let (taken, media) = trunk_read::read(&description, &local.codecs, source)?;
+    let (taken, media) = trunk_read::read(&description, local, source, trunk_read::Role::Offer)?;
     let media = heard_by(local, media);
     let mut text = head(local);
     for (at, line) in description.media.iter().enumerate() {
@@ -105,6 +141,28 @@ pub fn answer_offer(
         }
     }
     Ok((media, text))
+}
+
+/// Answers an offer that changes what is under way, as `current` says it is, and makes `local` what was answered; on an
+/// error all stays as it was. Who moves elsewhere, or comes with another key, may be somebody new who has never heard
+/// how far our key has come (RFC 4568 section 7.1.4): it gets a fresh one.
+pub fn renegotiate(
+    local: &mut LocalMedia,
+    current: &TrunkMedia,
+    offer: &[u8],
+    keys: &mut KeySource,
+) -> Result<(TrunkMedia, String), TrunkSdpError> {
+    let mut next = LocalMedia { version: local.version.saturating_add(1), ..local.clone() };
+    let (mut media, mut answer) = answer_offer(&next, offer, current.source)?;
+    let theirs = |media: &TrunkMedia| media.srtp.map(|srtp| srtp.theirs);
+    if theirs(&media) != theirs(current) || media.remote != current.remote {
+        next.encryption = next.encryption.map(|encryption| keys.draw(encryption.is_required()));
+        if media.srtp.is_some() {
+            (media, answer) = answer_offer(&next, offer, current.source)?;
+        }
+    }
+    *local = next;
+    Ok((media, answer))
 }
 
 /// What a peer that we hold sends is not asked for, whatever it says.
@@ -147,6 +205,9 @@ fn push_answer(text: &mut String, local: &LocalMedia, media: &TrunkMedia, protoc
     push_codec(text, media.payload_type, media.codec);
     if let Some(event) = media.telephone_event {
         push_telephone_event(text, event);
+    }
+    if let Some(srtp) = &media.srtp {
+        push_line(text, format_args!("{}", srtp.line()));
     }
     push_line(text, format_args!("a=ptime:{DEFAULT_PTIME_MS}"));
     // RFC 3264 section 6.1: what the peer only sends we only receive.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::browser::Direction;
 use super::lines::{Description, Media};
-use super::trunk::{DEFAULT_PTIME_MS, TrunkMedia, TrunkSdpError};
+use super::trunk::{DEFAULT_PTIME_MS, Encryption, LocalMedia, Refusal, SrtpKeys, TrunkMedia, TrunkSdpError};
 use crate::api::RtpSource;
 use crate::audio::Codec;
 use crate::rtp::PayloadType;
@@ -12,26 +12,27 @@ use crate::rtp::PayloadType;
 /// The shortest and longest packets worth making.
 const PTIME_RANGE_MS: std::ops::RangeInclusive<u32> = 10..=60;
 
+/// What a description is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Offer,
+    /// The answer to an offer of ours.
+    Answer,
+}
+
 /// Finds the audio line to use among a description's m-lines, and what it says.
 pub(super) fn read(
     description: &Description<'_>,
-    codecs: &[Codec],
+    local: &LocalMedia,
     source: RtpSource,
+    role: Role,
 ) -> Result<(usize, TrunkMedia), TrunkSdpError> {
-    let unacceptable = |why: &str| Err(TrunkSdpError::Unacceptable(why.into()));
     if description.media.is_empty() {
         return Err(TrunkSdpError::Invalid("no m-line".into()));
     }
-    let live = || description.media.iter().enumerate().filter(|(_, m)| m.kind == "audio" && m.port != 0);
-    let plain = |protocol: &str| ["RTP/AVP", "RTP/AVPF"].contains(&protocol);
-    let Some((at, media)) = live().find(|(_, m)| plain(m.protocol)) else {
-        return match live().next() {
-            Some(_) => unacceptable("encryption or an unknown transport is demanded"),
-            None => unacceptable("audio is refused"),
-        };
-    };
-    let Formats { codec: Some((payload_type, codec)), telephone_event } = formats(media, codecs)? else {
-        return unacceptable("no codec in common");
+    let (at, media, srtp) = line(description, local.encryption.as_ref(), role).map_err(TrunkSdpError::Unacceptable)?;
+    let Formats { codec: Some((payload_type, codec)), telephone_event } = formats(media, &local.codecs)? else {
+        return Err(TrunkSdpError::Unacceptable(Refusal::NoCodec));
     };
     let address = match media.section.connection().map_err(TrunkSdpError::Invalid)? {
         Some(address) => address,
@@ -52,8 +53,56 @@ pub(super) fn read(
         ptime_ms: ptime(media),
         peer_direction: without_address(stated.unwrap_or_default(), address),
         source,
+        srtp,
     };
     Ok((at, media))
+}
+
+type Line<'a> = (usize, &'a Media<'a>, Option<SrtpKeys>);
+
+/// The line to use: the first that is encrypted as we can, else the first plain one where that will do. Who offers both
+/// leaves the choice to us.
+fn line<'a>(
+    description: &'a Description<'a>,
+    encryption: Option<&Encryption>,
+    role: Role,
+) -> Result<Line<'a>, Refusal> {
+    let live = description.media.iter().enumerate().filter(|(_, media)| media.kind == "audio" && media.port != 0);
+    let mut plain: Option<Line<'a>> = None;
+    let mut refused = Refusal::NoAudio;
+    for (at, media) in live {
+        match security(media, encryption, role) {
+            Ok(Some(keys)) => return Ok((at, media, Some(keys))),
+            Ok(None) => drop(plain.get_or_insert((at, media, None))),
+            Err(why) if refused == Refusal::NoAudio => refused = why,
+            Err(_) => {}
+        }
+    }
+    plain.ok_or(refused)
+}
+
+/// The keys of a line, none if it is to be plain.
+fn security(media: &Media<'_>, encryption: Option<&Encryption>, role: Role) -> Result<Option<SrtpKeys>, Refusal> {
+    let demanded = match media.protocol {
+        "RTP/AVP" | "RTP/AVPF" => false,
+        "RTP/SAVP" | "RTP/SAVPF" => true,
+        _ => return Err(Refusal::Transport),
+    };
+    let Some(encryption) = encryption else {
+        return if demanded { Err(Refusal::Encrypted) } else { Ok(None) };
+    };
+    let keys = match role {
+        Role::Offer => encryption.choose(&media.section),
+        Role::Answer => encryption.answered(&media.section),
+    };
+    match keys {
+        Some(keys) => Ok(Some(keys)),
+        None if demanded => Err(Refusal::Keys),
+        // An answer with a key that cannot be used is encrypted all the same.
+        None if role == Role::Answer && media.section.has("crypto") => Err(Refusal::Keys),
+        None if encryption.is_required() => Err(Refusal::Plain),
+        None => Ok(None),
+    }
 }
 
 #[derive(Default)]

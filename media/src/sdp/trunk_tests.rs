@@ -9,6 +9,7 @@ fn local() -> LocalMedia {
         session_id: 42,
         version: 1,
         holding: false,
+        encryption: None,
     }
 }
 
@@ -177,6 +178,133 @@ fn our_own_offer_and_answer_read_back() {
     let back = accept_answer(&local(), answer.as_bytes(), RtpSource::Signalled).unwrap();
     assert_eq!(back.remote, theirs.address);
     assert_eq!((back.codec, back.telephone_event), (Codec::Pcma, Some(PayloadType(101))));
+}
+
+fn encrypted(required: bool) -> LocalMedia {
+    LocalMedia { encryption: Some(KeySource::new([9; 32]).draw(required)), ..local() }
+}
+
+const THEIR_KEY: &str = "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+
+#[test]
+fn encryption_is_offered_on_a_plain_line_or_demanded() {
+    for (required, profile) in [(false, "RTP/AVP"), (true, "RTP/SAVP")] {
+        let offer = offer(&encrypted(required));
+        assert!(offer.contains(&format!("m=audio 40000 {profile} 8 0 101\r\n")), "{offer}");
+        for (tag, suite) in [
+            (1, "AEAD_AES_128_GCM"),
+            (2, "AEAD_AES_256_GCM"),
+            (3, "AES_CM_128_HMAC_SHA1_80"),
+            (4, "AES_CM_128_HMAC_SHA1_32"),
+        ] {
+            assert!(offer.contains(&format!("\r\na=crypto:{tag} {suite} inline:")), "{offer}");
+        }
+    }
+    assert!(!offer(&local()).contains("crypto"));
+}
+
+#[test]
+fn an_answer_is_encrypted_plain_or_refused_exactly() {
+    let optional = encrypted(false);
+    let required = encrypted(true);
+    let savp = "m=audio 5000 RTP/SAVP 0\n";
+    let avp = "m=audio 5000 RTP/AVP 0\n";
+    let good = format!("a=crypto:3 AES_CM_128_HMAC_SHA1_80 {THEIR_KEY}\n");
+    let other_tag = format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 {THEIR_KEY}\n");
+    let unknown_tag = format!("a=crypto:9 AES_CM_128_HMAC_SHA1_80 {THEIR_KEY}\n");
+    let parameter = format!("a=crypto:3 AES_CM_128_HMAC_SHA1_80 {THEIR_KEY} UNENCRYPTED_SRTP\n");
+    let suite = Ok(Some("AES_CM_128_HMAC_SHA1_80"));
+    let check = |local: &LocalMedia, line: &str, crypto: &str, expected: Result<Option<&str>, Refusal>| {
+        let answer = text(C, &format!("{line}{crypto}"));
+        let found = accept_answer(local, answer.as_bytes(), RtpSource::Signalled);
+        let found = found.map(|media| media.srtp.map(|srtp| srtp.suite()));
+        assert_eq!(found, expected.map_err(TrunkSdpError::Unacceptable), "{line}{crypto}");
+    };
+    for local in [&optional, &required] {
+        check(local, savp, &good, suite);
+        check(local, avp, &good, suite);
+        for bad in [&other_tag, &unknown_tag, &parameter] {
+            check(local, savp, bad, Err(Refusal::Keys));
+            check(local, avp, bad, Err(Refusal::Keys));
+        }
+        check(local, savp, "", Err(Refusal::Keys));
+        check(local, "m=audio 5000 UDP/TLS/RTP/SAVP 0\n", "", Err(Refusal::Transport));
+    }
+    check(&optional, avp, "", Ok(None));
+    check(&required, avp, "", Err(Refusal::Plain));
+    check(&local(), savp, &good, Err(Refusal::Encrypted));
+    check(&local(), avp, &good, Ok(None));
+}
+
+#[test]
+fn an_offer_with_keys_is_answered_with_one_of_ours() {
+    let crypto = format!(
+        "a=crypto:5 F8_128_HMAC_SHA1_80 {THEIR_KEY}\na=crypto:7 AES_CM_128_HMAC_SHA1_32 {THEIR_KEY}|2^31|1:1\n"
+    );
+    for profile in ["RTP/SAVP", "RTP/AVP", "RTP/SAVPF", "RTP/AVPF"] {
+        let offer = text(C, &format!("m=audio 5000 {profile} 0\n{crypto}"));
+        for required in [false, true] {
+            let (media, answer) = answer_offer(&encrypted(required), offer.as_bytes(), RtpSource::Signalled).unwrap();
+            assert_eq!(media.srtp.unwrap().suite(), "AES_CM_128_HMAC_SHA1_32");
+            assert!(answer.contains(&format!("m=audio 40000 {profile} 0\r\n")), "{answer}");
+            assert_eq!(answer.matches("a=crypto:").count(), 1);
+            assert!(answer.contains("a=crypto:7 AES_CM_128_HMAC_SHA1_32 inline:"), "{answer}");
+            assert!(!answer.contains("WVNf") && !format!("{media:?}").contains("WVNf"));
+        }
+    }
+    let plain = text(C, "m=audio 5000 RTP/AVP 0\n");
+    let (media, answer) = answer_offer(&encrypted(false), plain.as_bytes(), RtpSource::Signalled).unwrap();
+    assert!(media.srtp.is_none() && !answer.contains("crypto"));
+    let refused = |local: &LocalMedia, offer: &str| match answer_offer(local, offer.as_bytes(), RtpSource::Signalled) {
+        Err(TrunkSdpError::Unacceptable(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(&encrypted(true), &plain), Refusal::Plain);
+    assert_eq!(refused(&encrypted(false), &text(C, "m=audio 5000 RTP/SAVP 0\n")), Refusal::Keys);
+    assert_eq!(refused(&local(), &text(C, &format!("m=audio 5000 RTP/SAVP 0\n{crypto}"))), Refusal::Encrypted);
+    assert_eq!(refused(&local(), &text(C, "m=audio 5000 RTP/AVP 18\n")), Refusal::NoCodec);
+    assert_eq!(refused(&local(), &text(C, "m=audio 5000 TCP/RTP/AVP 0\n")), Refusal::Transport);
+    assert_eq!(refused(&local(), &text(C, "m=video 5000 RTP/AVP 34\n")), Refusal::NoAudio);
+}
+
+#[test]
+fn of_a_plain_and_an_encrypted_line_we_take_the_encrypted_one_if_we_can() {
+    let both = text(
+        C,
+        &format!("m=audio 5000 RTP/AVP 0\nm=audio 5002 RTP/SAVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 {THEIR_KEY}\n"),
+    );
+    let check = |local: &LocalMedia, lines: [&str; 2]| {
+        let (_, answer) = answer_offer(local, both.as_bytes(), RtpSource::Signalled).unwrap();
+        assert_eq!(answer.lines().filter(|line| line.starts_with("m=")).collect::<Vec<_>>(), lines);
+    };
+    check(&encrypted(false), ["m=audio 0 RTP/AVP 0", "m=audio 40000 RTP/SAVP 0"]);
+    check(&local(), ["m=audio 40000 RTP/AVP 0", "m=audio 0 RTP/SAVP 0"]);
+}
+
+#[test]
+fn our_key_lasts_until_the_peer_is_another() {
+    let mut keys = KeySource::new([9; 32]);
+    let mut local = LocalMedia { encryption: Some(keys.draw(false)), ..local() };
+    let offer = |port: u16, key: &str, more: &str| {
+        text(C, &format!("m=audio {port} RTP/AVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{key}\n{more}"))
+    };
+    let (first, second) = ("WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz", "d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj");
+    let (mut media, _) = answer_offer(&local, offer(5000, first, "").as_bytes(), RtpSource::Signalled).unwrap();
+    let mut renegotiated = |sdp: &str| {
+        let before = media.srtp.map(|srtp| srtp.ours);
+        media = renegotiate(&mut local, &media, sdp.as_bytes(), &mut keys).unwrap().0;
+        (before == media.srtp.map(|srtp| srtp.ours), local.version)
+    };
+    assert_eq!(renegotiated(&offer(5000, first, "a=sendonly\n")), (true, 2), "hold");
+    assert_eq!(renegotiated(&offer(5000, first, "")), (true, 3), "resume");
+    assert_eq!(renegotiated(&offer(5000, second, "")), (false, 4), "another key");
+    assert_eq!(renegotiated(&offer(5002, second, "")), (false, 5), "another place");
+    assert_eq!(renegotiated(&text(C, "m=audio 5002 RTP/AVP 0\n")), (false, 6), "plain");
+    assert_eq!(renegotiated(&offer(5002, second, "")), (false, 7), "encrypted again");
+    let kept = local.clone();
+    let refused = renegotiate(&mut local, &media, text(C, "m=audio 1 RTP/AVP 18\n").as_bytes(), &mut keys);
+    assert_eq!(refused.unwrap_err(), TrunkSdpError::Unacceptable(Refusal::NoCodec));
+    assert_eq!(local, kept, "a refused offer changes nothing");
 }
 
 proptest! {

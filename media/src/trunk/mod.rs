@@ -1,15 +1,19 @@
-//! The trunk leg: RTP and RTCP on a leased port pair.
+//! The trunk leg: RTP and RTCP on a leased port pair, encrypted where that is agreed.
 
+mod security;
 mod source;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use rtc_crypto::RTCCryptoProvider;
+
+use self::security::Security;
 use self::source::SourceGuard;
 use crate::api::{DropStats, SentStats, StreamStats};
 use crate::audio::Codec;
 use crate::bridge::{Listener, Output};
-use crate::outbox::{Outbox, Port};
+use crate::outbox::Outbox;
 use crate::quality::LegReading;
 use crate::rtp::{PayloadType, RtpPacket};
 use crate::sdp::browser::Direction;
@@ -29,6 +33,7 @@ struct Peer {
     media: TrunkMedia,
     guard: SourceGuard,
     stream: Stream,
+    security: Security,
 }
 
 impl TrunkLeg {
@@ -41,19 +46,21 @@ impl TrunkLeg {
         self.local
     }
 
-    /// Applies negotiated media. Our stream goes on as it is unless the codec's clock is another: then it is a new
-    /// one, with a new SSRC. `seed` is asked only when a stream begins.
+    /// Applies negotiated media. Our stream goes on as it is unless the codec's clock or our key is another: then it is a
+    /// new one, with a new SSRC. `seed` is asked only when a stream begins.
     pub(crate) fn connect(
         &mut self,
         now: Instant,
         wall: Duration,
         media: TrunkMedia,
+        crypto: &dyn RTCCryptoProvider,
         seed: impl FnOnce() -> StreamSeed,
     ) {
         let clock_rate = media.codec.clock_rate();
         match &mut self.peer {
             Some(peer) => {
-                if peer.stream.clock_rate() != clock_rate {
+                let begins = peer.security.apply(media.srtp.as_ref(), crypto);
+                if begins || peer.stream.clock_rate() != clock_rate {
                     peer.stream = Stream::new(now, wall, seed(), clock_rate).after(&mut peer.stream);
                 }
                 if peer.media.remote != media.remote || peer.media.source != media.source {
@@ -62,10 +69,13 @@ impl TrunkLeg {
                 peer.media = media;
             }
             None => {
+                let mut security = Security::default();
+                security.apply(media.srtp.as_ref(), crypto);
                 self.peer = Some(Peer {
                     guard: SourceGuard::new(media.source, media.remote),
                     stream: Stream::new(now, wall, seed(), clock_rate),
                     media,
+                    security,
                 });
             }
         }
@@ -98,29 +108,31 @@ impl TrunkLeg {
     }
 
     /// A datagram on the RTP port.
-    pub(crate) fn receive<'a>(&mut self, now: Instant, from: SocketAddr, datagram: &'a [u8]) -> Heard<'a> {
-        let Some(peer) = &mut self.peer else {
+    pub(crate) fn receive<'a>(&'a mut self, now: Instant, from: SocketAddr, datagram: &'a [u8]) -> Heard<'a> {
+        let Some(peer) = self.peer.as_mut().filter(|peer| peer.guard.could_be(from)) else {
             self.drops.wrong_source += 1;
             return Heard::Nothing;
         };
-        if !peer.guard.accepts(from, datagram) {
+        let Some(plain) = peer.security.open_rtp(datagram, &mut self.drops) else { return Heard::Nothing };
+        if !peer.guard.accepts(from, plain) {
             self.drops.wrong_source += 1;
             return Heard::Nothing;
         }
         let codecs = [(peer.media.payload_type, peer.media.codec)];
-        peer.stream.receive(now, datagram, &codecs, &mut self.drops)
+        peer.stream.receive(now, plain, &codecs, &mut self.drops)
     }
 
     /// A datagram on the RTCP port.
     pub(crate) fn receive_report(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Option<Told> {
-        let believed = self.peer.as_ref().is_some_and(|peer| {
+        let believed = |peer: &Peer| {
             from == peer.media.remote_rtcp || from == peer.media.remote || peer.guard.accepts_report(from)
-        });
-        if !believed {
+        };
+        let Some(peer) = self.peer.as_mut().filter(|peer| believed(peer)) else {
             self.drops.wrong_source += 1;
             return None;
-        }
-        self.peer.as_mut()?.stream.receive_report(now, datagram, &mut self.drops)
+        };
+        let plain = peer.security.open_rtcp(datagram, &mut self.drops)?;
+        peer.stream.receive_report(now, plain, &mut self.drops)
     }
 
     /// Sends what is due: reports and digits. `true` once all digits asked for are sent.
@@ -129,12 +141,13 @@ impl TrunkLeg {
         if let Some(to) = peer.reports_to()
             && let Some(report) = peer.stream.poll_report(now)
         {
-            out.push(Port::TrunkRtcp, to, report);
+            peer.security.send_rtcp(to, report, out);
         }
         let to = peer.remote();
-        peer.stream.poll_digits(now, |packet| {
+        let Peer { stream, security, .. } = peer;
+        stream.poll_digits(now, |packet| {
             if let Some(to) = to {
-                out.push_with(Port::TrunkRtp, to, |buffer| packet.write(buffer));
+                security.send_rtp(to, packet, out);
             }
         })
     }
@@ -144,7 +157,7 @@ impl TrunkLeg {
         if let Some(peer) = &mut self.peer
             && let Some(to) = peer.reports_to()
         {
-            out.push(Port::TrunkRtcp, to, peer.stream.bye(now));
+            peer.security.send_rtcp(to, peer.stream.bye(now), out);
         }
     }
 
@@ -216,13 +229,13 @@ impl Listener for TrunkLeg {
         let RtpPacket { marker, timestamp, payload, .. } = *source;
         let payload_type = peer.media.payload_type;
         let packet = peer.stream.sender().relay(now, payload_type, marker, sequence, timestamp, restarted, payload);
-        out.push_with(Port::TrunkRtp, to, |buffer| packet.write(buffer));
+        peer.security.send_rtp(to, &packet, out);
     }
 
     fn frame(&mut self, now: Instant, samples: u32, payload: &[u8], out: &mut Outbox) {
         let Some(peer) = &mut self.peer else { return };
         let Some(to) = peer.remote() else { return };
         let packet = peer.stream.sender().next(now, peer.media.payload_type, samples, payload);
-        out.push_with(Port::TrunkRtp, to, |buffer| packet.write(buffer));
+        peer.security.send_rtp(to, &packet, out);
     }
 }

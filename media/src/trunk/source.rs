@@ -40,6 +40,15 @@ impl SourceGuard {
         Self { signalled, state }
     }
 
+    /// Whether a datagram from there is worth a look.
+    pub(crate) fn could_be(&self, from: SocketAddr) -> bool {
+        match &self.state {
+            State::Signalled => from == self.signalled,
+            State::Latched(latched) => from == *latched,
+            State::Searching(_) => from.ip() == self.signalled.ip(),
+        }
+    }
+
     /// Whether this datagram is to be believed. While an address is searched for none is; the one that completes the
     /// proof is the first.
     pub(crate) fn accepts(&mut self, from: SocketAddr, datagram: &[u8]) -> bool {

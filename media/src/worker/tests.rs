@@ -344,6 +344,7 @@ async fn check_call(codec: Codec, payload_type: u8) {
         ptime_ms: 20,
         peer_direction: Direction::SendRecv,
         source: RtpSource::Signalled,
+        srtp: None,
     };
     assert!(plane.command(CallKey(1), Command::ConnectTrunk(media)));
     let gateway = plane.addresses()[0];

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use trunkline::routing::Route;
-use trunkline_config::ContextFields;
+use trunkline_config::{ContextFields, Srtp};
 use trunkline_media::api::{Limits, RtpSource};
 use trunkline_media::audio::Codec;
 use trunkline_signaling::targets::Wanted;
@@ -32,6 +32,8 @@ pub struct Dial {
     pub session_expires: u32,
     /// Whose RTP is believed.
     pub rtp_source: RtpSource,
+    /// Encryption of the trunk's audio.
+    pub srtp: Srtp,
 }
 
 impl Default for Dial {
@@ -46,6 +48,7 @@ impl Default for Dial {
             max_duration: secs(4 * 3600),
             session_expires: 1800,
             rtp_source: RtpSource::Signalled,
+            srtp: Srtp::Off,
         }
     }
 }
@@ -73,6 +76,7 @@ pub fn route(dial: &Dial, host: &str) -> Route {
         warning: None,
         session_expires: dial.session_expires,
         rtp_source: dial.rtp_source,
+        srtp: dial.srtp,
         relay: dial.relay,
         context_fields: ContextFields { prefix: "X-C2C-".into(), allow: vec!["*".into()] },
         user_to_user: None,

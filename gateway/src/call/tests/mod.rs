@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use trunkline_config::{ContextFields, Secret};
+use trunkline_config::{ContextFields, Secret, Srtp};
 use trunkline_media::api::{
     BackCause, BrowserLoss, CallStats, Command, Digit, GapKind, Leg, Limits, MediaEvent, Path, RtpSource, SetupFailure,
     StreamStats,
@@ -36,6 +36,7 @@ pub(super) fn route(destination: &str) -> Planned {
         warning: Some(Duration::from_secs(60)),
         session_expires: 1800,
         rtp_source: RtpSource::Signalled,
+        srtp: Srtp::Off,
         relay: false,
         context_fields: ContextFields { prefix: "X-C2C-".into(), allow: vec!["*".into()] },
         user_to_user: None,
@@ -64,6 +65,7 @@ pub(crate) fn about(now: Instant) -> About {
         browser_codec: Codec::Opus,
         advertise: None,
         sdp_session: 7,
+        keys: KeySource::new([7; 32]),
         limits: Limits {
             setup: Duration::from_secs(20),
             inactivity: Duration::from_secs(20),
@@ -265,6 +267,7 @@ mod ending;
 mod findings;
 mod quality;
 mod script;
+mod security;
 mod steering;
 mod talking;
 mod trail;

@@ -140,6 +140,7 @@ impl Desk {
             session_id,
             version: 1,
             holding: false,
+            encryption: None,
         };
         let (media, answer) = answer_offer(&local, &sdp.ok_or(488_u16)?, RtpSource::Latch).map_err(|_| 488_u16)?;
         let (sender, changes) = mpsc::channel(8);

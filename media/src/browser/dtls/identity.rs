@@ -40,7 +40,7 @@ impl DtlsIdentity {
     }
 
     /// The cryptography of every leg.
-    pub(in crate::browser) fn provider(&self) -> &Arc<dyn RTCCryptoProvider> {
+    pub(crate) fn provider(&self) -> &Arc<dyn RTCCryptoProvider> {
         &self.provider
     }
 }

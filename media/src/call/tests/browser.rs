@@ -174,7 +174,7 @@ impl Browser {
     }
 }
 
-fn payload_type(codec: Codec) -> u8 {
+pub(super) fn payload_type(codec: Codec) -> u8 {
     match codec {
         Codec::Opus => OPUS,
         Codec::Pcmu => 0,

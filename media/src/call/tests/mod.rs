@@ -7,4 +7,5 @@ mod hostile;
 mod lifecycle;
 pub(crate) mod phone;
 mod quality;
+mod secure;
 mod world;

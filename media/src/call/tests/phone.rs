@@ -6,6 +6,7 @@ use crate::audio::Codec;
 use crate::audio::codec::{Decoder, Encoder};
 use crate::audio::tone::{Tone, detect, level};
 use crate::rtp::{PayloadType, RtpPacket, Ssrc};
+use crate::srtp::{Inbound, Outbound};
 
 /// A packet somebody received.
 #[derive(Debug, Clone)]
@@ -40,6 +41,10 @@ pub(crate) struct Phone {
     timestamp: u32,
     pub(crate) heard: Vec<Packet>,
     pub(crate) reports: usize,
+    /// What it sends is encrypted with the first, what it receives with the second.
+    pub(crate) keys: Option<(Outbound, Inbound)>,
+    /// Datagrams that its keys did not open.
+    pub(crate) unreadable: usize,
 }
 
 struct Voice {
@@ -51,7 +56,7 @@ struct Voice {
 
 impl Phone {
     pub(crate) fn new() -> Self {
-        Self { voice: None, sequence: 65_500, timestamp: 7, heard: Vec::new(), reports: 0 }
+        Self { voice: None, sequence: 65_500, timestamp: 7, heard: Vec::new(), reports: 0, keys: None, unreadable: 0 }
     }
 
     pub(crate) fn speak(&mut self, now: Instant, codec: Codec, hz: f64) {
@@ -77,9 +82,49 @@ impl Phone {
             };
             let at = self.timestamp;
             self.timestamp = self.timestamp.wrapping_add(160);
-            sent.push(self.packet(pt, false, at, &payload));
+            let packet = self.packet(pt, false, at, &payload);
+            sent.push(self.sealed(packet));
         }
         sent
+    }
+
+    fn sealed(&mut self, mut packet: Vec<u8>) -> Vec<u8> {
+        if let Some((ours, _)) = &mut self.keys {
+            ours.protect_rtp(&mut packet, 0).unwrap();
+        }
+        packet
+    }
+
+    /// A datagram reached its RTP port.
+    pub(crate) fn receive(&mut self, now: Instant, datagram: &[u8]) {
+        let opened = match &mut self.keys {
+            Some((_, theirs)) => theirs.unprotect_rtp(datagram),
+            None => Ok(datagram),
+        };
+        match opened {
+            Ok(plain) => self.heard.push(Packet::parse(now, plain)),
+            Err(_) => self.unreadable += 1,
+        }
+    }
+
+    /// A datagram reached its RTCP port.
+    pub(crate) fn receive_report(&mut self, datagram: &[u8]) {
+        let opened = self.keys.as_mut().is_none_or(|(_, theirs)| theirs.unprotect_rtcp(datagram).is_ok());
+        if opened {
+            self.reports += 1;
+        } else {
+            self.unreadable += 1;
+        }
+    }
+
+    /// So many packets that nobody gets.
+    pub(crate) fn speak_into_the_void(&mut self, packets: u32) {
+        for _ in 0..packets {
+            let at = self.timestamp;
+            self.timestamp = self.timestamp.wrapping_add(160);
+            let packet = self.packet(0, false, at, &[0xff; 160]);
+            self.sealed(packet);
+        }
     }
 
     pub(crate) fn timestamp(&self) -> u32 {

@@ -144,6 +144,7 @@ impl World {
             ptime_ms: 20,
             peer_direction: Direction::SendRecv,
             source: RtpSource::Signalled,
+            srtp: None,
         }
     }
 
@@ -309,10 +310,12 @@ impl World {
                 Port::TrunkRtp if datagram.to == self.phone_at => {
                     burst += 1;
                     if self.trunk_link {
-                        self.phone.heard.push(Packet::parse(self.now, datagram.bytes));
+                        self.phone.receive(self.now, datagram.bytes);
                     }
                 }
-                Port::TrunkRtcp if datagram.to.ip() == self.phone_at.ip() => self.phone.reports += 1,
+                Port::TrunkRtcp if datagram.to.ip() == self.phone_at.ip() => {
+                    self.phone.receive_report(datagram.bytes);
+                }
                 Port::Browser | Port::TrunkRtp | Port::TrunkRtcp => self.astray += datagram.bytes.len(),
             }
         }

@@ -20,6 +20,7 @@ use trunkline_media::call::{Call as MediaCall, Surroundings};
 use trunkline_media::outbox::Outbox;
 use trunkline_media::quality::Policy;
 use trunkline_media::sdp::browser::{IceCredentials, Offer};
+use trunkline_media::sdp::trunk::KeySource;
 use trunkline_signaling::endpoint::{Endpoint, EndpointConfig, LegId};
 
 pub use self::call::SimCall;
@@ -155,6 +156,7 @@ impl SimGateway {
             browser_codec: opened.as_ref().map_or(Codec::Opus, |opened| opened.codec),
             advertise: None,
             sdp_session: self.chance.number() >> 2,
+            keys: KeySource::new([8; 32]),
             limits,
             poor_after: Policy::default().poor_after,
             asked_profile: None,

@@ -1,0 +1,31 @@
+//! What is offered a trunk beside codecs, and what becomes of an answer that cannot be taken.
+
+use std::time::Instant;
+
+use trunkline_config::Srtp;
+use trunkline_media::sdp::trunk::{Encryption, TrunkSdpError};
+
+use super::record::short;
+use super::{Call, Effect, Stage};
+use crate::outcome::{Reason, table};
+use crate::routing::Route;
+
+impl Call {
+    /// What a leg towards this trunk is encrypted with, freshly drawn.
+    pub(super) fn encryption(&mut self, route: &Route) -> Option<Encryption> {
+        match route.srtp {
+            Srtp::Off => None,
+            Srtp::Optional => Some(self.about.keys.draw(false)),
+            Srtp::Required => Some(self.about.keys.draw(true)),
+        }
+    }
+
+    /// The trunk has answered with what we cannot do, or may not.
+    pub(super) fn answer_unusable(&mut self, now: Instant, error: &TrunkSdpError) {
+        let Stage::Inviting(inviting) = &self.stage else { return };
+        let (attempt, reason) = (inviting.attempt, table::reason_header(Reason::DestCodec));
+        self.notes.evidence("sdp", short(&error.to_string()));
+        self.effects.push_back(Effect::Hangup { attempt, reason });
+        self.destination_failed(now, Reason::DestCodec, Some(200));
+    }
+}
