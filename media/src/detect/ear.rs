@@ -89,7 +89,7 @@ impl Ear {
             activity: VoiceActivity::default(),
             second: Second::default(),
             heard: Heard::default(),
-            probe: Some(Box::default()),
+            probe: None,
             rests_until: None,
             offset: 0,
         }
@@ -122,8 +122,9 @@ impl Ear {
             self.heard.quiet_packets = self.heard.quiet_packets.saturating_add(1);
         }
         let speaking = relayed || self.activity.is_speaking();
-        let Some(probe) = &mut self.probe else { return };
         let rests = relayed && self.rests_until.is_some_and(|until| now < until);
+        // Only who speaks Opus needs one.
+        let probe = self.probe.get_or_insert_default();
         let Some(level) = probe.packet(now, sequence, payload, speaking, rests) else { return };
         if relayed {
             self.heard.note(level);

@@ -98,20 +98,25 @@ impl Echo {
         sent.reverse();
         let mut came_back = back.map(|level| i16::from(level.max(QUIET_DBOV)));
         came_back.reverse();
-        // Reversed, so that the window of a delay begins at it.
+        let came_deviation = came.deviation();
+        // Reversed, so that the window of a delay begins at it; from one to the next a frame leaves and another comes.
+        let mut sums = Sums::of(sent.get(..WINDOW).unwrap_or_default());
         for (lag, window) in sent.windows(WINDOW).take(LAGS).enumerate() {
-            let sent = Moments::of_clamped(window);
+            let sent_now = sums.moments();
+            if let (Some(leaves), Some(comes)) = (window.first(), sent.get(lag + WINDOW)) {
+                sums.slide(*leaves, *comes);
+            }
             // What says nothing at a delay leaves its score alone.
-            if !sent.is_speech() {
+            if !sent_now.is_speech() {
                 continue;
             }
             let (Some(score), Some(count)) = (self.scores.get_mut(lag), self.counts.get_mut(lag)) else { continue };
-            let correlation = if came.deviation() < MODULATED_DB / 2.0 {
+            let correlation = if came_deviation < MODULATED_DB / 2.0 {
                 0.0
             } else {
                 let products: i32 = window.iter().zip(&came_back).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
-                let covariance = products as f32 / WINDOW as f32 - sent.mean * came.mean;
-                (covariance / (sent.deviation() * came.deviation())).clamp(-1.0, 1.0)
+                let covariance = products as f32 / WINDOW as f32 - sent_now.mean * came.mean;
+                (covariance / (sent_now.deviation() * came_deviation)).clamp(-1.0, 1.0)
             };
             *count = count.saturating_add(1).min(MEMORY);
             let old = f32::from(*score) / 127.0;
@@ -193,18 +198,7 @@ impl Moments {
         for (to, from) in clamped.iter_mut().zip(window) {
             *to = i16::from((*from).max(QUIET_DBOV));
         }
-        Self::of_clamped(&clamped)
-    }
-
-    fn of_clamped(window: &[i16]) -> Self {
-        let (mut sum, mut squares) = (0i32, 0i32);
-        for &level in window {
-            sum += i32::from(level);
-            squares += i32::from(level) * i32::from(level);
-        }
-        let loud = window.iter().filter(|level| **level > -50).count();
-        let mean = sum as f32 / WINDOW as f32;
-        Self { mean, variance: (squares as f32 / WINDOW as f32 - mean * mean).max(0.0), loud }
+        Sums::of(&clamped).moments()
     }
 
     fn deviation(&self) -> f32 {
@@ -212,6 +206,41 @@ impl Moments {
     }
 
     fn is_speech(&self) -> bool {
-        self.loud >= WINDOW / 4 && self.deviation() >= MODULATED_DB
+        self.loud >= WINDOW / 4 && self.variance >= MODULATED_DB * MODULATED_DB
     }
+}
+
+/// What the moments of a window are made of, in whole numbers, so that a window can slide.
+struct Sums {
+    sum: i32,
+    squares: i32,
+    loud: usize,
+}
+
+impl Sums {
+    fn of(window: &[i16]) -> Self {
+        let (mut sum, mut squares) = (0i32, 0i32);
+        for &level in window {
+            sum += i32::from(level);
+            squares += i32::from(level) * i32::from(level);
+        }
+        Self { sum, squares, loud: window.iter().filter(|level| is_loud(**level)).count() }
+    }
+
+    fn slide(&mut self, leaves: i16, comes: i16) {
+        let (old, new) = (i32::from(leaves), i32::from(comes));
+        self.sum += new - old;
+        self.squares += new * new - old * old;
+        self.loud = self.loud + usize::from(is_loud(comes)) - usize::from(is_loud(leaves));
+    }
+
+    fn moments(&self) -> Moments {
+        let mean = self.sum as f32 / WINDOW as f32;
+        let variance = (self.squares as f32 / WINDOW as f32 - mean * mean).max(0.0);
+        Moments { mean, variance, loud: self.loud }
+    }
+}
+
+fn is_loud(level: i16) -> bool {
+    level > -50
 }

@@ -27,11 +27,13 @@ pub(super) struct VoiceActivity {
     hangover: u8,
     /// Parts that are filled, up to all.
     filled: usize,
+    /// The lowest of them.
+    past: f32,
 }
 
 impl Default for VoiceActivity {
     fn default() -> Self {
-        Self { smooth: 0.0, lowest: 0.0, in_part: 0, parts: [0; PARTS], part: 0, hangover: 0, filled: 0 }
+        Self { smooth: 0.0, lowest: 0.0, in_part: 0, parts: [0; PARTS], part: 0, hangover: 0, filled: 0, past: 0.0 }
     }
 }
 
@@ -50,6 +52,7 @@ impl VoiceActivity {
             self.part = (self.part + 1) % PARTS;
             self.filled = (self.filled + 1).min(PARTS);
             self.in_part = 0;
+            self.past = self.parts.iter().take(self.filled).copied().min().map_or(0.0, f32::from);
         }
         let speaks = self.smooth > self.floor().max(LOWEST_DBOV) + ABOVE_DB;
         self.hangover = if speaks { HANGOVER } else { self.hangover.saturating_sub(1) };
@@ -57,8 +60,7 @@ impl VoiceActivity {
     }
 
     fn floor(&self) -> f32 {
-        let past = self.parts.iter().take(self.filled).copied().min().map_or(0.0, f32::from);
-        if self.in_part == 0 { past } else { past.min(self.lowest) }
+        if self.in_part == 0 { self.past } else { self.past.min(self.lowest) }
     }
 
     /// Somebody spoke within the last tenth of a second.
