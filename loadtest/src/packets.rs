@@ -138,6 +138,9 @@ impl World {
                     peer_direction: Direction::SendRecv,
                     source: RtpSource::Signalled,
                     srtp: None,
+                    also: Vec::new(),
+                    rtcp_mux: false,
+                    lines: Default::default(),
                 };
                 self.call.handle_command(self.now, Command::ConnectTrunk(media), &mut self.out);
                 self.call.handle_command(self.now, Command::Answered, &mut self.out);

@@ -56,7 +56,7 @@ impl Call {
         talking.offering.before = Some(local.holding);
         local.holding = self.held.trunk;
         local.version = local.version.saturating_add(1);
-        let (attempt, sdp) = (talking.attempt, trunk::offer(local).into());
+        let (attempt, sdp) = (talking.attempt, trunk::offer_again(local, &talking.media).into());
         self.effects.push_back(Effect::Offer { attempt, sdp });
     }
 

@@ -147,7 +147,7 @@ impl Notes {
     /// What the trunk's leg speaks from now on.
     pub(super) fn agreed(&mut self, media: &TrunkMedia) {
         self.trunk_codec = Some(media.codec);
-        self.trunk_srtp = media.srtp.map(|srtp| srtp.suite());
+        self.trunk_srtp = media.srtp.as_ref().map(|srtp| srtp.suite());
     }
 
     pub(super) fn timer_fired(&mut self, name: &'static str) {

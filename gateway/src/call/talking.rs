@@ -65,7 +65,7 @@ impl Call {
         let Some(sdp) = sdp else {
             // Asked for an offer of ours; the answer comes with the ACK.
             talking.local.version = talking.local.version.saturating_add(1);
-            let offer = trunk::offer(&talking.local);
+            let offer = trunk::offer_again(&talking.local, &talking.media);
             self.effects.push_back(Effect::AnswerOffer { attempt, answer: Ok(offer.into()) });
             return;
         };

@@ -115,7 +115,8 @@ impl Flow {
         if output.is_none() {
             self.clock.stop();
             self.speech.reset();
-        } else if self.comfort == Comfort::Always || self.started || self.is_taken() {
+        } else if self.clock.next().is_none() && (self.comfort == Comfort::Always || self.started || self.is_taken()) {
+            // A clock that runs keeps its pace, whatever it sends.
             self.clock.by(now);
         }
     }

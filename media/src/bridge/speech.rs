@@ -19,6 +19,8 @@ pub(crate) struct Speech {
     rate: u32,
     codec: Option<Codec>,
     buffer: Option<(Codec, JitterBuffer)>,
+    /// What still waits of a codec the speaker has left; it is played out first, while the other buffer fills.
+    leaving: Option<(Codec, JitterBuffer)>,
     /// Made when first needed, one a codec; kept, so that a speaker who switches to and fro costs no allocation.
     decoders: Vec<(Codec, Decoder)>,
     /// The payload being played: the buffer's own answer cannot be held while it is asked how long it lasts.
@@ -37,6 +39,7 @@ impl Speech {
             rate,
             codec: None,
             buffer: None,
+            leaving: None,
             decoders: Vec::new(),
             payload: Vec::new(),
             decoded: Vec::new(),
@@ -60,20 +63,22 @@ impl Speech {
         if let Some((_, buffer)) = &mut self.buffer {
             buffer.reset();
         }
+        self.retire_leaving();
         self.waiting.clear();
     }
 
     /// Takes a packet.
     pub(crate) fn push(&mut self, now: Instant, packet: &Packet<'_>) {
         let codec = packet.codec;
-        if self.codec != Some(codec) || packet.restarted {
+        if self.codec != Some(codec) {
             self.codec = Some(codec);
+            self.leave();
+        } else if packet.restarted {
             self.reset();
         }
         let payload = packet.rtp.payload;
         let Some(samples) = codec.samples_in(payload) else { return };
         if self.buffer.as_ref().is_none_or(|(of, _)| *of != codec) {
-            self.retire_buffer();
             self.buffer = Some((codec, JitterBuffer::for_codec(codec, MAX_DELAY)));
         }
         if let Some((_, buffer)) = &mut self.buffer {
@@ -111,7 +116,10 @@ impl Speech {
     /// Plays what is due next: a packet, what is made up for it (`true`), or silence (`false`). `None` if nobody
     /// speaks.
     fn play(&mut self, now: Instant) -> Option<bool> {
-        let (codec, (_, buffer)) = (self.codec?, self.buffer.as_mut()?);
+        if self.leaving.as_ref().is_some_and(|(_, buffer)| buffer.stats().buffered == 0) {
+            self.retire_leaving();
+        }
+        let (codec, buffer) = self.leaving.as_mut().or(self.buffer.as_mut()).map(|(codec, buffer)| (*codec, buffer))?;
         let decoder = decoder_of(&mut self.decoders, codec, self.rate)?;
         let ticks_per_second = codec.clock_rate();
         let samples =
@@ -154,22 +162,10 @@ impl Speech {
 
     /// Counters of all buffers so far, and the delay of this one.
     pub(crate) fn stats(&self) -> JitterBufferStats {
-        let now = self.buffer.as_ref().map(|(_, buffer)| buffer.stats()).unwrap_or_default();
-        let earlier = &self.earlier;
-        JitterBufferStats {
-            received: now.received + earlier.received,
-            played: now.played + earlier.played,
-            late: now.late + earlier.late,
-            duplicate: now.duplicate + earlier.duplicate,
-            overflow: now.overflow + earlier.overflow,
-            forgotten: now.forgotten + earlier.forgotten,
-            lost: now.lost + earlier.lost,
-            buffered: now.buffered,
-            stretched: now.stretched + earlier.stretched,
-            shrunk: now.shrunk + earlier.shrunk,
-            target_ms: now.target_ms,
-            actual_ms: now.actual_ms,
-        }
+        let of = |buffer: &Option<(Codec, JitterBuffer)>| {
+            buffer.as_ref().map(|(_, buffer)| buffer.stats()).unwrap_or_default()
+        };
+        with(of(&self.buffer), &with(of(&self.leaving), &self.earlier))
     }
 
     /// Packets of this buffer that came and were of no use.
@@ -177,13 +173,41 @@ impl Speech {
         self.buffer.as_ref().map_or(0, |(_, buffer)| buffer.discarded())
     }
 
+    /// The speaker goes over to another codec. Without a buffer of the one before there is nothing to play out.
+    fn leave(&mut self) {
+        self.retire_leaving();
+        self.leaving = self.buffer.take();
+    }
+
     /// Another buffer follows; what this one counted stays counted.
     fn retire_buffer(&mut self) {
-        if let Some((_, buffer)) = &mut self.buffer {
+        self.leave();
+        self.retire_leaving();
+    }
+
+    fn retire_leaving(&mut self) {
+        if let Some((_, mut buffer)) = self.leaving.take() {
             buffer.reset();
-            self.earlier = self.stats();
-            self.buffer = None;
+            self.earlier = with(buffer.stats(), &self.earlier);
         }
+    }
+}
+
+/// The counters of both, the delay of the first.
+fn with(now: JitterBufferStats, earlier: &JitterBufferStats) -> JitterBufferStats {
+    JitterBufferStats {
+        received: now.received + earlier.received,
+        played: now.played + earlier.played,
+        late: now.late + earlier.late,
+        duplicate: now.duplicate + earlier.duplicate,
+        overflow: now.overflow + earlier.overflow,
+        forgotten: now.forgotten + earlier.forgotten,
+        lost: now.lost + earlier.lost,
+        buffered: now.buffered,
+        stretched: now.stretched + earlier.stretched,
+        shrunk: now.shrunk + earlier.shrunk,
+        target_ms: now.target_ms,
+        actual_ms: now.actual_ms,
     }
 }
 

@@ -92,6 +92,9 @@ impl Call {
     /// A datagram on the trunk leg's RTP port.
     pub fn handle_trunk_rtp(&mut self, now: Instant, from: SocketAddr, datagram: &[u8], out: &mut Outbox) {
         self.ran(now);
+        if self.trunk.as_ref().is_some_and(|trunk| trunk.is_report(datagram)) {
+            return self.handle_trunk_rtcp(now, from, datagram, out);
+        }
         let Some(trunk) = &mut self.trunk else { return };
         match trunk.receive(now, from, datagram) {
             Heard::Audio { codec, accepted, packet } => {

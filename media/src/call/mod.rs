@@ -270,12 +270,9 @@ impl Call {
     fn connect_trunk(&mut self, now: Instant, media: TrunkMedia) {
         let Some(trunk) = &mut self.trunk else { return };
         let wall = self.surroundings.wall(now);
-        let (before, remote) = (trunk.codec(), media.remote);
+        let remote = media.remote;
         let crypto = &**self.surroundings.identity.provider();
         trunk.connect(now, wall, media, crypto, || self.chance.stream());
-        if before.is_some_and(|codec| Some(codec) != trunk.codec()) {
-            self.to_browser.forget_speaker();
-        }
         tracing::debug!(%remote, codec = ?trunk.codec(), "trunk media applied");
         let owed = trunk.owes_audio();
         self.presence.set_owed(now, Leg::Trunk, owed, true);

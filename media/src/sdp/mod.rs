@@ -9,6 +9,7 @@ pub mod fragment;
 mod lines;
 pub mod trunk;
 mod trunk_read;
+mod trunk_write;
 
 use std::fmt;
 

@@ -9,13 +9,11 @@ use std::net::SocketAddr;
 use super::browser::Direction;
 pub use super::crypto::{Encryption, KeySource, SrtpKeys};
 use super::lines::Description;
-use super::{push_line, trunk_read};
+use super::{trunk_read, trunk_write};
 use crate::api::RtpSource;
 use crate::audio::Codec;
 use crate::rtp::PayloadType;
 
-/// The number everybody knows it by.
-const TELEPHONE_EVENT: PayloadType = PayloadType(101);
 /// RFC 3551 section 4.2.
 pub(super) const DEFAULT_PTIME_MS: u32 = 20;
 
@@ -57,7 +55,23 @@ pub struct TrunkMedia {
     /// Whom to believe.
     pub source: RtpSource,
     /// The keys of both directions; without, the leg is plain.
-    pub srtp: Option<SrtpKeys>,
+    pub srtp: Option<Box<SrtpKeys>>,
+    /// Further codecs it may send: all that it took of our offer (RFC 3264 section 7).
+    pub also: Vec<(PayloadType, Codec)>,
+    /// RTCP shares the port of RTP (RFC 5761).
+    pub rtcp_mux: bool,
+    /// The session's m-lines.
+    pub lines: Lines,
+}
+
+/// The m-lines of a session: as many, and in this order, for as long as it lasts (RFC 3264 section 8).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lines {
+    /// The profile of the line that is used, as the peer writes it.
+    pub(super) profile: Option<String>,
+    /// Refused ones, whole, before the one that is used and behind it.
+    pub(super) before: Vec<String>,
+    pub(super) behind: Vec<String>,
 }
 
 /// Why a description from the trunk cannot be used.
@@ -83,6 +97,9 @@ pub enum Refusal {
     /// Neither RTP/AVP nor RTP/SAVP, nor their siblings with feedback.
     #[error("the audio's transport is none of ours")]
     Transport,
+    /// Its address is of IPv6, and ours of IPv4.
+    #[error("the audio's address cannot be reached from ours")]
+    Family,
     /// The line is encrypted, and this leg is not to be.
     #[error("encryption is demanded, and switched off here")]
     Encrypted,
@@ -94,30 +111,23 @@ pub enum Refusal {
     Keys,
 }
 
-/// Our offer.
+/// Our first offer.
 #[must_use]
 pub fn offer(local: &LocalMedia) -> String {
-    let mut text = head(local);
-    let numbers: String = local.codecs.iter().map(|codec| format!(" {}", payload_type(*codec).0)).collect();
-    let event = TELEPHONE_EVENT.0;
-    let profile = if local.encryption.as_ref().is_some_and(Encryption::is_required) { "RTP/SAVP" } else { "RTP/AVP" };
-    push_line(&mut text, format_args!("m=audio {} {profile}{numbers} {event}", local.address.port()));
-    for codec in &local.codecs {
-        push_codec(&mut text, payload_type(*codec), *codec);
-    }
-    push_telephone_event(&mut text, TELEPHONE_EVENT);
-    for line in local.encryption.iter().flat_map(Encryption::offered) {
-        push_line(&mut text, format_args!("{line}"));
-    }
-    push_line(&mut text, format_args!("a=ptime:{DEFAULT_PTIME_MS}"));
-    push_line(&mut text, format_args!("a={}", if local.holding { "sendonly" } else { "sendrecv" }));
-    text
+    trunk_write::offer(local, None)
 }
 
-/// Reads the trunk's answer to [`offer`].
+/// An offer in a session that has media already: its lines and the meaning of its payload types stay (RFC 3264 sections
+/// 8 and 8.3.2).
+#[must_use]
+pub fn offer_again(local: &LocalMedia, current: &TrunkMedia) -> String {
+    trunk_write::offer(local, Some(current))
+}
+
+/// Reads the trunk's answer to an offer of ours.
 pub fn accept_answer(local: &LocalMedia, answer: &[u8], source: RtpSource) -> Result<TrunkMedia, TrunkSdpError> {
     let description = Description::parse(answer).map_err(TrunkSdpError::Invalid)?;
-    let (_, media) = trunk_read::read(&description, local, source, trunk_read::Role::Answer)?;
+    let media = trunk_read::read(&description, local, source, trunk_read::Role::Answer)?;
     Ok(heard_by(local, media))
 }
 
@@ -129,18 +139,10 @@ pub fn answer_offer(
     source: RtpSource,
 ) -> Result<(TrunkMedia, String), TrunkSdpError> {
     let description = Description::parse(offer).map_err(TrunkSdpError::Invalid)?;
-    let (taken, media) = trunk_read::read(&description, local, source, trunk_read::Role::Offer)?;
+    let media = trunk_read::read(&description, local, source, trunk_read::Role::Offer)?;
     let media = heard_by(local, media);
-    let mut text = head(local);
-    for (at, line) in description.media.iter().enumerate() {
-        if at == taken {
-            push_answer(&mut text, local, &media, line.protocol);
-        } else {
-            let formats = line.formats.join(" ");
-            push_line(&mut text, format_args!("m={} 0 {} {formats}", line.kind, line.protocol));
-        }
-    }
-    Ok((media, text))
+    let answer = trunk_write::answer(local, &media);
+    Ok((media, answer))
 }
 
 /// Answers an offer that changes what is under way, as `current` says it is, and makes `local` what was answered; on an
@@ -154,7 +156,7 @@ pub fn renegotiate(
 ) -> Result<(TrunkMedia, String), TrunkSdpError> {
     let mut next = LocalMedia { version: local.version.saturating_add(1), ..local.clone() };
     let (mut media, mut answer) = answer_offer(&next, offer, current.source)?;
-    let theirs = |media: &TrunkMedia| media.srtp.map(|srtp| srtp.theirs);
+    let theirs = |media: &TrunkMedia| media.srtp.as_ref().map(|srtp| srtp.theirs);
     if theirs(&media) != theirs(current) || media.remote != current.remote {
         next.encryption = next.encryption.map(|encryption| keys.draw(encryption.is_required()));
         if media.srtp.is_some() {
@@ -174,67 +176,6 @@ fn heard_by(local: &LocalMedia, mut media: TrunkMedia) -> TrunkMedia {
         };
     }
     media
-}
-
-/// Our payload types: the fixed ones of RFC 3551, and those most of the world uses for the others.
-fn payload_type(codec: Codec) -> PayloadType {
-    match codec {
-        Codec::Pcmu => PayloadType(0),
-        Codec::Pcma => PayloadType(8),
-        Codec::Opus => PayloadType(96),
-    }
-}
-
-fn head(local: &LocalMedia) -> String {
-    let mut text = String::with_capacity(400);
-    let ip = local.address.ip();
-    let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
-    push_line(&mut text, format_args!("v=0"));
-    push_line(&mut text, format_args!("o=- {} {} IN {family} {ip}", local.session_id, local.version));
-    push_line(&mut text, format_args!("s=-"));
-    push_line(&mut text, format_args!("c=IN {family} {ip}"));
-    push_line(&mut text, format_args!("t=0 0"));
-    text
-}
-
-/// One codec only, so that nobody changes codecs in the middle of a call, with the offer's numbers.
-fn push_answer(text: &mut String, local: &LocalMedia, media: &TrunkMedia, protocol: &str) {
-    let event: String = media.telephone_event.map(|event| format!(" {}", event.0)).unwrap_or_default();
-    let number = media.payload_type.0;
-    push_line(text, format_args!("m=audio {} {protocol} {number}{event}", local.address.port()));
-    push_codec(text, media.payload_type, media.codec);
-    if let Some(event) = media.telephone_event {
-        push_telephone_event(text, event);
-    }
-    if let Some(srtp) = &media.srtp {
-        push_line(text, format_args!("{}", srtp.line()));
-    }
-    push_line(text, format_args!("a=ptime:{DEFAULT_PTIME_MS}"));
-    // RFC 3264 section 6.1: what the peer only sends we only receive.
-    let direction = match media.peer_direction {
-        Direction::SendRecv => "sendrecv",
-        Direction::SendOnly => "recvonly",
-        Direction::RecvOnly => "sendonly",
-        Direction::Inactive => "inactive",
-    };
-    push_line(text, format_args!("a={direction}"));
-}
-
-fn push_codec(text: &mut String, payload_type: PayloadType, codec: Codec) {
-    let (number, name, clock) = (payload_type.0, codec.name(), codec.clock_rate());
-    match codec {
-        Codec::Opus => {
-            push_line(text, format_args!("a=rtpmap:{number} {name}/{clock}/2"));
-            push_line(text, format_args!("a=fmtp:{number} useinbandfec=1;stereo=0"));
-        }
-        Codec::Pcmu | Codec::Pcma => push_line(text, format_args!("a=rtpmap:{number} {name}/{clock}")),
-    }
-}
-
-fn push_telephone_event(text: &mut String, payload_type: PayloadType) {
-    let number = payload_type.0;
-    push_line(text, format_args!("a=rtpmap:{number} telephone-event/8000"));
-    push_line(text, format_args!("a=fmtp:{number} 0-15"));
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::browser::Direction;
 use super::lines::{Description, Media};
-use super::trunk::{DEFAULT_PTIME_MS, Encryption, LocalMedia, Refusal, SrtpKeys, TrunkMedia, TrunkSdpError};
+use super::trunk::{DEFAULT_PTIME_MS, Encryption, Lines, LocalMedia, Refusal, SrtpKeys, TrunkMedia, TrunkSdpError};
 use crate::api::RtpSource;
 use crate::audio::Codec;
 use crate::rtp::PayloadType;
@@ -26,14 +26,16 @@ pub(super) fn read(
     local: &LocalMedia,
     source: RtpSource,
     role: Role,
-) -> Result<(usize, TrunkMedia), TrunkSdpError> {
+) -> Result<TrunkMedia, TrunkSdpError> {
     if description.media.is_empty() {
         return Err(TrunkSdpError::Invalid("no m-line".into()));
     }
     let (at, media, srtp) = line(description, local.encryption.as_ref(), role).map_err(TrunkSdpError::Unacceptable)?;
-    let Formats { codec: Some((payload_type, codec)), telephone_event } = formats(media, &local.codecs)? else {
+    let Formats { mut codecs, telephone_event } = formats(media, &local.codecs)?;
+    if codecs.is_empty() {
         return Err(TrunkSdpError::Unacceptable(Refusal::NoCodec));
-    };
+    }
+    let (payload_type, codec) = codecs.remove(0);
     let address = match media.section.connection().map_err(TrunkSdpError::Invalid)? {
         Some(address) => address,
         None => description
@@ -42,20 +44,37 @@ pub(super) fn read(
             .map_err(TrunkSdpError::Invalid)?
             .ok_or_else(|| TrunkSdpError::Invalid("no c= line".into()))?,
     };
+    if local.address.is_ipv4() && address.is_ipv6() && !address.is_unspecified() {
+        return Err(TrunkSdpError::Unacceptable(Refusal::Family));
+    }
     let remote = SocketAddr::new(address, media.port);
+    let rtcp_mux = media.section.has("rtcp-mux");
     let stated = super::direction(&media.section).or_else(|| super::direction(&description.session));
-    let media = TrunkMedia {
+    Ok(TrunkMedia {
         remote,
-        remote_rtcp: rtcp(media, remote)?,
+        remote_rtcp: if rtcp_mux { remote } else { rtcp(media, remote)? },
         codec,
         payload_type,
         telephone_event,
         ptime_ms: ptime(media),
         peer_direction: without_address(stated.unwrap_or_default(), address),
         source,
-        srtp,
-    };
-    Ok((at, media))
+        srtp: srtp.map(Box::new),
+        also: if role == Role::Answer { codecs } else { Vec::new() },
+        rtcp_mux,
+        lines: lines(description, at),
+    })
+}
+
+/// The lines as they are written, all but one of them refused.
+fn lines(description: &Description<'_>, taken: usize) -> Lines {
+    let refused = |media: &Media<'_>| format!("m={} 0 {} {}", media.kind, media.protocol, media.formats.join(" "));
+    let (before, rest) = description.media.split_at_checked(taken).unwrap_or_default();
+    Lines {
+        profile: rest.first().map(|media| media.protocol.to_owned()),
+        before: before.iter().map(refused).collect(),
+        behind: rest.iter().skip(1).map(refused).collect(),
+    }
 }
 
 type Line<'a> = (usize, &'a Media<'a>, Option<SrtpKeys>);
@@ -107,11 +126,11 @@ fn security(media: &Media<'_>, encryption: Option<&Encryption>, role: Role) -> R
 
 #[derive(Default)]
 struct Formats {
-    codec: Option<(PayloadType, Codec)>,
+    codecs: Vec<(PayloadType, Codec)>,
     telephone_event: Option<PayloadType>,
 }
 
-/// The first codec we may use, in the peer's order, and telephone-event at 8000 Hz.
+/// The codecs we may use, in the peer's order, and telephone-event at 8000 Hz.
 fn formats(media: &Media<'_>, codecs: &[Codec]) -> Result<Formats, TrunkSdpError> {
     let mut formats = Formats::default();
     for number in media.payload_types().map_err(TrunkSdpError::Invalid)? {
@@ -129,7 +148,7 @@ fn formats(media: &Media<'_>, codecs: &[Codec]) -> Result<Formats, TrunkSdpError
             None => None,
         };
         if let Some(codec) = codec.filter(|c| codecs.contains(c)) {
-            formats.codec.get_or_insert((PayloadType(number), codec));
+            formats.codecs.push((PayloadType(number), codec));
         }
     }
     Ok(formats)

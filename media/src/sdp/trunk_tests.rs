@@ -94,7 +94,6 @@ fn addresses_are_taken_from_where_they_stand() {
     };
     check(C, "m=audio 5000 RTP/AVP 0\n", "198.51.100.1:5000", "198.51.100.1:5001");
     check(C, "m=audio 5000/2 RTP/AVP 0\nc=IN IP4 203.0.113.9\n", "203.0.113.9:5000", "203.0.113.9:5001");
-    check("", "m=audio 5000 RTP/AVP 0\nc=IN IP6 2001:db8::7\n", "[2001:db8::7]:5000", "[2001:db8::7]:5001");
     check(C, "m=audio 5000 RTP/AVP 0\na=rtcp:5077\n", "198.51.100.1:5000", "198.51.100.1:5077");
     check(C, "m=audio 5000 RTP/AVP 0\na=rtcp:5077 IN IP4 203.0.113.3\n", "198.51.100.1:5000", "203.0.113.3:5077");
     check(C, "m=audio 65535 RTP/AVP 0\n", "198.51.100.1:65535", "198.51.100.1:65535");
@@ -180,6 +179,60 @@ fn our_own_offer_and_answer_read_back() {
     assert_eq!((back.codec, back.telephone_event), (Codec::Pcma, Some(PayloadType(101))));
 }
 
+#[test]
+fn the_lines_of_a_session_stay_and_so_do_its_numbers() {
+    let first = text(
+        C,
+        "m=video 6000 RTP/AVP 34\nm=audio 5000 RTP/AVPF 96 101\na=rtpmap:96 PCMA/8000\na=rtpmap:101 opus/48000/2\n\
+         a=rtcp-mux\nm=image 7000 udptl t38\n",
+    );
+    let local = LocalMedia { codecs: vec![Codec::Opus, Codec::Pcma, Codec::Pcmu], ..local() };
+    let (media, _) = answer_offer(&local, first.as_bytes(), RtpSource::Signalled).unwrap();
+    let offer = offer_again(&local, &media);
+    let lines: Vec<_> = offer.lines().filter(|line| line.starts_with("m=")).collect();
+    assert_eq!(lines, ["m=video 0 RTP/AVP 34", "m=audio 40000 RTP/AVPF 97 96 0 101", "m=image 0 udptl t38"]);
+    assert!(offer.contains("a=rtpmap:96 PCMA/8000\r\n") && offer.contains("a=rtpmap:97 opus/48000/2\r\n"), "{offer}");
+    assert!(offer.contains("\r\na=rtcp-mux\r\n"), "{offer}");
+    // Its answer to that is read whole.
+    let answer = text(
+        C,
+        "m=video 0 RTP/AVP 34\nm=audio 5000 RTP/AVPF 96\na=rtpmap:96 PCMA/8000\na=rtcp-mux\nm=image 0 udptl t38\n",
+    );
+    let again = accept_answer(&local, answer.as_bytes(), RtpSource::Signalled).unwrap();
+    assert_eq!((again.lines, again.codec, again.rtcp_mux), (media.lines, Codec::Pcma, true));
+}
+
+#[test]
+fn rtcp_may_share_the_port() {
+    let offer = text(C, "m=audio 5000 RTP/AVP 0\na=rtcp:5077\na=rtcp-mux\n");
+    let (media, answer) = answer_offer(&local(), offer.as_bytes(), RtpSource::Signalled).unwrap();
+    assert_eq!((media.rtcp_mux, media.remote_rtcp), (true, media.remote));
+    assert!(answer.contains("\r\na=rtcp-mux\r\n"), "{answer}");
+    let (media, answer) =
+        answer_offer(&local(), text(C, "m=audio 5000 RTP/AVP 0\n").as_bytes(), RtpSource::Signalled).unwrap();
+    assert!(!media.rtcp_mux && !answer.contains("rtcp-mux"));
+}
+
+#[test]
+fn an_answer_of_several_codecs_lets_the_peer_send_all_of_them() {
+    let media = accept(C, "m=audio 5000 RTP/AVP 8 18 0 101\na=rtpmap:101 telephone-event/8000\n").unwrap();
+    assert_eq!((media.codec, media.also), (Codec::Pcma, vec![(PayloadType(0), Codec::Pcmu)]));
+    let offer = text(C, "m=audio 5000 RTP/AVP 8 0\n");
+    let (media, answer) = answer_offer(&local(), offer.as_bytes(), RtpSource::Signalled).unwrap();
+    assert!(media.also.is_empty() && answer.contains("RTP/AVP 8\r\n"), "an answer of ours has one");
+}
+
+#[test]
+fn an_address_of_the_other_family_is_refused_and_its_hold_is_not() {
+    let check = |line: &str| accept(line, "m=audio 5000 RTP/AVP 0\n").map(|media| media.peer_direction);
+    assert_eq!(check("c=IN IP6 2001:db8::7\n"), Err(TrunkSdpError::Unacceptable(Refusal::Family)));
+    assert_eq!(check("c=IN IP6 ::\n"), Ok(Direction::SendOnly));
+    let six = LocalMedia { address: "[2001:db8::1]:40000".parse().unwrap(), ..local() };
+    let answer = text("c=IN IP6 2001:db8::7\n", "m=audio 5000 RTP/AVP 0\n");
+    let media = accept_answer(&six, answer.as_bytes(), RtpSource::Signalled).unwrap();
+    assert_eq!(media.remote.to_string(), "[2001:db8::7]:5000");
+}
+
 fn encrypted(required: bool) -> LocalMedia {
     LocalMedia { encryption: Some(KeySource::new([9; 32]).draw(required)), ..local() }
 }
@@ -245,7 +298,7 @@ fn an_offer_with_keys_is_answered_with_one_of_ours() {
         let offer = text(C, &format!("m=audio 5000 {profile} 0\n{crypto}"));
         for required in [false, true] {
             let (media, answer) = answer_offer(&encrypted(required), offer.as_bytes(), RtpSource::Signalled).unwrap();
-            assert_eq!(media.srtp.unwrap().suite(), "AES_CM_128_HMAC_SHA1_32");
+            assert_eq!(media.srtp.as_ref().unwrap().suite(), "AES_CM_128_HMAC_SHA1_32");
             assert!(answer.contains(&format!("m=audio 40000 {profile} 0\r\n")), "{answer}");
             assert_eq!(answer.matches("a=crypto:").count(), 1);
             assert!(answer.contains("a=crypto:7 AES_CM_128_HMAC_SHA1_32 inline:"), "{answer}");
@@ -291,9 +344,9 @@ fn our_key_lasts_until_the_peer_is_another() {
     let (first, second) = ("WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz", "d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj");
     let (mut media, _) = answer_offer(&local, offer(5000, first, "").as_bytes(), RtpSource::Signalled).unwrap();
     let mut renegotiated = |sdp: &str| {
-        let before = media.srtp.map(|srtp| srtp.ours);
+        let before = media.srtp.as_ref().map(|srtp| srtp.ours);
         media = renegotiate(&mut local, &media, sdp.as_bytes(), &mut keys).unwrap().0;
-        (before == media.srtp.map(|srtp| srtp.ours), local.version)
+        (before == media.srtp.as_ref().map(|srtp| srtp.ours), local.version)
     };
     assert_eq!(renegotiated(&offer(5000, first, "a=sendonly\n")), (true, 2), "hold");
     assert_eq!(renegotiated(&offer(5000, first, "")), (true, 3), "resume");

@@ -34,6 +34,8 @@ struct Peer {
     guard: SourceGuard,
     stream: Stream,
     security: Security,
+    /// What it may send.
+    accepted: Vec<(PayloadType, Codec)>,
 }
 
 impl TrunkLeg {
@@ -57,9 +59,10 @@ impl TrunkLeg {
         seed: impl FnOnce() -> StreamSeed,
     ) {
         let clock_rate = media.codec.clock_rate();
+        let before = self.peer.as_ref().map(|peer| (peer.media.payload_type, peer.media.codec));
         match &mut self.peer {
             Some(peer) => {
-                let begins = peer.security.apply(media.srtp.as_ref(), crypto);
+                let begins = peer.security.apply(media.srtp.as_deref(), crypto);
                 if begins || peer.stream.clock_rate() != clock_rate {
                     peer.stream = Stream::new(now, wall, seed(), clock_rate).after(&mut peer.stream);
                 }
@@ -70,19 +73,33 @@ impl TrunkLeg {
             }
             None => {
                 let mut security = Security::default();
-                security.apply(media.srtp.as_ref(), crypto);
+                security.apply(media.srtp.as_deref(), crypto);
                 self.peer = Some(Peer {
                     guard: SourceGuard::new(media.source, media.remote),
                     stream: Stream::new(now, wall, seed(), clock_rate),
                     media,
                     security,
+                    accepted: Vec::new(),
                 });
             }
         }
         if let Some(peer) = &mut self.peer {
             peer.stream.set_telephone_event(peer.media.telephone_event);
             peer.stream.set_measured(self.measured);
+            peer.accepted = vec![(peer.media.payload_type, peer.media.codec)];
+            peer.accepted.extend_from_slice(&peer.media.also);
+            // What is under way is still as it was agreed before (RFC 3264 section 8.3.1).
+            let is_free = |before: &(PayloadType, Codec)| peer.accepted.iter().all(|(number, _)| *number != before.0);
+            if let Some(before) = before.filter(is_free) {
+                peer.accepted.push(before);
+            }
         }
+    }
+
+    /// Whether a datagram on the RTP port is RTCP that shares it (RFC 5761 section 4).
+    pub(crate) fn is_report(&self, datagram: &[u8]) -> bool {
+        self.peer.as_ref().is_some_and(|peer| peer.media.rtcp_mux)
+            && datagram.get(1).is_some_and(|second| (64..96).contains(&(second & 0x7f)))
     }
 
     pub(crate) fn codec(&self) -> Option<Codec> {
@@ -118,8 +135,7 @@ impl TrunkLeg {
             self.drops.wrong_source += 1;
             return Heard::Nothing;
         }
-        let codecs = [(peer.media.payload_type, peer.media.codec)];
-        peer.stream.receive(now, plain, &codecs, &mut self.drops)
+        peer.stream.receive(now, plain, &peer.accepted, &mut self.drops)
     }
 
     /// A datagram on the RTCP port.
@@ -141,7 +157,7 @@ impl TrunkLeg {
         if let Some(to) = peer.reports_to()
             && let Some(report) = peer.stream.poll_report(now)
         {
-            peer.security.send_rtcp(to, report, out);
+            peer.security.send_rtcp(peer.media.rtcp_mux, to, report, out);
         }
         let to = peer.remote();
         let Peer { stream, security, .. } = peer;
@@ -157,7 +173,7 @@ impl TrunkLeg {
         if let Some(peer) = &mut self.peer
             && let Some(to) = peer.reports_to()
         {
-            peer.security.send_rtcp(to, peer.stream.bye(now), out);
+            peer.security.send_rtcp(peer.media.rtcp_mux, to, peer.stream.bye(now), out);
         }
     }
 
@@ -209,7 +225,7 @@ impl Peer {
     }
 
     fn reports_to(&self) -> Option<SocketAddr> {
-        reachable(self.media.remote_rtcp)
+        if self.media.rtcp_mux { self.remote() } else { reachable(self.media.remote_rtcp) }
     }
 }
 

@@ -76,10 +76,12 @@ impl Security {
         }
     }
 
-    pub(super) fn send_rtcp(&mut self, to: SocketAddr, report: &[u8], out: &mut Outbox) {
+    /// `shares`: RTCP goes by the port of RTP.
+    pub(super) fn send_rtcp(&mut self, shares: bool, to: SocketAddr, report: &[u8], out: &mut Outbox) {
+        let port = if shares { Port::TrunkRtp } else { Port::TrunkRtcp };
         match self {
-            Self::Plain => out.push(Port::TrunkRtcp, to, report),
-            Self::Keyed(keyed) => out.push_if(Port::TrunkRtcp, to, |buffer, start| {
+            Self::Plain => out.push(port, to, report),
+            Self::Keyed(keyed) => out.push_if(port, to, |buffer, start| {
                 buffer.extend_from_slice(report);
                 keyed.outbound.protect_rtcp(buffer, start)
             }),

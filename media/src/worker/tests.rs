@@ -345,6 +345,9 @@ async fn check_call(codec: Codec, payload_type: u8) {
         peer_direction: Direction::SendRecv,
         source: RtpSource::Signalled,
         srtp: None,
+        also: Vec::new(),
+        rtcp_mux: false,
+        lines: Default::default(),
     };
     assert!(plane.command(CallKey(1), Command::ConnectTrunk(media)));
     let gateway = plane.addresses()[0];

@@ -44,11 +44,11 @@ fn answer_of(local: &LocalMedia, offer: &str) -> Bytes {
 fn a_trunk_that_must_encrypt_and_does_not_ends_as_a_codec_that_does_not_fit() {
     let (mut bench, sdp) = inviting(Srtp::Required, &["192.0.2.9:5070"]);
     assert!(sdp.contains("m=audio 30000 RTP/SAVP 0 8"), "{sdp}");
-    let effects = bench.sip(SipEvent::Answered { sdp: pcmu() });
+    let effects = bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: pcmu() });
     assert!(matches!(&effects[0], Effect::Hangup { .. }), "{effects:?}");
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Media(Command::ConnectTrunk(_)))), "{effects:?}");
     let outcome = bench.outcome();
-    assert_eq!(words(&outcome), "error dest_codec - ringing trunk");
+    assert_eq!(words(&outcome), "error dest_codec - setup trunk");
     assert_eq!(
         outcome["evidence"]["sdp"], "unacceptable SDP: encryption is required, and there is no key",
         "{outcome:#}"
@@ -58,10 +58,11 @@ fn a_trunk_that_must_encrypt_and_does_not_ends_as_a_codec_that_does_not_fit() {
 #[test]
 fn early_media_that_is_plain_is_not_heard_where_encryption_is_required() {
     let (mut bench, _) = inviting(Srtp::Required, &["192.0.2.9:5070"]);
-    assert_eq!(bench.sip(SipEvent::Provisional { status: 183, sdp: pcmu() }), []);
+    let effects = bench.sip(SipEvent::Provisional { fork: Fork::default(), status: 183, sdp: pcmu() });
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Media(Command::ConnectTrunk(_)))), "{effects:?}");
     let (mut bench, sdp) = inviting(Srtp::Optional, &["192.0.2.9:5070"]);
     assert!(sdp.contains("m=audio 30000 RTP/AVP 0 8") && keys_in(&sdp).len() == 4, "{sdp}");
-    bench.sip(SipEvent::Answered { sdp: pcmu() });
+    bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: pcmu() });
     assert_eq!(bench.call.state(), State::Talking, "plain audio will do");
     assert_eq!(bench.record()["sip"]["srtp"], Value::Null);
 }
@@ -102,7 +103,7 @@ fn the_record_names_the_suite_and_nothing_shows_a_key() {
             repeated: false,
         })));
     }
-    bench.sip(SipEvent::Answered { sdp: Some(answer.clone()) });
+    bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: Some(answer.clone()) });
     let record = bench.record();
     assert_eq!(record["sip"]["srtp"], "AEAD_AES_128_GCM", "{record:#}");
     let trail = bench.call.trail(bench.now);
@@ -119,10 +120,10 @@ fn a_new_key_of_the_trunks_is_answered_by_a_new_one_of_ours() {
     let (mut bench, offer) = inviting(Srtp::Optional, &["192.0.2.9:5070"]);
     let mut keys = KeySource::new([1; 32]);
     let mut theirs = trunk(4_000, &mut keys);
-    bench.sip(SipEvent::Answered { sdp: Some(answer_of(&theirs, &offer)) });
+    bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: Some(answer_of(&theirs, &offer)) });
     let mut offered = |theirs: &LocalMedia| {
         let sdp = trunkline_media::sdp::trunk::offer(theirs);
-        let effects = bench.sip(SipEvent::Offer { sdp: Some(sdp.into()) });
+        let effects = bench.sip(SipEvent::Offer { fork: Fork::default(), sdp: Some(sdp.into()) });
         let [Effect::AnswerOffer { answer: Ok(answer), .. }, Effect::Media(Command::ConnectTrunk(media))] =
             &effects[..]
         else {

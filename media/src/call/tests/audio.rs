@@ -10,7 +10,7 @@ use crate::audio::prompt::Prompt;
 use crate::audio::tone::Tone;
 use crate::sdp::browser::Direction;
 
-fn pt(codec: Codec) -> u8 {
+pub(super) fn pt(codec: Codec) -> u8 {
     match codec {
         Opus => 111,
         Pcmu => 0,
@@ -41,7 +41,7 @@ fn check(browser: Codec, trunk: Codec) {
 }
 
 /// One source, every number one more, every timestamp one packet on.
-fn is_seamless(heard: &[Packet], samples: u32) -> bool {
+pub(super) fn is_seamless(heard: &[Packet], samples: u32) -> bool {
     heard.windows(2).all(|pair| {
         pair[1].ssrc == pair[0].ssrc
             && pair[1].sequence == pair[0].sequence.wrapping_add(1)

@@ -7,5 +7,6 @@ mod hostile;
 mod lifecycle;
 pub(crate) mod phone;
 mod quality;
+mod renegotiation;
 mod secure;
 mod world;

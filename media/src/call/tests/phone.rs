@@ -64,6 +64,13 @@ impl Phone {
         self.voice = Some(Voice { codec, encoder, tone: Tone::new(hz, 8000, -12.0), next: now });
     }
 
+    /// Says the same on in another codec.
+    pub(crate) fn switch(&mut self, codec: Codec) {
+        if let Some(voice) = &mut self.voice {
+            (voice.codec, voice.encoder) = (codec, Encoder::new(codec, 8000).unwrap());
+        }
+    }
+
     pub(crate) fn hush(&mut self) {
         self.voice = None;
     }

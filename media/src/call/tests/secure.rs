@@ -40,7 +40,7 @@ impl Phone {
 
 impl World {
     fn connect_encrypted(&mut self, keys: SrtpKeys) {
-        let media = crate::sdp::trunk::TrunkMedia { srtp: Some(keys), ..self.trunk_media(Codec::Pcmu) };
+        let media = crate::sdp::trunk::TrunkMedia { srtp: Some(Box::new(keys)), ..self.trunk_media(Codec::Pcmu) };
         self.command(Command::ConnectTrunk(media));
     }
 
@@ -122,7 +122,7 @@ fn a_long_hold_in_which_the_phone_spoke_into_the_void_is_survived() {
     let keys = keys(Suite::Aes128CmSha1_80, 3, 90);
     let mut world = World::encrypted(keys);
     let held = crate::sdp::trunk::TrunkMedia {
-        srtp: Some(keys),
+        srtp: Some(Box::new(keys)),
         peer_direction: Direction::Inactive,
         ..world.trunk_media(Codec::Pcmu)
     };

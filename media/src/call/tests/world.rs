@@ -145,6 +145,9 @@ impl World {
             peer_direction: Direction::SendRecv,
             source: RtpSource::Signalled,
             srtp: None,
+            also: Vec::new(),
+            rtcp_mux: false,
+            lines: Default::default(),
         }
     }
 

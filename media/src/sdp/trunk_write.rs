@@ -1,0 +1,151 @@
+//! Writing our offers and answers to the trunk.
+
+use super::browser::Direction;
+use super::push_line;
+use super::trunk::{DEFAULT_PTIME_MS, Encryption, Lines, LocalMedia, TrunkMedia};
+use crate::audio::Codec;
+use crate::rtp::PayloadType;
+
+/// The number everybody knows it by.
+const TELEPHONE_EVENT: PayloadType = PayloadType(101);
+
+/// An offer, the first or one in a session that has media.
+pub(super) fn offer(local: &LocalMedia, current: Option<&TrunkMedia>) -> String {
+    let required = local.encryption.as_ref().is_some_and(Encryption::is_required);
+    let lines = current.map(|media| media.lines.clone()).unwrap_or_default();
+    let spoken = lines.profile.as_deref().filter(|profile| !required || profile.contains("SAVP"));
+    let profile = spoken.unwrap_or(if required { "RTP/SAVP" } else { "RTP/AVP" });
+    let Numbers { codecs, event } = Numbers::new(&local.codecs, current);
+    let numbers: String = codecs.iter().map(|(number, _)| format!(" {}", number.0)).collect();
+    let mut text = head(local);
+    push_refused(&mut text, &lines.before);
+    push_line(&mut text, format_args!("m=audio {} {profile}{numbers} {}", local.address.port(), event.0));
+    for (number, codec) in codecs {
+        push_codec(&mut text, number, codec);
+    }
+    push_telephone_event(&mut text, event);
+    for line in local.encryption.iter().flat_map(Encryption::offered) {
+        push_line(&mut text, format_args!("{line}"));
+    }
+    if current.is_some_and(|media| media.rtcp_mux) {
+        push_line(&mut text, format_args!("a=rtcp-mux"));
+    }
+    push_line(&mut text, format_args!("a=ptime:{DEFAULT_PTIME_MS}"));
+    push_line(&mut text, format_args!("a={}", if local.holding { "sendonly" } else { "sendrecv" }));
+    push_refused(&mut text, &lines.behind);
+    text
+}
+
+/// The answer by which this media was agreed on. One codec only, so that nobody changes codecs in the middle of a call,
+/// with the offer's numbers.
+pub(super) fn answer(local: &LocalMedia, media: &TrunkMedia) -> String {
+    let Lines { profile, before, behind } = &media.lines;
+    let profile = profile.as_deref().unwrap_or("RTP/AVP");
+    let event: String = media.telephone_event.map(|event| format!(" {}", event.0)).unwrap_or_default();
+    let mut text = head(local);
+    push_refused(&mut text, before);
+    let number = media.payload_type.0;
+    push_line(&mut text, format_args!("m=audio {} {profile} {number}{event}", local.address.port()));
+    push_codec(&mut text, media.payload_type, media.codec);
+    if let Some(event) = media.telephone_event {
+        push_telephone_event(&mut text, event);
+    }
+    if let Some(srtp) = &media.srtp {
+        push_line(&mut text, format_args!("{}", srtp.line()));
+    }
+    if media.rtcp_mux {
+        push_line(&mut text, format_args!("a=rtcp-mux"));
+    }
+    push_line(&mut text, format_args!("a=ptime:{DEFAULT_PTIME_MS}"));
+    // RFC 3264 section 6.1: what the peer only sends we only receive.
+    let direction = match media.peer_direction {
+        Direction::SendRecv => "sendrecv",
+        Direction::SendOnly => "recvonly",
+        Direction::RecvOnly => "sendonly",
+        Direction::Inactive => "inactive",
+    };
+    push_line(&mut text, format_args!("a={direction}"));
+    push_refused(&mut text, behind);
+    text
+}
+
+/// Payload types of an offer.
+struct Numbers {
+    codecs: Vec<(PayloadType, Codec)>,
+    event: PayloadType,
+}
+
+impl Numbers {
+    /// Numbers that have a meaning in the session keep it; the others are ours as far as they are free.
+    fn new(codecs: &[Codec], current: Option<&TrunkMedia>) -> Self {
+        let known = |media: &TrunkMedia| {
+            let mut known = vec![(media.payload_type, media.codec)];
+            known.extend_from_slice(&media.also);
+            known
+        };
+        let known = current.map(known).unwrap_or_default();
+        let mut taken: Vec<PayloadType> = known.iter().map(|(number, _)| *number).collect();
+        let event = current.and_then(|media| media.telephone_event).unwrap_or_else(|| free(TELEPHONE_EVENT, &taken));
+        taken.push(event);
+        let mut number = |codec: Codec| {
+            let number = known.iter().find(|(_, of)| *of == codec).map(|(number, _)| *number);
+            number.unwrap_or_else(|| {
+                let number = free(payload_type(codec), &taken);
+                taken.push(number);
+                number
+            })
+        };
+        let codecs = codecs.iter().map(|&codec| (number(codec), codec)).collect();
+        Self { codecs, event }
+    }
+}
+
+/// This number, or else a dynamic one.
+fn free(wanted: PayloadType, taken: &[PayloadType]) -> PayloadType {
+    let mut all = std::iter::once(wanted).chain((96..128).map(PayloadType));
+    all.find(|number| !taken.contains(number)).unwrap_or(wanted)
+}
+
+/// Our payload types: the fixed ones of RFC 3551, and those most of the world uses for the others.
+fn payload_type(codec: Codec) -> PayloadType {
+    match codec {
+        Codec::Pcmu => PayloadType(0),
+        Codec::Pcma => PayloadType(8),
+        Codec::Opus => PayloadType(96),
+    }
+}
+
+fn head(local: &LocalMedia) -> String {
+    let mut text = String::with_capacity(400);
+    let ip = local.address.ip();
+    let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
+    push_line(&mut text, format_args!("v=0"));
+    push_line(&mut text, format_args!("o=- {} {} IN {family} {ip}", local.session_id, local.version));
+    push_line(&mut text, format_args!("s=-"));
+    push_line(&mut text, format_args!("c=IN {family} {ip}"));
+    push_line(&mut text, format_args!("t=0 0"));
+    text
+}
+
+fn push_refused(text: &mut String, lines: &[String]) {
+    for line in lines {
+        push_line(text, format_args!("{line}"));
+    }
+}
+
+fn push_codec(text: &mut String, payload_type: PayloadType, codec: Codec) {
+    let (number, name, clock) = (payload_type.0, codec.name(), codec.clock_rate());
+    match codec {
+        Codec::Opus => {
+            push_line(text, format_args!("a=rtpmap:{number} {name}/{clock}/2"));
+            push_line(text, format_args!("a=fmtp:{number} useinbandfec=1;stereo=0"));
+        }
+        Codec::Pcmu | Codec::Pcma => push_line(text, format_args!("a=rtpmap:{number} {name}/{clock}")),
+    }
+}
+
+fn push_telephone_event(text: &mut String, payload_type: PayloadType) {
+    let number = payload_type.0;
+    push_line(text, format_args!("a=rtpmap:{number} telephone-event/8000"));
+    push_line(text, format_args!("a=fmtp:{number} 0-15"));
+}
