@@ -116,7 +116,15 @@ fn write_trunk(text: &mut String, trunk: &Trunk) -> std::fmt::Result {
     if let Some(user_to_user) = &trunk.user_to_user {
         told.push(format!("User-to-User ({})", list(user_to_user.fields.iter())));
     }
-    writeln!(text, "  is told        {}", list(told.iter()))
+    writeln!(text, "  is told        {}", list(told.iter()))?;
+    let Some(inbound) = &trunk.inbound else { return Ok(()) };
+    let from = if inbound.allow.is_empty() { "its own addresses".to_owned() } else { list(inbound.allow.iter()) };
+    let user = inbound.auth.as_ref().map_or_else(String::new, |auth| format!(", and from who is {}", auth.username));
+    writeln!(text, "  calls from     {from}{user}")?;
+    for number in &inbound.numbers {
+        writeln!(text, "  number {}: {} of {}", number.number, number.name, number.app)?;
+    }
+    Ok(())
 }
 
 fn write_app(text: &mut String, app: &App) -> std::fmt::Result {

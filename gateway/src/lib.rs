@@ -28,6 +28,7 @@ pub mod outcome;
 pub mod problem;
 pub mod prompts;
 pub mod public_api;
+pub mod receivers;
 pub mod recordings;
 pub mod reload;
 pub mod routing;

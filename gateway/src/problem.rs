@@ -54,6 +54,8 @@ problems! {
     host_not_allowed, "host-not-allowed", 403, "The request names a host that is not this listener";
     insufficient_scope, "insufficient-scope", 403, "The API key does not have the scope";
     preview_session, "preview-session", 403, "A preview session cannot start calls";
+    receive_session, "receive-session", 403, "The session waits for calls and starts none";
+    receive_not_allowed, "receive-not-allowed", 403, "The app does not let this caller wait for calls";
     closed, "closed", 403, "The app takes no calls now";
     unknown_app, "unknown-app", 404, "There is no such app";
     unknown_call, "unknown-call", 404, "There is no such call";
@@ -68,6 +70,7 @@ problems! {
     request_timeout, "request-timeout", 408, "The request took too long";
     provider_not_active, "provider-not-active", 409, "The app has no enabled trunk";
     call_in_progress, "call-in-progress", 409, "The session already has a live call";
+    call_answered, "call-answered", 409, "The call is somebody else's";
     call_ended, "call-ended", 409, "The call has ended";
     call_not_connected, "call-not-connected", 409, "The call is not connected yet";
     call_already_connected, "call-already-connected", 409, "The call has a destination already";

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use trunkline_signaling::auth::Credentials;
-use trunkline_signaling::endpoint::{Event, Invite, LegId, Reliable, Traced};
+use trunkline_signaling::endpoint::{Event, Invite, LegId, Reason as ReasonHeader, Reliable, Traced};
 use trunkline_signaling::message::{HeaderName, Headers, Uri};
 use trunkline_signaling::targets::{Target, Wanted};
 
@@ -42,8 +42,8 @@ pub fn leg_of(event: &Event) -> LegId {
     }
 }
 
-/// What an event means to a call; `None` for snapshots, which are the journal's, and for those of calls towards us,
-/// which this gateway does not take, and of no call.
+/// What an event means to a call; `None` for snapshots, which are the journal's, for what begins a call, and for what
+/// belongs to none.
 #[must_use]
 pub fn translate(event: Event) -> Option<SipEvent> {
     Some(match event {
@@ -58,10 +58,10 @@ pub fn translate(event: Event) -> Option<SipEvent> {
             SipEvent::SessionExpired { interval, refresher_is_us, since }
         }
         Event::Traced { traced, .. } => SipEvent::Traced(traced),
+        Event::Confirmed { sdp, .. } => SipEvent::Confirmed { sdp },
+        Event::Cancelled { reason, .. } => SipEvent::Cancelled { reason },
         Event::Snapshot { .. }
         | Event::Incoming { .. }
-        | Event::Confirmed { .. }
-        | Event::Cancelled { .. }
         | Event::Pinged { .. }
         | Event::Replied { .. }
         | Event::Digit { .. }
@@ -80,12 +80,14 @@ pub fn is_last(event: &SipEvent) -> bool {
         | SipEvent::Ended { .. }
         | SipEvent::Lost { .. }
         | SipEvent::SessionExpired { .. }
+        | SipEvent::Cancelled { .. }
         | SipEvent::NotSent(_) => true,
         SipEvent::Sent(_)
         | SipEvent::Provisional { .. }
         | SipEvent::Answered { .. }
         | SipEvent::Offer { .. }
         | SipEvent::OfferAnswered(_)
+        | SipEvent::Confirmed { .. }
         | SipEvent::Traced(_) => false,
     }
 }
@@ -130,6 +132,22 @@ pub fn invite(order: InviteOrder) -> Result<Invite, NotSent> {
         anonymous: false,
         label: order.route.trunk.clone(),
     })
+}
+
+/// Seconds after which a trunk may come again that there was no room for.
+const RETRY_AFTER: &str = "5";
+
+/// What is said with a refusal: why (RFC 6432), and when to come again.
+#[must_use]
+pub fn refusal(status: u16, reason: Option<ReasonHeader>) -> Headers {
+    let mut headers = Headers::default();
+    if let Some(reason) = reason {
+        headers.push(HeaderName::Reason, reason.to_string());
+    }
+    if status == 503 {
+        headers.push(HeaderName::RetryAfter, RETRY_AFTER);
+    }
+    headers
 }
 
 /// The targets of a host, in the resolver's order; never empty when `Ok`.

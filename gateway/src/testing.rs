@@ -96,6 +96,7 @@ pub(crate) fn session(app: &str) -> Session {
         asked_profile: None,
         lang: "en".into(),
         preview: false,
+        receive: None,
         context: Vec::new(),
         form: Vec::new(),
         destination: None,

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * A client for Trunkline's public API: one visitor, one call. No dependencies, no build step.
+ * A client for Trunkline's public API: a visitor who calls, or an agent who is called. No dependencies, no build step.
  *
  *     import { Trunkline } from './trunkline.js';
  *     const trunkline = new Trunkline({ url: 'https://gw.example.com', app: 'acme', widgetKey: 'wk_…' });
@@ -9,6 +9,12 @@
  *     call.attachAudio(document.querySelector('audio'));
  *     …
  *     await call.hangup();
+ *
+ *     const receiver = await trunkline.receive({ name: 'ann' }); // sip:ann@… rings here until receiver.close()
+ *     receiver.addEventListener('incoming', async ({ detail: incoming }) => {
+ *       showTo(agent, incoming.from.number);                     // text of a stranger: never as HTML
+ *       const call = await incoming.answer();                    // or incoming.decline()
+ *     });
  *
  * Every failure is a {@link TrunklineError} whose `code` is either a problem slug of the gateway (`closed`,
  * `rate-limited`, …) or one of the browser's own causes: `mic_denied`, `mic_not_found`, `mic_policy_blocked`,
@@ -26,7 +32,7 @@
  * @typedef {{session: string, token: string, expires_at: string, state: 'ready'|'closed'|'preview', profile: string,
  *   profile_fallback: boolean, survey: boolean, ice_servers: IceServer[],
  *   context_report: {accepted: string[], dropped: {key: string, reason: string}[], truncated: string[]},
- *   opens_at?: string}} Session
+ *   opens_at?: string, mode?: 'receive', address?: string}} Session
  */
 
 export class TrunklineError extends Error {
@@ -59,10 +65,11 @@ export class Trunkline {
   /**
    * Asks for a session. Safe to repeat: the same `idempotencyKey` gives the same session.
    * @param {{profile?: string, lang?: string, preview?: boolean, context?: Record<string, string>,
-   *   form?: Record<string, string>, idempotencyKey?: string}} [options]
+   *   form?: Record<string, string>, receive?: string, idempotencyKey?: string}} [options] `receive`: the name under
+   *   which the session waits for calls, instead of starting some.
    * @returns {Promise<Session>}
    */
-  async session({ profile, lang, preview = false, context = {}, form = {}, idempotencyKey = randomKey() } = {}) {
+  async session({ profile, lang, preview = false, context = {}, form = {}, receive, idempotencyKey = randomKey() } = {}) {
     const response = await request(`${this.url}/v1/sessions`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json', 'Idempotency-Key': idempotencyKey },
@@ -72,6 +79,7 @@ export class Trunkline {
         profile,
         lang,
         preview,
+        ...(receive === undefined ? {} : { mode: 'receive', name: receive }),
         context,
         form,
         client: { tz_offset_minutes: -new Date().getTimezoneOffset(), page: location.href.split(/[?#]/)[0] },
@@ -97,14 +105,135 @@ export class Trunkline {
       if (error instanceof TrunklineError) report(this.url, session, error.code, error.message);
       throw error;
     }
-    const call = new Call(this.url, session, stream, codecs);
-    try {
-      await call.start();
-    } catch (error) {
-      call.release();
-      throw error;
+    return begin(new Call(this.url, session, stream, codecs));
+  }
+
+  /**
+   * Waits for calls to a name, until {@link Receiver.close}. `session`: one that a back end has opened with the mode
+   * `receive`; without it one is opened with the widget key, where the app allows that.
+   * @param {{name?: string, session?: Session} & Parameters<Trunkline['session']>[0]} options
+   * @returns {Promise<Receiver>}
+   */
+  async receive({ name, session, ...sessionOptions }) {
+    const receiver = new Receiver(this.url, session ?? (await this.session({ ...sessionOptions, receive: name })));
+    await receiver.open();
+    return receiver;
+  }
+}
+
+/** Starts a call; one that does not start leaves nothing open. @param {Call} call */
+async function begin(call) {
+  try {
+    await call.start();
+  } catch (error) {
+    call.release();
+    throw error;
+  }
+  return call;
+}
+
+/**
+ * A browser that waits for calls. Events: `incoming` (`detail` is an {@link Incoming}), `cancelled` (`detail` is the
+ * same one: its caller gave up, or somebody else has it), `event` (`detail` is a {@link GatewayEvent}), `lost` (the
+ * gateway knows the session no more: open a new one).
+ */
+export class Receiver extends EventTarget {
+  /** @param {string} url @param {Session} session */
+  constructor(url, session) {
+    super();
+    this.session = session;
+    /** Where calls go that ring here. */
+    this.address = session.address ?? '';
+    /** Calls that ring now, by their id. @type {Map<string, Incoming>} */
+    this.ringing = new Map();
+    this.#url = url;
+  }
+
+  #url;
+  #lastSeq = 0;
+  /** @type {EventSource|undefined} */ #events;
+
+  /** Opens the stream; {@link Trunkline.receive} has done this already. @returns {Promise<void>} */
+  open() {
+    const { session, token } = this.session;
+    const source = new EventSource(`${this.#url}/v1/sessions/${session}/events?token=${encodeURIComponent(token)}`);
+    this.#events = source;
+    for (const name of ['incoming_call', 'incoming_call_cancelled']) {
+      source.addEventListener(name, (message) => this.#onEvent(JSON.parse(message.data)));
     }
-    return call;
+    return new Promise((done, fail) => {
+      source.onopen = () => done();
+      source.onerror = () => {
+        // The browser itself comes again after a lost connection, but not after a refusal.
+        if (source.readyState !== EventSource.CLOSED) return;
+        fail(new TrunklineError('unreachable', 'The gateway does not let this session wait for calls'));
+        this.dispatchEvent(new Event('lost'));
+      };
+    });
+  }
+
+  /** Waits for calls no more; those in progress go on. */
+  close() {
+    this.#events?.close();
+    this.ringing.clear();
+  }
+
+  /** @param {GatewayEvent} event */
+  #onEvent(event) {
+    if (event.seq <= this.#lastSeq) return;
+    this.#lastSeq = event.seq;
+    this.dispatchEvent(new CustomEvent('event', { detail: event }));
+    const { call } = event.data;
+    if (event.name === 'incoming_call') {
+      const incoming = new Incoming(this.#url, this.session, event.data);
+      this.ringing.set(call, incoming);
+      this.dispatchEvent(new CustomEvent('incoming', { detail: incoming }));
+      return;
+    }
+    const incoming = this.ringing.get(call);
+    this.ringing.delete(call);
+    if (!incoming) return;
+    incoming.cancelled = event.data.reason;
+    this.dispatchEvent(new CustomEvent('cancelled', { detail: incoming }));
+  }
+}
+
+/** A call that rings. What it says of its caller is the caller's own word: text, never HTML. */
+export class Incoming {
+  /** @param {string} url @param {Session} session @param {Record<string, any>} data */
+  constructor(url, session, data) {
+    this.id = /** @type {string} */ (data.call);
+    /** @type {{number: string, display: string|null}} */
+    this.from = data.from;
+    /** What was called. */
+    this.to = /** @type {string} */ (data.to);
+    this.trunk = /** @type {string} */ (data.trunk);
+    /** What the trunk attached. @type {Record<string, string>} */
+    this.context = data.context;
+    /** Why it rings no more. @type {string|null} */
+    this.cancelled = null;
+    this.#url = url;
+    this.#session = session;
+  }
+
+  #url;
+  #session;
+
+  /**
+   * Answers with the microphone. A {@link TrunklineError} with the code `call-answered`: somebody else was faster.
+   * @param {{audio?: MediaStream|MediaTrackConstraints|boolean, codecs?: string[]}} [options] as for {@link Trunkline.call}
+   * @returns {Promise<Call>}
+   */
+  async answer({ audio = true, codecs } = {}) {
+    return begin(new Call(this.#url, this.#session, await microphone(audio), codecs, this.id));
+  }
+
+  /** Does not want it; others it rings may. */
+  async decline() {
+    await request(`${this.#url}/v1/calls/${this.id}/decline`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${this.#session.token}` },
+    });
   }
 }
 
@@ -119,8 +248,9 @@ export class Call extends EventTarget {
    * @param {Session} session
    * @param {MediaStream} stream
    * @param {string[]} [codecs]
+   * @param {string} [incoming] the call that is answered, if it is none of our own
    */
-  constructor(url, session, stream, codecs) {
+  constructor(url, session, stream, codecs, incoming) {
     super();
     this.session = session;
     /** @type {CallState} */
@@ -140,11 +270,13 @@ export class Call extends EventTarget {
     this.id = '';
     this.#url = url;
     this.#codecs = codecs;
+    this.#incoming = incoming;
     this.#pc = this.#newPeerConnection();
   }
 
   #url;
   #codecs;
+  #incoming;
   /** @type {RTCPeerConnection} */ #pc;
   /** @type {EventSource|undefined} */ #events;
   /** @type {HTMLMediaElement[]} */ #players = [];
@@ -162,7 +294,8 @@ export class Call extends EventTarget {
 
   /** Offers, posts, applies the answer. {@link Trunkline.call} has done this already. */
   async start() {
-    const response = await this.#offer(`${this.#url}/v1/calls`);
+    const answers = this.#incoming === undefined ? '' : `?call=${encodeURIComponent(this.#incoming)}`;
+    const response = await this.#offer(`${this.#url}/v1/calls${answers}`);
     const location = response.headers.get('Location') ?? '';
     this.#callUrl = new URL(location, this.#url).href;
     this.id = this.#callUrl.split('/').pop() ?? '';

@@ -85,6 +85,13 @@ impl Plan {
         self
     }
 
+    /// Pages of these origins may use the app.
+    #[must_use]
+    pub fn origins(mut self, origins: &[&str]) -> Self {
+        self.origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
+        self
+    }
+
     /// Browsers reach it at this address, over plain HTTP.
     #[must_use]
     pub fn host(mut self, host: impl Into<IpAddr>) -> Self {

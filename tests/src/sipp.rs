@@ -52,6 +52,13 @@ impl Sipp {
         if ran.success() { Ok(trace) } else { bail!("SIPp: {ran}\n{trace}") }
     }
 
+    /// As [`Sipp::start`], for a scenario that calls this address.
+    pub async fn call(to: SocketAddr, scenario: &str, keys: &[(&str, String)]) -> Result<Self> {
+        let mut keys = keys.to_vec();
+        keys.push(("gateway", to.to_string()));
+        Self::launch(&[], free_udp_port()?, &format!("u1 {to}"), scenario, &keys).await
+    }
+
     /// On a port that was free a moment ago; somebody's outgoing connection may have taken it since.
     async fn launch_anywhere(transport: &str, scenario: &str, keys: &[(&str, String)]) -> Result<Self> {
         let port = || if transport == "t1" { free_tcp_port() } else { free_udp_port() };
@@ -72,10 +79,13 @@ impl Sipp {
         keys: &[(&str, String)],
     ) -> Result<Self> {
         let directory = TempDir::new()?;
+        // Whom it calls, if it calls, follows the transport.
+        let (transport, target) = transport.split_once(' ').unwrap_or((transport, ""));
         let words: Vec<&str> = before.iter().map(String::as_str).chain(["sipp"]).collect();
         let mut command = Command::new(words[0]);
         command
             .args(&words[1..])
+            .args(Some(target).filter(|target| !target.is_empty()))
             .args(["-sf", "scenario.xml", "-t", transport])
             .args(["-i", &address.ip().to_string(), "-p", &address.port().to_string()])
             .args(["-m", "1", "-nostdin", "-trace_err", "-trace_msg", "-timeout", "120", "-timeout_error"])

@@ -67,6 +67,7 @@ fn app(key: &str, raw: &RawApp, trunks: &TrunkIds<'_>, secrets: &Secrets<'_>, re
         answer,
         allow_insecure_urls: raw.answer_allow_insecure,
         hours: hours?,
+        receive: super::inbound::receive(raw.receive),
         profiles: profiles?,
         integrations: integrations?,
         context,

@@ -9,6 +9,7 @@ mod context;
 mod destinations;
 mod hours;
 mod ice;
+mod inbound;
 mod integrations;
 mod media;
 mod public;
@@ -45,6 +46,7 @@ pub(crate) fn check(raw: &Raw, host: &Host, secrets: &Secrets<'_>, report: &mut 
         authorities("outbound.tls_ca", &raw.outbound.tls_ca, secrets, report).map(|tls_ca| Outbound { tls_ca });
     let trunks = trunks::trunks(&raw.trunks, sip.as_ref(), host, secrets, report);
     let apps = apps::apps(&raw.apps, &raw.trunks, secrets, report);
+    inbound::known_apps(&raw.trunks, &raw.apps, report);
     if let (Some(public), Some(control)) = (&public, &control) {
         clashes::tcp(public, control, sip.as_ref(), report);
     }

@@ -53,6 +53,7 @@ pub(super) fn sip(raw: &RawSip, host: &Host, secrets: &Secrets<'_>, report: &mut
         advertise: advertise?,
         domain: raw.domain.clone(),
         tls_ca: tls_ca?,
+        strangers: super::inbound::strangers(raw.strangers),
     })
 }
 

@@ -7,7 +7,7 @@ use super::{codecs, every, id, seconds, unique};
 use crate::host::Host;
 use crate::lines::item;
 use crate::model::{BrowserAudio, RtpSource, Sip, SipTransport, Srtp, Trunk, TrunkAuth, TrunkTarget};
-use crate::raw::{RawBrowserAudio, RawRtpSource, RawSrtp, RawTrunk};
+use crate::raw::{RawAuth, RawBrowserAudio, RawRtpSource, RawSrtp, RawTrunk};
 use crate::report::Report;
 use crate::secrets::Secrets;
 
@@ -43,7 +43,8 @@ fn trunk(key: &str, raw: &RawTrunk, host: &Host, secrets: &Secrets<'_>, report: 
     };
     let tls = raw.tls.as_ref().map(|tls| super::tls::tls(&format!("{key}.tls"), tls, host, secrets, report));
     let codecs = codecs(&format!("{key}.codecs"), &raw.codecs, report);
-    let auth = auth(key, raw, secrets, report);
+    let auth = auth(key, &raw.auth, secrets, report);
+    let inbound = super::inbound::inbound(&format!("{key}.inbound"), &raw.inbound, secrets, report);
     if (1..MIN_SESSION).contains(&raw.session_expires_seconds) {
         let message = format!("must be 0 (off) or {MIN_SESSION} and more");
         report.problem(&format!("{key}.session_expires_seconds"), message);
@@ -84,6 +85,7 @@ fn trunk(key: &str, raw: &RawTrunk, host: &Host, secrets: &Secrets<'_>, report: 
         max_duration_warning: warning,
         context_fields: context_fields?,
         user_to_user: user_to_user?,
+        inbound: inbound?,
     };
     not_active(key, &trunk, report);
     keys_in_clear(key, &trunk, report);
@@ -120,10 +122,10 @@ fn target(text: &str) -> Result<TrunkTarget, String> {
     Ok(TrunkTarget { host: host.to_owned(), port, transport, secure })
 }
 
-fn auth(key: &str, raw: &RawTrunk, secrets: &Secrets<'_>, report: &mut Report) -> Option<TrunkAuth> {
+pub(super) fn auth(key: &str, raw: &RawAuth, secrets: &Secrets<'_>, report: &mut Report) -> Option<TrunkAuth> {
     let password_key = format!("{key}.auth.password");
-    let password = secrets.optional(report, &password_key, &raw.auth.password);
-    match (raw.auth.username.is_empty(), password) {
+    let password = secrets.optional(report, &password_key, &raw.password);
+    match (raw.username.is_empty(), password) {
         (true, None) => None,
         (true, Some(_)) => {
             report.problem(&format!("{key}.auth.username"), "is missing, though there is a password");
@@ -134,10 +136,10 @@ fn auth(key: &str, raw: &RawTrunk, secrets: &Secrets<'_>, report: &mut Report) -
             None
         }
         (false, Some(password)) => {
-            if raw.auth.username.chars().any(|c| c.is_control() || c == '"') {
+            if raw.username.chars().any(|c| c.is_control() || c == '"') {
                 report.problem(&format!("{key}.auth.username"), "holds a character no user name may have");
             }
-            Some(TrunkAuth { username: raw.auth.username.clone(), password })
+            Some(TrunkAuth { username: raw.username.clone(), password })
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::{Secret, SigningKeys};
+use super::{Receive, Secret, SigningKeys};
 
 /// An app: one widget owner.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub struct App {
     pub allow_insecure_urls: bool,
     /// Business hours.
     pub hours: Hours,
+    /// Who may wait for calls from the trunk.
+    pub receive: Receive,
     /// Profiles.
     pub profiles: Vec<Profile>,
     /// Webhooks.

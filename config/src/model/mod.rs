@@ -1,6 +1,7 @@
 //! The checked configuration: what the rest of the gateway sees.
 
 mod app;
+mod inbound;
 mod public;
 mod quality;
 mod signing;
@@ -17,6 +18,7 @@ pub use app::{
     AnswerHook, App, AppLimits, ContextLimits, EVENT_NAMES, Hours, Integration, Profile, Schedule, ScheduleException,
     WidgetKey,
 };
+pub use inbound::{Inbound, Network, Number, Receive, Strangers};
 pub use public::{ApiKey, Control, ControlLimits, IceCredentials, IceServer, Public, PublicLimits, Scope, TokenKey};
 pub use quality::{Bands, Events, Quality, Records};
 pub use signing::{KeysError, SigningKeys};

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use super::Tls;
+use super::{Strangers, Tls};
 
 /// The SIP side. Of addresses there is one of each family at most.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct Sip {
     pub domain: String,
     /// Certificate authorities of TLS trunks; the system's when absent.
     pub tls_ca: Option<PathBuf>,
+    /// How those are met whom no trunk knows.
+    pub strangers: Strangers,
 }
 
 impl Sip {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Codec, Secret, Tls};
+use super::{Codec, Inbound, Secret, Tls};
 
 /// A trunk.
 #[derive(Debug, Clone)]
@@ -43,6 +43,8 @@ pub struct Trunk {
     pub context_fields: ContextFields,
     /// Some of it in User-to-User.
     pub user_to_user: Option<UserToUser>,
+    /// Calls from it, if they are taken.
+    pub inbound: Option<Inbound>,
 }
 
 impl Trunk {

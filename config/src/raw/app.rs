@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::RawSecret;
+use super::{RawReceive, RawSecret};
 
 /// An app: one owner of widgets.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
@@ -42,6 +42,8 @@ pub(crate) struct RawApp {
     pub(crate) answer_allow_insecure: bool,
     /// When calls are taken.
     pub(crate) hours: RawHours,
+    /// Who may wait for calls from the trunk.
+    pub(crate) receive: RawReceive,
     /// Caps on what a page may attach to a session.
     pub(crate) context: RawContext,
     /// Profiles: where calls go.
@@ -68,6 +70,7 @@ impl Default for RawApp {
             answer_max_asking: 100,
             answer_allow_insecure: false,
             hours: RawHours { always: true, ..RawHours::default() },
+            receive: RawReceive::BackEnd,
             context: RawContext::default(),
             profiles: Vec::new(),
             integrations: Vec::new(),

@@ -2,6 +2,7 @@
 //! the file is held to.
 
 mod app;
+mod inbound;
 mod public;
 mod quality;
 mod trunk;
@@ -10,11 +11,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use app::{RawApp, RawException, RawHours, RawIntegration, RawProfile};
+pub(crate) use inbound::{RawInbound, RawReceive, RawStrangers};
 pub(crate) use public::{RawIceServer, RawPublic, RawTls, RawTokenKeys};
 pub(crate) use quality::{RawBands, RawEvents, RawQuality, RawRecords};
 pub(crate) use trunk::{
-    RawBrowserAudio, RawContextFields, RawPdStyle, RawRtpSource, RawSrtp, RawTrunk, RawUserToUser, RawUuiEncoding,
-    RawUuiPurpose,
+    RawAuth, RawBrowserAudio, RawContextFields, RawPdStyle, RawRtpSource, RawSrtp, RawTrunk, RawUserToUser,
+    RawUuiEncoding, RawUuiPurpose,
 };
 
 /// Trunkline configuration.
@@ -240,6 +242,8 @@ pub(crate) struct RawSip {
     pub(crate) domain: String,
     /// PEM file of the certificate authorities that TLS trunks are checked against; empty = the system's.
     pub(crate) tls_ca: String,
+    /// How those are met whom no trunk knows.
+    pub(crate) strangers: RawStrangers,
 }
 
 impl Default for RawSip {
@@ -254,6 +258,7 @@ impl Default for RawSip {
             advertise: String::new(),
             domain: String::new(),
             tls_ca: String::new(),
+            strangers: RawStrangers::Refuse,
         }
     }
 }

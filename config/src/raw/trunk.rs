@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{RawCodec, RawSecret, RawTls};
+use super::{RawCodec, RawInbound, RawSecret, RawTls};
 
 /// A trunk: a SIP peer that calls are sent to.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
@@ -55,6 +55,8 @@ pub(crate) struct RawTrunk {
     pub(crate) context_fields: RawContextFields,
     /// Some of the visitor's context in User-to-User (RFC 7433).
     pub(crate) user_to_user: RawUserToUser,
+    /// Calls from the trunk to browsers that wait for some.
+    pub(crate) inbound: RawInbound,
 }
 
 impl Default for RawTrunk {
@@ -78,6 +80,7 @@ impl Default for RawTrunk {
             max_duration_warning_seconds: 60,
             context_fields: RawContextFields::default(),
             user_to_user: RawUserToUser::default(),
+            inbound: RawInbound::default(),
         }
     }
 }

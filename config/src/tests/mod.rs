@@ -3,6 +3,7 @@
 mod bad;
 mod example;
 mod good;
+mod inbound;
 mod notes;
 mod overrides;
 mod properties;

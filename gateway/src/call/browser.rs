@@ -23,6 +23,8 @@ pub(super) struct Browser {
     /// SRTP profile; keys are in place when there is one.
     pub(super) srtp: Option<&'static str>,
     pub(super) codec: Codec,
+    /// The media plane has a leg for it.
+    there: bool,
     lost: Option<Lost>,
     new_path: Option<(Instant, &'static str)>,
     dtmf_events: u32,
@@ -37,17 +39,27 @@ struct Lost {
 }
 
 impl Browser {
-    pub(super) fn new(codec: Codec) -> Self {
+    pub(super) fn new(codec: Codec, there: bool) -> Self {
         Self {
             ice: IceState::New,
             path: None,
             remote: None,
             srtp: None,
             codec,
+            there,
             lost: None,
             new_path: None,
             dtmf_events: 0,
         }
+    }
+
+    /// A browser has come to a call that began without one.
+    pub(super) fn comes(&mut self, codec: Codec) {
+        (self.codec, self.there) = (codec, true);
+    }
+
+    pub(super) fn is_there(&self) -> bool {
+        self.there
     }
 
     /// Keys are in place: audio can flow.
@@ -89,6 +101,7 @@ impl Call {
                 self.notes.dtls_connected_at.get_or_insert(now);
                 self.timers.stop(Timer::Setup);
                 self.play_no_destination(now);
+                self.pick_up(now);
                 self.advance(now, Leg::Browser);
             }
             MediaEvent::SetupFailed(failure) => self.setup_failed(now, failure),

@@ -12,6 +12,7 @@ use trunkline_media::sdp::trunk::{self, LocalMedia, Refusal, TrunkSdpError};
 use trunkline_signaling::endpoint::Failure;
 use trunkline_signaling::targets::Target;
 
+use super::called;
 use super::headers::{self, Told};
 use super::holding::Offering;
 use super::input::{AttemptId, LeaseRefused, NotSent, ResolveError, SipEvent};
@@ -85,6 +86,9 @@ impl Call {
     }
 
     pub(super) fn handle_leased(&mut self, now: Instant, attempt: AttemptId, result: Result<SocketAddr, LeaseRefused>) {
+        if matches!(self.stage, Stage::Called(_)) {
+            return self.called_leased(now, attempt, result);
+        }
         // An answer to a lease that was given up: the media plane replaces that leg by the next, or closes the call.
         let Stage::Leasing { attempt: current, route } = &self.stage else { return };
         if *current != attempt {
@@ -172,6 +176,7 @@ impl Call {
         match &self.stage {
             Stage::Inviting(inviting) if inviting.attempt == attempt => self.handle_sip_inviting(now, event),
             Stage::Talking(talking) if talking.attempt == attempt => self.handle_sip_talking(now, event),
+            Stage::Called(_) if attempt == called::ATTEMPT => self.handle_sip_called(now, event),
             Stage::Idle
             | Stage::Asking
             | Stage::Acting
@@ -179,6 +184,7 @@ impl Call {
             | Stage::Leasing { .. }
             | Stage::Resolving { .. }
             | Stage::Inviting(_)
+            | Stage::Called(_)
             | Stage::Talking(_)
             | Stage::Ended => {}
         }
@@ -205,8 +211,11 @@ impl Call {
                     self.effects.push_back(Effect::AnswerOffer { attempt: inviting.attempt, answer: Err(491) });
                 }
             }
-            SipEvent::OfferAnswered(_) | SipEvent::Traced(_) => {}
-            SipEvent::Ended { .. } | SipEvent::Lost { .. } | SipEvent::SessionExpired { .. } => {
+            SipEvent::OfferAnswered(_) | SipEvent::Traced(_) | SipEvent::Confirmed { .. } => {}
+            SipEvent::Cancelled { .. }
+            | SipEvent::Ended { .. }
+            | SipEvent::Lost { .. }
+            | SipEvent::SessionExpired { .. } => {
                 self.destination_failed(now, Reason::DestUnavailable(Unavailable::Status), None);
             }
         }
@@ -250,11 +259,16 @@ impl Call {
         if changed {
             self.media(Command::ConnectTrunk(media.clone()));
         }
+        self.talk(now, Talking { attempt, route, local, media, offering: Offering::default() });
+    }
+
+    /// From here on a call from the trunk and one to it are the same.
+    pub(super) fn talk(&mut self, now: Instant, talking: Talking) {
         self.timers.stop(Timer::Ring);
-        self.limit_duration(now, &route);
+        self.limit_duration(now, &talking.route);
         self.notes.concluded(Some(200), None);
-        self.notes.answered(now, &media);
-        self.stage = Stage::Talking(Talking { attempt, route, local, media, offering: Offering::default() });
+        self.notes.answered(now, &talking.media);
+        self.stage = Stage::Talking(talking);
         self.script.answered();
         self.drop_loops(Leg::Browser);
         self.media(Command::Answered);
@@ -317,6 +331,9 @@ impl Call {
 
     /// It rang for as long as the trunk's limit says.
     pub(super) fn rang_too_long(&mut self, now: Instant) {
+        if matches!(self.stage, Stage::Called(_)) {
+            return self.finish(now, Reason::DestNoAnswer);
+        }
         let Stage::Inviting(inviting) = &self.stage else { return };
         let attempt = inviting.attempt;
         self.effects.push_back(Effect::Hangup { attempt, reason: table::reason_header(Reason::DestNoAnswer) });
@@ -330,6 +347,7 @@ impl Call {
                 self.destination_failed(now, Reason::DestUnavailable(Unavailable::GatewayFull), None);
             }
             Stage::Resolving { .. } => self.destination_failed(now, Reason::DestDns, None),
+            Stage::Called(_) => self.finish(now, Reason::DestUnavailable(Unavailable::GatewayFull)),
             Stage::Idle
             | Stage::Asking
             | Stage::Acting
@@ -344,7 +362,7 @@ impl Call {
     pub(super) fn sip_gone(&mut self, now: Instant) {
         match &self.stage {
             Stage::Inviting(_) => self.destination_failed(now, Reason::DestUnreachable, None),
-            Stage::Talking(_) => {
+            Stage::Called(_) | Stage::Talking(_) => {
                 self.notes.evidence("sip_side", "gone");
                 self.finish_without_leg(now, Reason::SipTransportLost);
             }
@@ -376,6 +394,7 @@ impl Call {
             | Stage::Asking
             | Stage::Acting
             | Stage::NoDestination { .. }
+            | Stage::Called(_)
             | Stage::Talking(_)
             | Stage::Ended => None,
         };

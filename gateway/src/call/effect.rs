@@ -12,6 +12,7 @@ use super::actions::Sound;
 use super::headers::Fields;
 use super::input::AttemptId;
 use crate::hook::Question;
+use crate::ids::SessionId;
 use crate::outcome::Outcome;
 use crate::routing::Route;
 
@@ -57,6 +58,34 @@ pub enum Effect {
         /// The description.
         sdp: Bytes,
     },
+    /// Tell the trunk that it rings (180).
+    Ring {
+        /// Whose INVITE.
+        attempt: AttemptId,
+    },
+    /// Answer the trunk's INVITE with 200.
+    Accept {
+        /// Whose.
+        attempt: AttemptId,
+        /// The answer, or our offer where the INVITE had none.
+        sdp: Bytes,
+    },
+    /// Refuse the trunk's INVITE.
+    Refuse {
+        /// Whose.
+        attempt: AttemptId,
+        /// 400 and above.
+        status: u16,
+        /// Why.
+        reason: ReasonHeader,
+    },
+    /// Tell browsers that the call is there, or is theirs no more.
+    Tell {
+        /// Whom.
+        sessions: Vec<SessionId>,
+        /// What.
+        summons: Summons,
+    },
     /// Ask the app's answer hook; comes back as `Input::Asked`.
     Ask(Arc<Question>),
     /// Get what is to be heard; comes back as `Input::Fetched`.
@@ -70,6 +99,15 @@ pub enum Effect {
     Emit(CallEvent),
     /// The call is over. Nothing follows.
     Finished(Box<Outcome>),
+}
+
+/// What a browser that waits for calls is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Summons {
+    /// There is a call: the event's fields.
+    Incoming(Map<String, Value>),
+    /// It is not to be had any more, for this reason.
+    Cancelled(&'static str),
 }
 
 /// An INVITE to send.

@@ -18,6 +18,7 @@ impl Call {
     /// Ends the call after the trunk's leg went away by itself.
     pub(super) fn finish_without_leg(&mut self, now: Instant, reason: Reason) {
         let phase = self.phase();
+        self.dismiss(reason.word());
         self.stage = Stage::Idle;
         self.finish_in(now, reason, phase);
     }
@@ -27,6 +28,7 @@ impl Call {
         if self.is_over() {
             return;
         }
+        self.leave_the_called(now, reason);
         if let Some(attempt) = match &self.stage {
             Stage::Inviting(inviting) => Some(inviting.attempt),
             Stage::Talking(talking) => Some(talking.attempt),
@@ -36,6 +38,7 @@ impl Call {
             | Stage::NoDestination { .. }
             | Stage::Leasing { .. }
             | Stage::Resolving { .. }
+            | Stage::Called(_)
             | Stage::Ended => None,
         } {
             self.effects.push_back(Effect::Hangup { attempt, reason: table::reason_header(reason) });
@@ -119,6 +122,8 @@ impl Call {
             Stage::Idle | Stage::Asking | Stage::Acting => self.last_failure.map_or(Phase::Routing, |(_, phase)| phase),
             Stage::NoDestination { .. } | Stage::Leasing { .. } | Stage::Resolving { .. } => Phase::Routing,
             Stage::Inviting(inviting) if inviting.ringing => Phase::Ringing,
+            Stage::Called(_) if self.notes.ringing_at.is_some() => Phase::Ringing,
+            Stage::Called(_) => Phase::Routing,
             Stage::Inviting(_) => Phase::Setup,
             Stage::Talking(_) | Stage::Ended => Phase::Talking,
         }

@@ -12,7 +12,9 @@ use trunkline_signaling::endpoint::{Failure, Fork, Reason as ReasonHeader, Trace
 use trunkline_signaling::targets::Target;
 
 use super::actions::{Action, Sound};
+use super::called::Answerer;
 use crate::hook::Asked;
+use crate::ids::SessionId;
 
 /// Names one try to reach somebody inside a call: one leased trunk leg, or one INVITE over it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +59,8 @@ pub enum Input {
         /// The recording, or why there is none.
         result: Result<Arc<Prompt>, String>,
     },
+    /// A browser that is rung says something, or is rung only now.
+    Receiver(ReceiverSays),
     /// This gateway failed the call: a panic, a full queue. With the error's chain.
     Broken(String),
     /// The SIP side of this node is gone.
@@ -66,6 +70,17 @@ pub enum Input {
     /// Blows up, for tests of what catches it.
     #[cfg(test)]
     Panic,
+}
+
+/// What those say whom a call from the trunk rings.
+#[derive(Debug, Clone)]
+pub enum ReceiverSays {
+    /// One has answered, and its leg is open.
+    Answered(Box<Answerer>),
+    /// One does not want the call.
+    Declined(SessionId),
+    /// One has come, and waits for calls to this name.
+    Joined(SessionId),
 }
 
 /// What the SIP side says of an attempt.
@@ -104,6 +119,16 @@ pub enum SipEvent {
     OfferAnswered(Result<Bytes, u16>),
     /// The trunk hung up; the leg is gone.
     Ended {
+        /// Its Reason.
+        reason: Option<ReasonHeader>,
+    },
+    /// The trunk has acknowledged our 200; an answer to an offer of ours in it.
+    Confirmed {
+        /// The answer.
+        sdp: Option<Bytes>,
+    },
+    /// The trunk gave up a call to us before it was answered; the leg is gone.
+    Cancelled {
         /// Its Reason.
         reason: Option<ReasonHeader>,
     },

@@ -24,6 +24,7 @@ use crate::routing::Planned;
 pub mod actions;
 mod agreeing;
 mod browser;
+mod called;
 mod dialing;
 pub mod effect;
 mod ending;
@@ -49,8 +50,10 @@ mod property_tests;
 pub(crate) mod tests;
 
 pub use actions::{Action, Connect, Sound};
+pub use called::{Answerer, Called, Caller, MAX_RUNG, Rings};
+pub use effect::Summons;
 pub use effect::{CallEvent, Effect, InviteOrder};
-pub use input::{Api, AttemptId, Input, LeaseRefused, NotSent, ResolveError, SipEvent};
+pub use input::{Api, AttemptId, Input, LeaseRefused, NotSent, ReceiverSays, ResolveError, SipEvent};
 pub use record::Timings;
 pub use trail::SdpKind;
 
@@ -78,8 +81,10 @@ const MAX_DTMF_EVENTS: u32 = 512;
 pub struct About {
     /// Its id.
     pub call: CallId,
-    /// Its session.
-    pub session: SessionId,
+    /// Its session; of a call from the trunk that of whoever answers, once somebody has.
+    pub session: Option<SessionId>,
+    /// Who calls, if the trunk does.
+    pub caller: Option<Caller>,
     /// Its app.
     pub app: String,
     /// Its profile.
@@ -167,6 +172,8 @@ pub struct Call {
     held: Held,
     /// The back end's header fields for the trunk, those of a connect action before the session's.
     headers: headers::Fields,
+    /// Of a call from the trunk: whom it rings or rang.
+    rung: called::Rung,
     findings: Findings,
     unheard: Option<reports::Unheard>,
     attempts: u32,
@@ -179,9 +186,13 @@ impl Call {
     /// A call whose browser leg is open. `plan` are its destinations, in order.
     #[must_use]
     pub fn new(now: Instant, about: About, plan: Vec<Planned>) -> Self {
-        let browser = Browser::new(about.browser_codec);
         // Where it goes is not known before the hook has answered.
         let notes = Notes::new(now, plan.first().filter(|_| about.question.is_none()));
+        Self::with(now, about, plan, notes)
+    }
+
+    fn with(now: Instant, about: About, plan: Vec<Planned>, notes: Notes) -> Self {
+        let browser = Browser::new(about.browser_codec, about.caller.is_none());
         let own = about.headers.clone();
         Self {
             about,
@@ -197,6 +208,7 @@ impl Call {
             speakers: Speakers::default(),
             held: Held::default(),
             headers: own,
+            rung: called::Rung::default(),
             findings: Findings::default(),
             unheard: None,
             attempts: 0,
@@ -220,6 +232,7 @@ impl Call {
             Input::Resolved { attempt, result } => self.handle_resolved(now, attempt, result),
             Input::Asked(asked) => self.asked(now, *asked),
             Input::Fetched { id, result } => self.fetched(now, id, result),
+            Input::Receiver(says) => self.receiver(now, says),
             Input::Broken(error) => {
                 self.notes.evidence("error", error);
                 self.finish(now, Reason::InternalError);
@@ -288,7 +301,8 @@ impl Call {
             | Stage::Leasing { .. }
             | Stage::Resolving { .. } => State::Setup,
             Stage::Inviting(inviting) if inviting.ringing => State::Ringing,
-            Stage::Inviting(_) => State::Setup,
+            Stage::Called(_) if self.notes.ringing_at.is_some() => State::Ringing,
+            Stage::Inviting(_) | Stage::Called(_) => State::Setup,
             Stage::Talking(_) if self.browser.is_lost() => State::Reconnecting,
             Stage::Talking(_) => State::Talking,
             Stage::Ended => State::Ended,
@@ -299,6 +313,12 @@ impl Call {
     #[must_use]
     pub fn may_connect(&self) -> bool {
         matches!(self.stage, Stage::Asking | Stage::Acting)
+    }
+
+    /// Whether a browser has a part in it: not while a call from the trunk rings.
+    #[must_use]
+    pub fn has_browser(&self) -> bool {
+        self.browser.is_there()
     }
 
     /// Whether it is about to end because there is nothing to dial.
@@ -323,8 +343,15 @@ impl Call {
         let destination = self.notes.first_destination.clone();
         self.emit(
             "call_started",
-            [("destination_id", destination.into()), ("has_form_values", self.about.has_form_values.into())],
+            [
+                ("destination_id", destination.into()),
+                ("has_form_values", self.about.has_form_values.into()),
+                ("direction", self.direction().into()),
+            ],
         );
+        if matches!(self.stage, Stage::Called(_)) {
+            return self.ring_browsers(now);
+        }
         self.note_profile_fallback(now);
         self.timers.set(Timer::Setup, now + self.about.limits.setup + BACKSTOP);
         match self.about.question.clone() {
@@ -363,7 +390,11 @@ impl Call {
         }
     }
 
+    /// Nothing is said to the media plane before a browser is there.
     fn media(&mut self, command: Command) {
+        if !self.browser.is_there() {
+            return;
+        }
         self.effects.push_back(Effect::Media(command));
     }
 
@@ -375,7 +406,7 @@ impl Call {
         self.seq = self.seq.saturating_add(1);
         let mut data = Map::new();
         data.insert("call".into(), self.about.call.as_str().into());
-        data.insert("session".into(), self.about.session.as_str().into());
+        data.insert("session".into(), self.about.session.as_ref().map(SessionId::as_str).into());
         data.insert("context".into(), self.context());
         data.insert("state".into(), self.state().word().into());
         data.extend(own);

@@ -8,6 +8,7 @@ use trunkline_media::api::{BackCause, BrowserLoss, Command, GapKind, Leg, MediaE
 use trunkline_media::audio::Codec;
 use trunkline_signaling::endpoint::{Failure, Fork};
 
+use super::tests::called::answerer;
 use super::tests::{LEASED, about, route, sdp, target};
 use super::*;
 use crate::hook::{Asked, Unanswered};
@@ -57,8 +58,10 @@ fn sip() -> impl Strategy<Value = SipEvent> {
         Just(SipEvent::Failed(Failure::NoProvisional)),
         Just(SipEvent::Failed(Failure::Cancelled)),
         any_sdp.clone().prop_map(|sdp| SipEvent::Offer { fork: Fork::default(), sdp }),
-        any_sdp.prop_map(|sdp| SipEvent::OfferAnswered(sdp.ok_or(488))),
+        any_sdp.clone().prop_map(|sdp| SipEvent::OfferAnswered(sdp.ok_or(488))),
         Just(SipEvent::Ended { reason: None }),
+        Just(SipEvent::Cancelled { reason: None }),
+        any_sdp.prop_map(|sdp| SipEvent::Confirmed { sdp }),
         proptest::option::of(400..500_u16).prop_map(|status| SipEvent::Lost { status }),
         (90..3600_u64, any::<bool>()).prop_map(|(seconds, refresher_is_us)| SipEvent::SessionExpired {
             interval: Duration::from_secs(seconds),
@@ -78,6 +81,7 @@ enum Step {
     Api(Api),
     Asked(Option<Vec<Action>>),
     Fetched(u32, bool),
+    Receiver(u8, u8),
     Other(u8),
     NextTimer,
 }
@@ -133,6 +137,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => steered().prop_map(Step::Api),
         2 => proptest::option::of(actions()).prop_map(Step::Asked),
         2 => (0..4_u32, any::<bool>()).prop_map(|(id, good)| Step::Fetched(id, good)),
+        4 => (0..3_u8, 0..4_u8).prop_map(|(says, who)| Step::Receiver(says, who)),
         1 => (0..3_u8).prop_map(Step::Other),
         1 => Just(Step::NextTimer),
     ]
@@ -157,6 +162,11 @@ fn input(step: Step, newest: u32) -> Option<Input> {
             actions: actions.ok_or(Unanswered::Failed),
         })),
         Step::Fetched(id, good) => Input::Fetched { id, result: if good { Ok(prompt()) } else { Err("no".into()) } },
+        Step::Receiver(says, who) => Input::Receiver(match says {
+            0 => ReceiverSays::Answered(Box::new(answerer(who))),
+            1 => ReceiverSays::Declined(session(who)),
+            _ => ReceiverSays::Joined(session(who)),
+        }),
         Step::Other(0) => Input::SipGone,
         Step::Other(1) => Input::Broken("broken".into()),
         Step::Other(_) => Input::Shutdown,
@@ -193,7 +203,9 @@ impl Watch {
                 self.leased = true;
             }
             Effect::Invite(order) => self.open_legs.push(order.attempt),
-            Effect::Hangup { attempt, .. } => self.open_legs.retain(|a| *a != attempt),
+            Effect::Ring { attempt } | Effect::Accept { attempt, .. } => assert!(self.open_legs.contains(&attempt)),
+            Effect::Tell { sessions, .. } => assert!(!sessions.is_empty()),
+            Effect::Hangup { attempt, .. } | Effect::Refuse { attempt, .. } => self.open_legs.retain(|a| *a != attempt),
             Effect::AnswerOffer { attempt, .. } | Effect::Offer { attempt, .. } => {
                 assert!(self.open_legs.contains(&attempt))
             }
@@ -201,6 +213,15 @@ impl Watch {
             Effect::Media(_) | Effect::Resolve { .. } | Effect::Ask(_) | Effect::Fetch { .. } => {}
         }
     }
+}
+
+fn session(who: u8) -> SessionId {
+    SessionId::from_client(&format!("ses_{who}"))
+}
+
+fn called(now: Instant, kinds: &[u8]) -> Call {
+    let offer = kinds.first().map(|kind| sdp(4_000, if *kind == 0 { "18" } else { "0" }, "sendrecv"));
+    super::tests::called::call(now, offer, kinds.iter().map(|kind| session(*kind)).collect())
 }
 
 fn plan(kinds: &[u8]) -> Vec<Planned> {
@@ -221,18 +242,22 @@ proptest! {
     fn one_end_no_gap_no_leak(
         kinds in proptest::collection::vec(0..4_u8, 0..4),
         asks in any::<bool>(),
+        is_called in any::<bool>(),
         steps in proptest::collection::vec((step(), 0..3_000_u64), 0..60),
     ) {
         let mut now = Instant::now();
         let question = asks.then(|| Arc::new(Question::for_tests()));
-        let mut call = Call::new(now, About { question, ..about(now) }, plan(&kinds));
-        let mut watch = Watch::default();
+        let mut call = match is_called {
+            false => Call::new(now, About { question, ..about(now) }, plan(&kinds)),
+            true => called(now, &kinds),
+        };
+        let mut watch = Watch { open_legs: Vec::from_iter(is_called.then_some(AttemptId(1))), ..Watch::default() };
         call.handle(now, Input::Start);
         let last = [(Step::Api(Api::VisitorHangup), 0), (Step::Api(Api::VisitorHangup), 0)];
         for (step, ms) in steps.into_iter().chain(last) {
             std::iter::from_fn(|| call.poll_effect()).for_each(|e| watch.see(e));
             now += Duration::from_millis(ms);
-            if let Step::Sip(back, SipEvent::Failed(_) | SipEvent::NotSent(_) | SipEvent::Ended { .. } | SipEvent::Lost { .. } | SipEvent::SessionExpired { .. }) = &step {
+            if let Step::Sip(back, SipEvent::Failed(_) | SipEvent::NotSent(_) | SipEvent::Ended { .. } | SipEvent::Cancelled { .. } | SipEvent::Lost { .. } | SipEvent::SessionExpired { .. }) = &step {
                 let gone = AttemptId(call.attempts.saturating_sub(*back));
                 watch.open_legs.retain(|a| *a != gone);
             }
@@ -249,7 +274,8 @@ proptest! {
             }
         }
         std::iter::from_fn(|| call.poll_effect()).for_each(|e| watch.see(e));
-        prop_assert_eq!((watch.finished, watch.terminal, watch.leased, watch.closed), (1, 1, false, true));
+        prop_assert_eq!((watch.finished, watch.terminal, watch.leased, watch.closed), (1, 1, false, call.has_browser()));
+        prop_assert!(watch.open_legs.is_empty());
         prop_assert!(call.poll_timeout().is_none());
         let outcome = serde_json::to_value(call.outcome()).unwrap();
         prop_assert!(outcome["advice"].is_string());

@@ -13,6 +13,7 @@ use trunkline_signaling::targets::Target;
 use super::browser::Browser;
 use super::{Call, Stage};
 use crate::clock::rfc3339;
+use crate::ids::SessionId;
 use crate::outcome::{Evidence, LastSip, Outcome, Reason, RtpAge, table};
 use crate::routing::{Planned, Route};
 
@@ -280,7 +281,9 @@ impl Call {
         let started = rfc3339(self.about.wall.wall_at(notes.started_at));
         json!({
             "call": self.about.call.as_str(),
-            "session": self.about.session.as_str(),
+            "session": self.about.session.as_ref().map(SessionId::as_str),
+            "direction": self.direction(),
+            "caller": self.about.caller,
             "app": self.about.app,
             "profile": self.about.profile,
             "state": self.state().word(),

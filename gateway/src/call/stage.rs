@@ -6,6 +6,7 @@ use std::sync::Arc;
 use trunkline_media::sdp::trunk::{LocalMedia, TrunkMedia};
 use trunkline_signaling::targets::Target;
 
+use super::called::Ringing;
 use super::holding::Offering;
 use super::input::AttemptId;
 use crate::routing::Route;
@@ -36,6 +37,8 @@ pub(super) enum Stage {
     },
     /// An INVITE is out.
     Inviting(Inviting),
+    /// The trunk's INVITE is in and has no final answer.
+    Called(Box<Ringing>),
     /// Answered.
     Talking(Talking),
     Ended,

@@ -48,12 +48,16 @@ impl Call {
                 self.finish_without_leg(now, Reason::SessionTimerExpired);
             }
             // The leg is gone in a way an answered one should not go.
-            SipEvent::Failed(_) | SipEvent::NotSent(_) => {
+            SipEvent::Failed(_) | SipEvent::NotSent(_) | SipEvent::Cancelled { .. } => {
                 self.notes.evidence("sip_side", "failed");
                 self.finish_without_leg(now, Reason::SipTransportLost);
             }
             // The INVITE's own story is over.
-            SipEvent::Sent(_) | SipEvent::Provisional { .. } | SipEvent::Answered { .. } | SipEvent::Traced(_) => {}
+            SipEvent::Sent(_)
+            | SipEvent::Provisional { .. }
+            | SipEvent::Answered { .. }
+            | SipEvent::Confirmed { .. }
+            | SipEvent::Traced(_) => {}
         }
     }
 

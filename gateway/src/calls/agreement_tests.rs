@@ -56,6 +56,10 @@ fn five_places_agree_on_every_reason() {
                 | Effect::Invite(_)
                 | Effect::AnswerOffer { .. }
                 | Effect::Offer { .. }
+                | Effect::Ring { .. }
+                | Effect::Accept { .. }
+                | Effect::Refuse { .. }
+                | Effect::Tell { .. }
                 | Effect::Ask(_)
                 | Effect::Fetch { .. } => {}
             }

@@ -39,7 +39,9 @@ impl Shared {
         }
         self.ended().insert(ended);
         reports::ended(self, live, now);
-        self.by_session.remove_if(&live.session, |_, call| *call == live.id);
+        if let Some(session) = live.session.get() {
+            self.by_session.remove_if(session, |_, call| *call == live.id);
+        }
         self.by_key.remove(&live.key);
         self.live.remove(&live.id);
         live.log.close();

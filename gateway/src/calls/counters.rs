@@ -32,6 +32,10 @@ pub(super) struct Counters {
 pub struct CallCounters {
     /// Live calls.
     pub live: usize,
+    /// Of those, the ones with a browser; a call from a trunk has none while it rings.
+    pub with_media: usize,
+    /// Browsers that wait for calls from trunks.
+    pub receivers: usize,
     /// Tasks that drive calls; some wind down after their call has ended.
     pub tasks: usize,
     /// Live calls of each app, by name.

@@ -113,7 +113,7 @@ fn closed_record(orphan: &Orphan, outcome: &Value) -> Value {
         // It was not readable: what the columns know.
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::from_iter([
             ("call".to_owned(), orphan.id.as_str().into()),
-            ("session".to_owned(), orphan.session.as_str().into()),
+            ("session".to_owned(), orphan.session.as_ref().map(crate::ids::SessionId::as_str).into()),
             ("app".to_owned(), orphan.app.clone().into()),
             ("started_at".to_owned(), time(orphan.started)),
         ]),

@@ -30,6 +30,7 @@ const CLOSE_AGAIN: Duration = Duration::from_millis(100);
 /// How often that is tried.
 const CLOSE_TRIES: u32 = 50;
 
+mod called;
 mod helped;
 mod late;
 
@@ -39,8 +40,8 @@ pub(super) struct Driver {
     inbox: mpsc::Receiver<Input>,
     pending: FuturesUnordered<BoxFuture<'static, Done>>,
     legs: Vec<(AttemptId, Leg)>,
-    /// The trunk's place, while a trunk leg is leased.
-    trunk: Option<Permit>,
+    /// The trunk's place, and whose it is: while a trunk leg is leased, or the trunk's own call rings.
+    trunk: Option<(String, Permit)>,
     /// The app's place, while the call lives.
     app: Option<Permit>,
     tally: CallTally,
@@ -162,6 +163,10 @@ impl Driver {
                     }
                 }
                 Some(Effect::Offer { attempt, sdp }) => self.offer(attempt, sdp),
+                Some(Effect::Ring { attempt }) => self.ring(attempt),
+                Some(Effect::Accept { attempt, sdp }) => self.accept(attempt, sdp),
+                Some(Effect::Refuse { attempt, status, reason }) => self.refuse(attempt, status, reason),
+                Some(Effect::Tell { sessions, summons }) => self.tell(&sessions, summons),
                 Some(Effect::Ask(question)) => self.ask(question),
                 Some(Effect::Fetch { id, sound }) => self.fetch(id, sound),
                 Some(Effect::Emit(event)) => self.emit(now, event),
@@ -218,8 +223,12 @@ impl Driver {
     }
 
     fn lease(&mut self, attempt: AttemptId, trunk: &str) {
-        self.trunk = None;
-        self.trunk = self.shared.trunks.acquire(trunk, self.most_calls(trunk));
+        // The place a call from this trunk came with is still its own.
+        if self.trunk.as_ref().is_none_or(|(held, _)| held != trunk) {
+            self.trunk = None;
+            let permit = self.shared.trunks.acquire(trunk, self.most_calls(trunk));
+            self.trunk = permit.map(|permit| (trunk.to_owned(), permit));
+        }
         if self.trunk.is_none() {
             let result = Err(LeaseRefused::TrunkFull);
             return self.later(async move { Done::Input(Input::TrunkLeased { attempt, result }) });

@@ -99,6 +99,11 @@ impl Desk {
         }
     }
 
+    /// A leg that is there already has a call.
+    pub(super) fn take(&self, leg: LegId, inbox: Inbox, attempt: AttemptId) {
+        self.lock().legs.insert(leg, (inbox, attempt));
+    }
+
     /// The call has no more interest in a leg.
     pub(super) fn forget(&self, leg: LegId) {
         self.lock().legs.remove(&leg);

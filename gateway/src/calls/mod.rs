@@ -15,12 +15,14 @@ use crate::ids::{CallId, SessionId};
 use crate::outcome::Refusal;
 use crate::problem::Problem;
 use crate::prompts::Prompts;
+use crate::receivers::Receivers;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::store::{Orphan, ReadError, Store};
 
 #[cfg(test)]
 mod agreement_tests;
+mod answering;
 mod browser_leg;
 mod closing;
 mod counters;
@@ -28,6 +30,7 @@ mod crash;
 mod drain;
 mod driver;
 mod inbox;
+mod incoming;
 mod journal;
 mod limits;
 mod list;
@@ -57,6 +60,7 @@ pub use crate::events::EventStream;
 
 use counters::{Counters, bump};
 use inbox::{Desk, Inbox};
+use incoming::Incoming;
 use limits::Slots;
 use steer::Helpers;
 use store::{EndedCalls, Live};
@@ -78,6 +82,7 @@ struct Shared {
     counters: Arc<Counters>,
     apps: Slots,
     trunks: Slots,
+    receivers: Receivers,
     desk: Desk,
     live: DashMap<CallId, Arc<Live>>,
     /// From before the media plane knows the call, so that none of its reports is missed.
@@ -121,6 +126,7 @@ impl Calls {
             counters: Arc::default(),
             apps: Slots::default(),
             trunks: Slots::default(),
+            receivers: Receivers::default(),
             desk: Desk::default(),
             live: DashMap::new(),
             by_key: DashMap::new(),
@@ -154,12 +160,15 @@ impl Calls {
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
             while let Some(event) = events.recv().await {
-                if let Event::Snapshot { leg, call_id, serial, snapshot } = event {
-                    journal::note(&shared, journal::Told { leg, call_id, serial, snapshot });
-                } else if let Event::Pinged { leg, result } = event {
-                    shared.sip.pinged(leg, result);
-                } else {
-                    shared.desk.dispatch(event, &shared.counters);
+                match event {
+                    Event::Snapshot { leg, call_id, serial, snapshot } => {
+                        journal::note(&shared, journal::Told { leg, call_id, serial, snapshot });
+                    }
+                    Event::Pinged { leg, result } => shared.sip.pinged(leg, result),
+                    Event::Incoming { leg, door, peer, from, uri, headers, sdp } => {
+                        incoming::incoming(&shared, Incoming { leg, door, peer, from, uri, headers, sdp });
+                    }
+                    event => shared.desk.dispatch(event, &shared.counters),
                 }
             }
             shared.desk.gone();
@@ -176,7 +185,7 @@ impl Calls {
     /// Which session a call belongs to: how a token is checked against a call.
     #[must_use]
     pub fn session_of(&self, call: &CallId) -> Option<SessionId> {
-        let live = self.shared.live.get(call).map(|live| live.session.clone());
+        let live = self.shared.live.get(call).and_then(|live| live.session.get().cloned());
         live.or_else(|| self.shared.ended().session_of(call).cloned())
     }
 
@@ -198,7 +207,7 @@ impl Calls {
 
     /// Ends a call; ending an ended call is no error. `false`: unknown call.
     pub fn hangup(&self, call: &CallId, by: HangupBy) -> bool {
-        let Some(live) = self.shared.get_live(call) else { return self.shared.ended().session_of(call).is_some() };
+        let Some(live) = self.shared.get_live(call) else { return self.shared.ended().knows(call) };
         live.inbox.offer(Input::Api(match by {
             HangupBy::Visitor => Api::VisitorHangup,
             HangupBy::Operator(reason) => Api::OperatorHangup(reason.chars().take(128).collect()),
@@ -275,6 +284,8 @@ impl Calls {
         let config = self.shared.settings.load();
         CallCounters {
             live: self.live(),
+            with_media: self.shared.by_key.len(),
+            receivers: self.shared.receivers.len(),
             tasks: self.shared.driving.load(Ordering::Acquire),
             live_by_app: self.shared.apps.live(config.apps.iter().map(|app| app.id.as_str())),
             live_by_trunk: self.shared.trunks.live(config.trunks.iter().map(|trunk| trunk.id.as_str())),
@@ -291,11 +302,7 @@ impl Shared {
 
     fn find_live(&self, call: &CallId) -> Result<Arc<Live>, Problem> {
         self.get_live(call).ok_or_else(|| {
-            if self.ended().session_of(call).is_some() {
-                over(call)
-            } else {
-                Problem::unknown_call("there is no such call")
-            }
+            if self.ended().knows(call) { over(call) } else { Problem::unknown_call("there is no such call") }
         })
     }
 

@@ -55,6 +55,12 @@ pub trait SipPort: Send + Sync + 'static {
         credentials: Option<Credentials>,
         reason: ReasonHeader,
     ) -> BoxFuture<'static, bool>;
+    /// Tells a trunk that its INVITE rings. A leg that is gone is no error, here and below.
+    fn ring(&self, leg: LegId);
+    /// Answers a trunk's INVITE with 200.
+    fn accept(&self, leg: LegId, sdp: Bytes);
+    /// Refuses a trunk's INVITE.
+    fn refuse(&self, leg: LegId, status: u16, reason: Option<ReasonHeader>);
     /// What came of an OPTIONS that no call sent.
     fn pinged(&self, _leg: LegId, _result: Result<(u16, Duration), Failure>) {}
 }

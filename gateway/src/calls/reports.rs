@@ -32,12 +32,13 @@ pub(super) type JustEnded = VecDeque<(Instant, SessionId, CallId)>;
 
 /// A call has ended.
 pub(super) fn ended(shared: &Shared, live: &Live, now: Instant) {
+    let Some(session) = live.session.get() else { return };
     let mut just_ended = shared.just_ended.lock().unwrap_or_else(PoisonError::into_inner);
     // overflow: the oldest call takes no more reports.
     while just_ended.len() >= REMEMBERED || just_ended.front().is_some_and(|(at, ..)| is_past(*at, now)) {
         just_ended.pop_front();
     }
-    just_ended.push_back((now, live.session.clone(), live.id.clone()));
+    just_ended.push_back((now, session.clone(), live.id.clone()));
 }
 
 /// The session's call, if it ended a moment ago.

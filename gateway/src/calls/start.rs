@@ -89,16 +89,20 @@ fn full(shared: &Shared, what: &str) -> Problem {
 }
 
 /// The session's one live call: taken here, kept by the call, given back if none comes of it.
-struct Claim {
+pub(super) struct Claim {
     shared: Arc<Shared>,
     session: SessionId,
     call: CallId,
-    kept: bool,
+    pub(super) kept: bool,
 }
 
 impl Claim {
     fn of(shared: &Arc<Shared>, session: &Session) -> Result<Self, Problem> {
-        let call = CallId::from_random(random_bits());
+        Self::taking(shared, session, CallId::from_random(random_bits()))
+    }
+
+    /// For this call.
+    pub(super) fn taking(shared: &Arc<Shared>, session: &Session, call: CallId) -> Result<Self, Problem> {
         match shared.by_session.entry(session.id.clone()) {
             dashmap::Entry::Occupied(taken) => {
                 Err(Problem::call_in_progress("the session has a call that has not ended")
@@ -186,7 +190,8 @@ impl Birth {
         let (session, config) = (&self.session, &self.edition.config);
         About {
             call: self.claim.call.clone(),
-            session: session.id.clone(),
+            session: Some(session.id.clone()),
+            caller: None,
             app: session.app.clone(),
             profile: session.profile.clone(),
             context: session.context.clone(),

@@ -65,6 +65,7 @@ impl Calls {
     /// Mutes what a leg says.
     pub fn mute(&self, call: &CallId, leg: Leg, muted: bool) -> Result<(), Problem> {
         let live = self.shared.find_live(call)?;
+        expect_browser(&live)?;
         if live.inbox.offer(Input::Api(Api::Mute { leg, muted })) { Ok(()) } else { Err(over(call)) }
     }
 
@@ -166,6 +167,7 @@ impl Calls {
             Leg::Trunk => self.connected(call, "the sip leg hears once the call is answered")?,
             Leg::Browser => self.shared.find_live(call)?,
         };
+        expect_browser(&live)?;
         let (is_over, nowhere, room) = {
             let call = live.call();
             (call.is_over(), call.has_no_destination(), call.has_room(leg))
@@ -198,6 +200,18 @@ impl Calls {
         };
         Err(problem.with("call", live.id.as_str()))
     }
+}
+
+/// Nobody has a call from the trunk while it rings.
+fn expect_browser(live: &Live) -> Result<(), Problem> {
+    let (has_browser, is_over) = {
+        let call = live.call();
+        (call.has_browser(), call.is_over())
+    };
+    if has_browser || is_over {
+        return Ok(());
+    }
+    Err(Problem::call_not_connected("nobody has answered the call yet").with("call", live.id.as_str()))
 }
 
 /// Hands it to the call.

@@ -1,7 +1,8 @@
 //! Calls by id: the live ones, and a small memory of those that have just ended. All that ended are in [`crate::store`].
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -28,7 +29,10 @@ pub(super) const KEPT_SESSIONS: usize = 10_000;
 pub(super) struct Live {
     pub(super) id: CallId,
     pub(super) key: CallKey,
-    pub(super) session: SessionId,
+    /// Whose it is: of a call from a trunk, once somebody has answered.
+    pub(super) session: OnceLock<SessionId>,
+    /// A browser is taking a call from a trunk, or has it.
+    pub(super) is_taken: AtomicBool,
     pub(super) started_at: Timestamp,
     pub(super) inbox: Inbox,
     pub(super) log: Arc<EventLog>,
@@ -74,6 +78,13 @@ pub(super) struct IceSession {
     pub(super) remote_ufrag: String,
 }
 
+impl IceSession {
+    /// Of a call without a browser.
+    pub(super) fn none() -> Self {
+        Self { tag: String::new(), remote_ufrag: String::new() }
+    }
+}
+
 impl Live {
     pub(super) fn new(
         key: CallKey,
@@ -86,7 +97,8 @@ impl Live {
         Self {
             id: call.about().call.clone(),
             key,
-            session: call.about().session.clone(),
+            session: call.about().session.clone().map(OnceLock::from).unwrap_or_default(),
+            is_taken: AtomicBool::new(false),
             started_at,
             inbox,
             log: Arc::default(),
@@ -127,7 +139,7 @@ impl Live {
     }
 
     fn kept(&self, ended: Option<(Timestamp, &'static str)>, with_details: bool) -> Kept {
-        let (id, session, started) = (self.id.clone(), self.session.clone(), self.started_at);
+        let (id, session, started) = (self.id.clone(), self.session.get().cloned(), self.started_at);
         let app = self.call().about().app.clone();
         Kept { id, session, app, started, ended, papers: Arc::clone(&self.body) as Arc<dyn Papers>, with_details }
     }
@@ -173,7 +185,7 @@ pub(super) struct Ended {
 pub(super) struct EndedCalls {
     by_id: HashMap<CallId, Ended>,
     order: VecDeque<CallId>,
-    sessions: HashMap<CallId, SessionId>,
+    sessions: HashMap<CallId, Option<SessionId>>,
     sessions_order: VecDeque<CallId>,
 }
 
@@ -204,7 +216,12 @@ impl EndedCalls {
 
     /// Of a call that ended; remembered longer than the call.
     pub(super) fn session_of(&self, id: &CallId) -> Option<&SessionId> {
-        self.sessions.get(id)
+        self.sessions.get(id)?.as_ref()
+    }
+
+    /// Whether it ended here, and not too long ago.
+    pub(super) fn knows(&self, id: &CallId) -> bool {
+        self.sessions.contains_key(id)
     }
 }
 

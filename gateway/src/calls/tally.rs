@@ -84,6 +84,8 @@ fn attempt_result(event: &SipEvent) -> Option<&'static str> {
         | SipEvent::Provisional { .. }
         | SipEvent::Offer { .. }
         | SipEvent::OfferAnswered(_)
+        | SipEvent::Confirmed { .. }
+        | SipEvent::Cancelled { .. }
         | SipEvent::Traced(_) => return None,
     })
 }

@@ -62,6 +62,8 @@ impl MediaPort for FakeMedia {
 pub(crate) struct FakeSip {
     pub(crate) invites: Mutex<Vec<InviteOrder>>,
     pub(crate) hangups: Mutex<Vec<(LegId, ReasonHeader)>>,
+    /// What became of the INVITEs of trunks: 180, 200, or what refused them.
+    pub(crate) answers: Mutex<Vec<(LegId, u16, Option<Bytes>)>>,
     pub(crate) lost: Mutex<Vec<(LegSnapshot, Option<Credentials>, ReasonHeader)>>,
 }
 
@@ -78,6 +80,18 @@ impl SipPort for FakeSip {
     }
 
     fn answer_offer(&self, _: LegId, _: Result<Bytes, u16>) {}
+
+    fn ring(&self, leg: LegId) {
+        self.answers.lock().unwrap().push((leg, 180, None));
+    }
+
+    fn accept(&self, leg: LegId, sdp: Bytes) {
+        self.answers.lock().unwrap().push((leg, 200, Some(sdp)));
+    }
+
+    fn refuse(&self, leg: LegId, status: u16, _: Option<ReasonHeader>) {
+        self.answers.lock().unwrap().push((leg, status, None));
+    }
 
     fn snapshot_kept(&self, _: LegId, _: u64) -> BoxFuture<'static, ()> {
         Box::pin(async {})
@@ -123,6 +137,23 @@ impl SipPort for RealSip {
     fn answer_offer(&self, leg: LegId, answer: Result<Bytes, u16>) {
         let handle = self.0.clone();
         tokio::spawn(async move { handle.call(move |endpoint, now| endpoint.answer_offer(now, leg, answer)).await });
+    }
+
+    fn ring(&self, leg: LegId) {
+        let handle = self.0.clone();
+        tokio::spawn(async move { handle.call(move |endpoint, now| endpoint.ring(now, leg, 180, None)).await });
+    }
+
+    fn accept(&self, leg: LegId, sdp: Bytes) {
+        let handle = self.0.clone();
+        tokio::spawn(async move { handle.call(move |endpoint, now| endpoint.accept(now, leg, sdp)).await });
+    }
+
+    fn refuse(&self, leg: LegId, status: u16, reason: Option<ReasonHeader>) {
+        let (handle, fields) = (self.0.clone(), crate::sip::refusal(status, reason));
+        tokio::spawn(
+            async move { handle.call(move |endpoint, now| endpoint.reject_with(now, leg, status, &fields)).await },
+        );
     }
 
     fn snapshot_kept(&self, _: LegId, _: u64) -> BoxFuture<'static, ()> {

@@ -13,6 +13,7 @@ use crate::events::{Feed, Filter, Heard};
 
 mod admission;
 mod drained;
+mod inbound;
 mod kept;
 
 struct Bench {

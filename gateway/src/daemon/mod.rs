@@ -27,6 +27,7 @@ use crate::settings::Settings;
 use crate::store::{self, OpenError, Orphan, Store};
 use crate::{control_api, public_api};
 
+mod doors;
 mod listen;
 mod memory;
 mod planes;
@@ -216,6 +217,7 @@ impl Daemon {
         tasks.spawn(serve(public.0, public_pages, tls, Some(settings.clone()), Listener::Public));
         tasks.spawn(serve(control.0, control_api::router(Arc::new(control_api)), None, None, Listener::Control));
         tasks.spawn(trunks.watch(stopped.clone()));
+        tasks.spawn(planes.keep_doors(settings.clone(), stopped.clone()));
         tasks.spawn(reap(desk, calls.clone(), clock, stopped));
 
         let daemon = Self {
@@ -260,6 +262,7 @@ impl Daemon {
             tracing::warn!("the last events are not on the disk yet, and no stream of all events tells them");
         }
         store.bus().close();
+        self.calls.receivers().close();
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
         self.planes.stop().await;

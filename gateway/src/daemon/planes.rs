@@ -10,6 +10,7 @@ use trunkline_media::worker::{Plane, PlaneConfig};
 use trunkline_signaling::endpoint::Event;
 
 use super::StartError;
+use super::doors;
 use super::sip_side::SipSide;
 use crate::calls::Calls;
 use crate::clock::Clock;
@@ -59,6 +60,15 @@ impl Planes {
     /// Asks what the configuration and back ends name.
     pub(super) fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// Lets in whom the configuration knows, until told to stop.
+    pub(super) fn keep_doors(
+        &self,
+        settings: Settings,
+        stop: watch::Receiver<bool>,
+    ) -> impl Future<Output = ()> + use<> {
+        doors::keep(settings, self.sip.clone(), stop)
     }
 
     /// The trunks, asked through this SIP side.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use trunkline_config::Config;
+use trunkline_signaling::admission::Admission;
 use trunkline_signaling::auth::Credentials;
 use trunkline_signaling::endpoint::{
     EndpointConfig, EndpointStats, Event, Failure, LegId, LegSnapshot, Ping, Reason as ReasonHeader, Timers, Transport,
@@ -96,6 +97,14 @@ impl SipSide {
         }
     }
 
+    /// Who may begin something with us from now on.
+    pub(super) async fn guard(&self, admission: Admission) {
+        if let Some(handle) = self.handle() {
+            // A SIP side that is gone admits nobody.
+            let _ = handle.call(move |endpoint, _| endpoint.guard(admission)).await;
+        }
+    }
+
     /// Waits a little for the answers to the last BYEs, then lets the task end.
     pub(super) async fn stop(&self) {
         let silent = async {
@@ -150,6 +159,27 @@ impl SipPort for SipSide {
             tokio::spawn(
                 async move { handle.call(move |endpoint, now| endpoint.answer_offer(now, leg, answer)).await },
             );
+        }
+    }
+
+    fn ring(&self, leg: LegId) {
+        if let Some(handle) = self.handle() {
+            tokio::spawn(async move { handle.call(move |endpoint, now| endpoint.ring(now, leg, 180, None)).await });
+        }
+    }
+
+    fn accept(&self, leg: LegId, sdp: Bytes) {
+        if let Some(handle) = self.handle() {
+            tokio::spawn(async move { handle.call(move |endpoint, now| endpoint.accept(now, leg, sdp)).await });
+        }
+    }
+
+    fn refuse(&self, leg: LegId, status: u16, reason: Option<ReasonHeader>) {
+        if let Some(handle) = self.handle() {
+            let fields = sip::refusal(status, reason);
+            tokio::spawn(async move {
+                handle.call(move |endpoint, now| endpoint.reject_with(now, leg, status, &fields)).await
+            });
         }
     }
 

@@ -81,6 +81,21 @@ impl Envelope {
         Self { id, name, at, app, call, seq, frame, body }
     }
 
+    /// Of a session: no call's sequence knows it, and no database.
+    pub(crate) fn of_session(
+        id: EventId,
+        name: &'static str,
+        at: Timestamp,
+        app: String,
+        seq: u64,
+        data: &Map<String, Value>,
+    ) -> Self {
+        let told = Told { id: &id, name, timestamp: rfc3339(at), app: &app, seq, data };
+        let body = serde_json::to_string(&told).unwrap_or_default();
+        let (frame, body) = framed(&id, name, &body);
+        Self { id, name, at, app, call: None, seq, frame, body }
+    }
+
     /// As it was written.
     pub(crate) fn stored(
         id: EventId,

@@ -3,7 +3,7 @@
 use super::definition::Definition;
 use super::definition::Kind::{Counter, Gauge, Histogram, Trouble};
 use super::labels::{
-    ANSWERED, APP, ATTEMPT, BLAME, CLASS, CLOSED, CODE, CONTEXT, DELIVERY, DROP, EVENT, FINDING, GOT, HALF_LEG,
+    ADMITTED, ANSWERED, APP, ATTEMPT, BLAME, CLASS, CLOSED, CODE, CONTEXT, DELIVERY, DROP, EVENT, FINDING, GOT, HALF_LEG,
     HANDSHAKE, HOOK, INTEGRATION, INVARIANT, LEG, LEVEL, LIMIT, LISTENER, MOS_KIND, PHASE, PROBLEM, REASON, RELOAD,
     REPORT, RESULT, ROUTE, SOURCE, STAGE, TRIED, TRUNK, VERSION, WORKER,
 };
@@ -103,6 +103,7 @@ catalogue! {
     SIP_DROPPED: Trouble, "trunkline_sip_dropped_total", "messages", [], "Datagrams or provisional events nobody fetched in time";
     SIP_UNTOLD: Trouble, "trunkline_sip_untold_messages_total", "messages", [], "Messages of legs that no trail of a call could take";
     SIP_LOST_ENDED: Counter, "trunkline_sip_lost_legs_total", "legs", [], "Legs of an earlier process that were ended at the start";
+    SIP_ADMISSION: Counter, "trunkline_sip_admission_total", "requests", [ADMITTED], "Calls from trunks that are known by address or proved by password, passwords asked for and answered wrong, and answers strangers got or did not get";
     SIP_UNKEPT: Trouble, "trunkline_sip_unjournalled_total", "legs", [], "Times a leg went on before the journal had it, because the disk was slow";
     SIP_GROWN: Counter, "trunkline_sip_requests_too_large_total", "requests", [], "Requests too large for a datagram that went over TCP";
     SIP_SHRUNK: Trouble, "trunkline_sip_requests_too_large_over_udp_total", "requests", [], "Of those, sent as a datagram after all, for the peer takes no TCP";
@@ -119,6 +120,7 @@ catalogue! {
 }
 "HTTP and sessions" {
     SESSIONS: Gauge, "trunkline_sessions", "sessions", [], "Sessions that may still start a call";
+    RECEIVERS: Gauge, "trunkline_receivers", "sessions", [], "Browsers that wait for calls from trunks";
     SESSIONS_OPENED: Counter, "trunkline_sessions_opened_total", "sessions", [], "Sessions that were opened";
     SESSION_REJECTIONS: Counter, "trunkline_session_rejections_total", "requests", [PROBLEM], "Sessions that were refused, by problem";
     CONTEXT_KEYS_DROPPED: Counter, "trunkline_context_keys_dropped_total", "keys", [CONTEXT], "Context keys that were not kept, by reason";

@@ -38,6 +38,7 @@ pub(super) static STAGE: Label = words("stage", || STAGES.into());
 pub(super) static RESULT: Label = words("result", || RESULTS.into());
 pub(super) static DELIVERY: Label = words("result", || DELIVERIES.into());
 pub(super) static ATTEMPT: Label = words("result", || RESULTS_OF_ATTEMPTS.into());
+pub(super) static ADMITTED: Label = words("result", || ADMITTANCES.into());
 pub(super) static INVARIANT: Label = words("invariant", || INVARIANTS.into());
 
 pub(super) static ANSWERED: Label = words("result", || vec!["answered", "static"]);
@@ -64,6 +65,9 @@ pub(super) static INTEGRATION: Label = names("integration", "configured integrat
 pub(super) static WORKER: Label = names("worker", "media workers, from 0", 256);
 pub(super) static VERSION: Label = names("version", "this build", 1);
 
+/// What becomes of calls from outside, and of strangers.
+pub(super) const ADMITTANCES: [&str; 6] = ["known", "proved", "challenged", "wrong", "answered", "silenced"];
+
 /// Class and phase of a request that was refused before it was a call.
 pub(super) const REFUSED: &str = "refused";
 pub(super) const ADMISSION: &str = "admission";
@@ -76,8 +80,14 @@ pub(super) const ERRORS: [&str; 25] = [
     "ip_change", "peer_vanished", "client_gone", "network_poor", "media_timeout", "session_timer_expired", "trunk_lost",
     "sip_transport_lost", "node_shutdown", "node_crash", "internal_error",
 ];
-pub(super) const REFUSALS: [Refusal; 5] =
-    [Refusal::ClosedHours, Refusal::PreviewSession, Refusal::RateLimited, Refusal::Capacity, Refusal::Draining];
+pub(super) const REFUSALS: [Refusal; 6] = [
+    Refusal::ClosedHours,
+    Refusal::PreviewSession,
+    Refusal::RateLimited,
+    Refusal::Capacity,
+    Refusal::Draining,
+    Refusal::UnknownAddress,
+];
 pub(super) const PHASES: [Phase; 4] = [Phase::Routing, Phase::Setup, Phase::Ringing, Phase::Talking];
 #[rustfmt::skip]
 const BLAMES: [Blame; 7] = [

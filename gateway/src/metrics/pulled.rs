@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use trunkline_media::worker::WorkerStats;
+use trunkline_signaling::admission::AdmissionStats;
 use trunkline_signaling::endpoint::EndpointStats;
 use trunkline_signaling::transport::ConnectionStats;
 
 use super::catalogue as m;
 use super::definition::Definition;
 use super::family::{Family, Row, Value};
-use super::labels::{ADMISSION, ENDED, ERRORS, PHASES, REFUSALS, REFUSED};
+use super::labels::{ADMISSION, ADMITTANCES, ENDED, ERRORS, PHASES, REFUSALS, REFUSED};
 use super::{EventCounters, Snapshot, process};
 use crate::calls::CallCounters;
 use crate::outbox::OutletStats;
@@ -25,6 +26,7 @@ type Column<T> = (&'static Definition, fn(&T) -> u64);
 pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
     let mut families = vec![
         Family::single(&m::SESSIONS, snapshot.sessions as f64),
+        Family::single(&m::RECEIVERS, snapshot.calls.receivers as f64),
         Family::single(&m::DRAINING, f64::from(u8::from(snapshot.draining))),
         Family::single(&m::UPTIME, snapshot.uptime.as_secs_f64()),
         Family::by(&m::BUILD_INFO, [(env!("CARGO_PKG_VERSION"), 1.0)]),
@@ -127,7 +129,13 @@ fn sip(stats: &EndpointStats) -> Vec<Family> {
         (&m::SIP_SHRUNK, |s| s.shrunk),
         (&m::SIP_RESENT, |s| s.resent),
     ];
-    singles(&COLUMNS, stats).collect()
+    singles(&COLUMNS, stats).chain([admission(&stats.admission)]).collect()
+}
+
+fn admission(stats: &AdmissionStats) -> Family {
+    let AdmissionStats { known, proved, challenged, wrong, answered, silenced } = *stats;
+    let counts = [known, proved, challenged, wrong, answered, silenced];
+    Family::by(&m::SIP_ADMISSION, ADMITTANCES.into_iter().zip(counts.map(|count| count as f64)))
 }
 
 fn connections(stats: &ConnectionStats) -> Vec<Family> {
@@ -211,12 +219,15 @@ fn webhooks(outlets: &[OutletStats]) -> [Family; 4] {
 /// Numbers of different owners that are the same whenever nothing is on its way.
 fn invariants(snapshot: &Snapshot) -> Family {
     let calls = snapshot.calls.live as u64;
+    // A call from a trunk has no media before a browser answers it.
+    let with_media = snapshot.calls.with_media as u64;
+    let ringing = calls.saturating_sub(with_media);
     let on_trunks = snapshot.calls.live_by_trunk.iter().map(|(_, live)| u64::from(*live)).sum::<u64>();
     let media = |read: fn(&WorkerStats) -> u64| snapshot.workers.iter().map(read).sum::<u64>();
     let gaps = [
         ("call_tasks", calls, snapshot.calls.tasks as u64),
-        ("media_calls", calls, media(|w| w.calls)),
-        ("leased_pairs", on_trunks, media(|w| w.leased_pairs)),
+        ("media_calls", with_media, media(|w| w.calls)),
+        ("leased_pairs", on_trunks.saturating_sub(ringing), media(|w| w.leased_pairs)),
         ("sip_legs", on_trunks, snapshot.sip.legs as u64),
     ];
     Family::by(&m::INVARIANT_GAP, gaps.map(|(invariant, one, other)| (invariant, one.abs_diff(other) as f64)))

@@ -39,7 +39,7 @@ impl Reason {
     pub fn required_evidence(self) -> &'static [&'static str] {
         match self {
             Self::UserHangup => &["hung_up_by"],
-            Self::RemoteHangup(RemoteHangup::Bye) => &["hung_up_by"],
+            Self::RemoteHangup(RemoteHangup::Bye | RemoteHangup::Cancel) => &["hung_up_by"],
             Self::RemoteHangup(RemoteHangup::MaxDuration) => &["limit_seconds"],
             Self::RemoteHangup(RemoteHangup::Operator) => &["hung_up_by", "operator_reason"],
             Self::NoDestination => &["destinations", "prompt_played"],

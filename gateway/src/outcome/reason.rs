@@ -68,6 +68,8 @@ pub enum Reason {
 pub enum RemoteHangup {
     /// The agent's BYE.
     Bye,
+    /// The caller's CANCEL, of a call from the trunk that nobody had answered.
+    Cancel,
     /// The trunk's longest call.
     MaxDuration,
     /// The control API.
@@ -133,6 +135,8 @@ pub enum Refusal {
     Capacity,
     /// This node takes no new calls.
     Draining,
+    /// The trunk calls a name under which nobody waits and that is no number of it.
+    UnknownAddress,
 }
 
 impl Refusal {
@@ -145,6 +149,7 @@ impl Refusal {
             Self::RateLimited => "rate_limited",
             Self::Capacity => "capacity",
             Self::Draining => "draining",
+            Self::UnknownAddress => "unknown_address",
         }
     }
 }
@@ -154,6 +159,7 @@ impl Reason {
     pub const ALL: &[Self] = &[
         Self::UserHangup,
         Self::RemoteHangup(RemoteHangup::Bye),
+        Self::RemoteHangup(RemoteHangup::Cancel),
         Self::RemoteHangup(RemoteHangup::MaxDuration),
         Self::RemoteHangup(RemoteHangup::Operator),
         Self::NoDestination,
@@ -239,6 +245,7 @@ impl Reason {
     pub fn detail(self) -> Option<&'static str> {
         Some(match self {
             Self::RemoteHangup(RemoteHangup::Bye) => "bye",
+            Self::RemoteHangup(RemoteHangup::Cancel) => "cancel",
             Self::RemoteHangup(RemoteHangup::MaxDuration) => "max_duration",
             Self::RemoteHangup(RemoteHangup::Operator) => "operator",
             Self::DestTimeout(DestTimeout::NoProvisional) => "no_provisional",
@@ -273,7 +280,8 @@ impl Reason {
     #[must_use]
     pub fn blame(self) -> Blame {
         match self {
-            Self::UserHangup | Self::RemoteHangup(RemoteHangup::Bye | RemoteHangup::MaxDuration) => Blame::None,
+            Self::UserHangup
+            | Self::RemoteHangup(RemoteHangup::Bye | RemoteHangup::Cancel | RemoteHangup::MaxDuration) => Blame::None,
             Self::RemoteHangup(RemoteHangup::Operator)
             | Self::NoDestination
             | Self::DestNotFound
@@ -312,6 +320,7 @@ impl Reason {
         match self {
             Self::UserHangup => "Nothing to do: the visitor hung up.",
             Self::RemoteHangup(RemoteHangup::Bye) => "Nothing to do: the agent's side hung up.",
+            Self::RemoteHangup(RemoteHangup::Cancel) => "Answer sooner, or let more browsers wait: the caller gave up.",
             Self::RemoteHangup(RemoteHangup::MaxDuration) => "Raise the trunk's max_duration_seconds if calls may last longer.",
             Self::RemoteHangup(RemoteHangup::Operator) => "Nothing to do: the call was ended through the control API.",
             Self::NoDestination => "Give the profile a destination, or pass one with the session.",

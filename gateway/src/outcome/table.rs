@@ -64,6 +64,37 @@ pub fn status_of_q850(cause: u16) -> Option<u16> {
     })
 }
 
+/// What the trunk's INVITE is answered with when its call comes to nothing for this reason.
+#[must_use]
+pub fn status_of_reason(reason: Reason) -> u16 {
+    match reason {
+        Reason::DestBusy => 486,
+        Reason::DestCodec => 488,
+        Reason::DestNotFound => 404,
+        Reason::DestRejected | Reason::UserHangup | Reason::RemoteHangup(_) => 603,
+        Reason::DestUnavailable(_) | Reason::NodeShutdown | Reason::NodeCrash => 503,
+        Reason::InternalError => 500,
+        // Whoever was to answer is not there, or not any more.
+        Reason::DestNoAnswer
+        | Reason::NoDestination
+        | Reason::DestTimeout(_)
+        | Reason::DestAuth
+        | Reason::DestDns
+        | Reason::DestUnreachable
+        | Reason::DestTls
+        | Reason::IceFailed(_)
+        | Reason::DtlsFailed(_)
+        | Reason::IpChange
+        | Reason::PeerVanished
+        | Reason::ClientGone
+        | Reason::NetworkPoor
+        | Reason::MediaTimeout(_)
+        | Reason::SessionTimerExpired
+        | Reason::TrunkLost
+        | Reason::SipTransportLost => 480,
+    }
+}
+
 /// The `Reason` header (RFC 3326) of the BYE or CANCEL a reason leads to. Its text is the reason's own word, then its
 /// detail: what the other side's logs show is what the record says.
 #[must_use]

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use trunkline_media::api::Leg;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::body::{bearer, expect_type, read, read_json};
 use super::client;
 use super::cors::{self, CrossOrigin};
+use super::receive;
 use crate::calls::{HangupBy, IfMatch, Patched, Started};
 use crate::ids::{CallId, SessionId};
 use crate::limiter::client_key;
@@ -25,19 +27,37 @@ pub const SDP: &str = "application/sdp";
 /// The media type of RFC 8840 section 9.
 pub const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
+/// The call that is answered, if it is none of the browser's own.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Answers {
+    /// As `incoming_call` named it.
+    #[serde(default)]
+    call: Option<String>,
+}
+
 /// Start a call
 ///
-/// WHIP-style (RFC 9725 with two-way audio): an offer with one audio section, BUNDLE, rtcp-mux, DTLS-SRTP.
-#[utoipa::path(post, path = "/v1/calls", tag = "calls", request_body(content = String, content_type = SDP), security(("session_token" = [])),
+/// WHIP-style (RFC 9725 with two-way audio): an offer with one audio section, BUNDLE, rtcp-mux, DTLS-SRTP. With `call`,
+/// the answer of a session of the mode `receive` to a call that rings it.
+#[utoipa::path(post, path = "/v1/calls", tag = "calls", params(Answers), request_body(content = String, content_type = SDP), security(("session_token" = [])),
     responses((status = 201, description = "The answer, with all server candidates", body = String, content_type = SDP,
             headers(("Location" = String, description = "`/v1/calls/{call}`"), ("ETag" = String, description = "Of the ICE session"),
                 ("Link" = Option<String>, description = "One per ICE server"))),
-        (status = 403, description = "`preview-session`, `closed` with `opens_at`, `origin-not-allowed`"),
-        (status = 404, description = "`unknown-app`"), (status = 409, description = "`call-in-progress`"),
+        (status = 403, description = "`preview-session`, `receive-session`, `closed` with `opens_at`, `origin-not-allowed`"),
+        (status = 404, description = "`unknown-app`, `unknown-call`"),
+        (status = 409, description = "`call-in-progress`, `call-answered`, `call-ended`"),
         (status = 422, description = "`unsupported-sdp`"), (status = 429, description = "`rate-limited`"),
         (status = 503, description = "`capacity`, `draining`")))]
-pub(super) async fn start(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
-    let answered = take(&api, request).await;
+pub(super) async fn start(
+    State(api): State<Arc<Api>>,
+    query: Result<Query<Answers>, QueryRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let answered = match query.ok().and_then(|Query(answers)| answers.call) {
+        Some(call) => receive::answer(&api, request, &call).await,
+        None => take(&api, request).await,
+    };
     if let Err(problem) = &answered {
         api.metrics.call_refused(problem.slug);
     }
@@ -50,6 +70,9 @@ async fn take(api: &Api, request: Request) -> Result<Response, Problem> {
     if claims.mode == Mode::Preview {
         api.calls.refused(Refusal::PreviewSession);
         return Err(Problem::preview_session("a preview shows the widget; it starts no calls"));
+    }
+    if claims.mode == Mode::Receive {
+        return Err(Problem::receive_session("answer a call that rings with ?call=, or open another session"));
     }
     let public = &api.settings.load().public;
     let client = client_key(client::address(&request, &public.trusted_proxies));
@@ -252,7 +275,7 @@ pub(super) async fn read_offer(request: Request) -> Result<axum::body::Bytes, Pr
 }
 
 /// With a Link field for each STUN or TURN server (RFC 9725 section 4.6).
-fn created(api: &Api, session: &SessionId, started: Started) -> Result<Response, Problem> {
+pub(super) fn created(api: &Api, session: &SessionId, started: Started) -> Result<Response, Problem> {
     let location = HeaderValue::from_str(&format!("/v1/calls/{}", started.call)).map_err(|_| broken())?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(SDP)),

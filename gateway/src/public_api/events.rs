@@ -21,7 +21,7 @@ use crate::ids::CallId;
 use crate::problem::Problem;
 
 /// How often a quiet stream shows that it lives; proxies cut those that do not.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// `EventSource` sets no headers, so a token may come in the query here, and only here.
 #[derive(Deserialize, IntoParams)]
@@ -29,7 +29,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(super) struct Wanted {
     /// The session's token.
     #[serde(default)]
-    token: Option<String>,
+    pub(super) token: Option<String>,
 }
 
 /// Follow a call's events
@@ -74,7 +74,7 @@ pub(super) async fn follow(
 }
 
 /// The last event the client has, by `Last-Event-ID`; from the beginning when it says nothing sensible.
-fn last_seen(headers: &HeaderMap) -> u64 {
+pub(super) fn last_seen(headers: &HeaderMap) -> u64 {
     headers.get("last-event-id").and_then(|value| value.to_str().ok()?.trim().parse().ok()).unwrap_or(0)
 }
 

@@ -38,6 +38,7 @@ pub mod client;
 mod cors;
 mod events;
 mod probes;
+mod receive;
 #[cfg(test)]
 mod session_tests;
 pub mod sessions;
@@ -129,6 +130,8 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(with_options(routes!(sessions::client_report)))
         .routes(with_options(routes!(calls::start, no_content)))
         .routes(with_options(routes!(calls::look, calls::patch, calls::hang_up)))
+        .routes(with_options(routes!(receive::follow)))
+        .routes(with_options(routes!(receive::decline)))
         .routes(with_options(routes!(calls::reattach)))
         .routes(with_options(routes!(calls::dtmf)))
         .routes(with_options(routes!(calls::mute)))

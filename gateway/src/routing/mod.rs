@@ -15,6 +15,10 @@ use trunkline_media::api::RtpSource;
 use trunkline_media::audio::Codec;
 use trunkline_signaling::targets::{Protocol, Wanted};
 
+mod inbound;
+
+pub use inbound::{Addressee, addressees, is_called, terms};
+
 use crate::outcome::{Reason, Unavailable};
 use crate::session::Session;
 

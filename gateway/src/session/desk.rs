@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value, json};
-use trunkline_config::{App, Config, Profile, Secret};
+use trunkline_config::{App, Config, Profile, Receive, Secret};
 
 use super::context::{Report, admit, cut};
 use super::hours::{Standing, open_at};
@@ -17,6 +17,7 @@ use crate::clock::{Now, rfc3339};
 use crate::events::Notice;
 use crate::ids::{SessionId, random_bits};
 use crate::problem::Problem;
+use crate::routing;
 use crate::settings::Settings;
 
 /// Octets kept of the name of a profile that does not exist.
@@ -114,8 +115,11 @@ impl Desk {
             }
             Caller::BackEnd { .. } => asked.additions()?,
         };
-        if !has_enabled_trunk(&config, app, additions.destination.as_deref()) {
-            return Err(Problem::provider_not_active("enable a trunk for the app"));
+        let receives = asked.receives()?;
+        match receives {
+            Some(_) => check_receive(&config, app, caller)?,
+            None if has_enabled_trunk(&config, app, additions.destination.as_deref()) => {}
+            None => return Err(Problem::provider_not_active("enable a trunk for the app")),
         }
         let mut state = self.state();
         if let Some(claim) = claim
@@ -135,6 +139,10 @@ impl Desk {
         let standing = standing(now, app, &session);
         let notice = notice(&session, standing.get("state"));
         if let Value::Object(body) = &mut body {
+            if let Some(name) = receives {
+                body.insert("mode".into(), "receive".into());
+                body.insert("address".into(), format!("sip:{name}@{}", config.sip.from_host()).into());
+            }
             body.extend(standing);
         }
         state.sessions.insert(now.instant, session)?;
@@ -209,6 +217,8 @@ fn standing(now: Now, app: &App, session: &Session) -> Map<String, Value> {
     let members = match open_at(hours, now.wall) {
         // A preview shows the widget as it is, whatever the hour.
         _ if session.preview => json!({"state": "preview"}),
+        // Who waits for calls decides when.
+        _ if session.receive.is_some() => json!({"state": "ready"}),
         Standing::Open => json!({"state": "ready"}),
         Standing::Closed { opens_at, label } => {
             json!({"state": "closed", "opens_at": opens_at.map(rfc3339), "label": label})
@@ -254,6 +264,20 @@ fn check_widget(app: &App, asked: &NewSession, origin: Option<&str>) -> Result<(
     }
 }
 
+/// Who may wait for calls, and whether any can come.
+fn check_receive(config: &Config, app: &App, caller: Caller<'_>) -> Result<(), Problem> {
+    match (app.receive, caller) {
+        (Receive::BackEnd | Receive::Widget, Caller::BackEnd { .. }) | (Receive::Widget, Caller::Widget { .. }) => {}
+        (Receive::Off, _) | (Receive::BackEnd, Caller::Widget { .. }) => {
+            return Err(Problem::receive_not_allowed("see the app's receive"));
+        }
+    }
+    if routing::is_called(config, app) {
+        return Ok(());
+    }
+    Err(Problem::provider_not_active("enable a trunk with inbound calls for the app"))
+}
+
 /// The app's own trunk, or one that a destination names as its host.
 fn has_enabled_trunk(config: &Config, app: &App, given: Option<&str>) -> bool {
     let enabled = |id: &str| config.trunks.iter().any(|trunk| trunk.enabled && trunk.id == id);
@@ -277,6 +301,7 @@ fn build(now: Now, app: &App, asked: &NewSession, additions: Additions) -> (Sess
         asked_profile: wanted.filter(|_| found.is_none()).map(|asked| cut(asked, ASKED_BYTES).to_owned()),
         lang: asked.language(),
         preview: asked.preview,
+        receive: asked.receives().ok().flatten().map(str::to_owned),
         context,
         form,
         destination: additions.destination,

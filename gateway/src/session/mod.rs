@@ -50,6 +50,8 @@ pub struct Session {
     pub lang: String,
     /// No call may ever come of it.
     pub preview: bool,
+    /// It waits for calls under this name, and starts none.
+    pub receive: Option<String>,
     /// Accepted context, in order.
     pub context: Vec<(String, String)>,
     /// Form values, sanitised like context.

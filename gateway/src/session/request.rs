@@ -32,6 +32,14 @@ pub struct NewSession {
     /// No call may come of it.
     #[serde(default)]
     pub preview: bool,
+    /// `live`: it may start calls. `receive`: it waits for calls from the app's trunk.
+    #[serde(default)]
+    #[schema(pattern = "^(live|receive)$")]
+    pub mode: Option<String>,
+    /// Under which name it waits, with `receive`: the user of the address that the trunk calls.
+    #[serde(default)]
+    #[schema(pattern = "^[a-zA-Z0-9_.-]{1,64}$")]
+    pub name: Option<String>,
     /// What the page knows of the visitor.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
@@ -87,6 +95,18 @@ impl NewSession {
         if good { tag.to_owned() } else { "en".to_owned() }
     }
 
+    /// The name it waits for calls under, if it is to.
+    pub fn receives(&self) -> Result<Option<&str>, Problem> {
+        match (self.mode.as_deref(), self.name.as_deref()) {
+            (Some("receive"), Some(name)) if is_name(name) && !self.preview => Ok(Some(name)),
+            (Some("receive"), Some(_)) if self.preview => Err(Problem::invalid_request("a preview receives no calls")),
+            (Some("receive"), _) => Err(Problem::invalid_request("name is 1 to 64 of a-z, A-Z, 0-9, _, - and .")),
+            (None | Some("live"), None) => Ok(None),
+            (None | Some("live"), Some(_)) => Err(Problem::invalid_request("a name is for the mode receive")),
+            (Some(_), _) => Err(Problem::invalid_request("mode is live or receive")),
+        }
+    }
+
     /// What a back end added. A mistake of a back end is told, not mended.
     pub fn additions(&self) -> Result<Additions, Problem> {
         let destination = match &self.destination {
@@ -104,6 +124,10 @@ impl NewSession {
         }
         Ok(Additions { destination, headers, metadata })
     }
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
 }
 
 fn destination(uri: &str) -> Result<String, Problem> {
@@ -157,6 +181,24 @@ mod tests {
         check(&format!(r#"{{"app":"a","metadata":"{}"}}"#, "x".repeat(4096)), Err("metadata"));
         check(r#"{"app":1}"#, Err("line 1"));
         check("", Err("line"));
+    }
+
+    #[test]
+    fn who_receives_has_a_name() {
+        for (body, expected) in [
+            (r#"{"app":"a"}"#, Ok(None)),
+            (r#"{"app":"a","mode":"live"}"#, Ok(None)),
+            (r#"{"app":"a","mode":"receive","name":"ann.b"}"#, Ok(Some("ann.b"))),
+            (r#"{"app":"a","mode":"receive"}"#, Err("invalid-request")),
+            (r#"{"app":"a","mode":"receive","name":""}"#, Err("invalid-request")),
+            (r#"{"app":"a","mode":"receive","name":"a@b"}"#, Err("invalid-request")),
+            (r#"{"app":"a","mode":"receive","name":"ann","preview":true}"#, Err("invalid-request")),
+            (r#"{"app":"a","name":"ann"}"#, Err("invalid-request")),
+            (r#"{"app":"a","mode":"both"}"#, Err("invalid-request")),
+        ] {
+            let asked = NewSession::parse(body.as_bytes()).unwrap();
+            assert_eq!(asked.receives().map_err(|problem| problem.slug), expected, "{body}");
+        }
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub enum Mode {
     Live,
     /// It may not.
     Preview,
+    /// It waits for calls, and answers them.
+    Receive,
 }
 
 /// What a token says.
@@ -112,7 +114,11 @@ impl TokenKeys {
             jti: hex(&jti),
             app: session.app.clone(),
             prf: session.profile.clone(),
-            mode: if session.preview { Mode::Preview } else { Mode::Live },
+            mode: match session.receive {
+                _ if session.preview => Mode::Preview,
+                Some(_) => Mode::Receive,
+                None => Mode::Live,
+            },
             sid: session.id.clone(),
         };
         let signed =

@@ -16,8 +16,8 @@ const ORPHANS: i64 = 100_000;
 pub struct Orphan {
     /// Its id.
     pub id: CallId,
-    /// Its session.
-    pub session: SessionId,
+    /// Its session, if somebody had it.
+    pub session: Option<SessionId>,
     /// Its app.
     pub app: String,
     /// When it began.
@@ -32,6 +32,13 @@ pub struct Orphan {
     pub last_seq: u64,
     /// Its end has been told already.
     pub end_told: bool,
+}
+
+/// What stands for the session of a call that nobody answered.
+const NOBODY: &str = "";
+
+fn somebody(session: &str) -> Option<SessionId> {
+    Some(session).filter(|session| *session != NOBODY).map(SessionId::from_client)
 }
 
 /// Which calls.
@@ -95,13 +102,13 @@ pub(super) fn write(db: &Connection, kept: &Kept, record: &str, details: Option<
     let mut statement = db.prepare_cached(
         "INSERT INTO calls (id, session, app, state, reason, started, ended, record, details)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-         ON CONFLICT (id) DO UPDATE SET state = excluded.state, reason = excluded.reason, ended = excluded.ended,
+         ON CONFLICT (id) DO UPDATE SET state = excluded.state, session = excluded.session, reason = excluded.reason, ended = excluded.ended,
              record = excluded.record, details = coalesce(excluded.details, details)",
     )?;
     let state = if kept.ended.is_some() { "ended" } else { "live" };
     let (ended, reason) = kept.ended.map(|(at, reason)| (at.as_microsecond(), reason)).unzip();
     let started = kept.started.as_microsecond();
-    let (id, session) = (kept.id.as_str(), kept.session.as_str());
+    let (id, session) = (kept.id.as_str(), kept.session.as_ref().map_or(NOBODY, SessionId::as_str));
     statement.execute(params![id, session, kept.app, state, reason, started, ended, record, details])?;
     Ok(())
 }
@@ -115,7 +122,7 @@ pub(super) fn record(db: &Connection, id: &CallId) -> Result<Option<Value>, Read
 pub(super) fn session_of(db: &Connection, id: &CallId) -> Result<Option<SessionId>, ReadError> {
     let mut statement = db.prepare_cached("SELECT session FROM calls WHERE id = ?1")?;
     let session: Option<String> = statement.query_row([id.as_str()], |row| row.get(0)).optional()?;
-    Ok(session.map(|session| SessionId::from_client(&session)))
+    Ok(session.and_then(|session| somebody(&session)))
 }
 
 pub(super) fn papers(db: &Connection, id: &CallId) -> Result<Option<(Value, Value)>, ReadError> {
@@ -180,7 +187,7 @@ pub(super) fn orphans(db: &Connection) -> rusqlite::Result<Vec<Orphan>> {
         let details: Option<Vec<u8>> = row.get(5)?;
         Ok(Orphan {
             id: CallId::from_client(&column::<String>(row, 0)?),
-            session: SessionId::from_client(&column::<String>(row, 1)?),
+            session: somebody(&column::<String>(row, 1)?),
             app: row.get(2)?,
             started: time(started),
             last_known: time(alive.unwrap_or(started).max(started)),

@@ -97,8 +97,8 @@ impl Default for EventOptions {
 pub struct Kept {
     /// Its id; a later entry of the same id replaces an earlier one.
     pub id: CallId,
-    /// Its session.
-    pub session: SessionId,
+    /// Its session, if somebody has it.
+    pub session: Option<SessionId>,
     /// Its app.
     pub app: String,
     /// When it began.

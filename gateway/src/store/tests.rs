@@ -44,7 +44,7 @@ fn call(n: i64, ended: Option<&'static str>) -> Kept {
     let record = json!({"call": id, "state": if ended.is_some() { "ended" } else { "talking" }});
     Kept {
         id,
-        session: SessionId::from_client("ses_1"),
+        session: Some(SessionId::from_client("ses_1")),
         app: if n % 2 == 0 { "even" } else { "odd" }.into(),
         started: at(n),
         ended: ended.map(|reason| (at(n + 60), reason)),

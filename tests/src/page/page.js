@@ -42,6 +42,29 @@ window.begin = async ({ client, codecs, switched, relay, ...options }) => {
   return call.id;
 };
 
+/** Waits for calls to a name; each that rings is in `incoming`, each that rings no more in `cancelled`. */
+window.wait = async ({ client, name, session }) => {
+  await audio.resume();
+  window.incoming = [];
+  window.cancelled = [];
+  window.receiver = await new Trunkline(client).receive({ name, session });
+  receiver.addEventListener('incoming', ({ detail }) => window.incoming.push(detail));
+  receiver.addEventListener('cancelled', ({ detail }) => window.cancelled.push(detail.cancelled));
+  return receiver.address;
+};
+
+/** Answers the call that rang last. */
+window.pickUp = async ({ codecs }) => {
+  window.events = [];
+  const call = await window.incoming.at(-1).answer({ audio: PLAIN, codecs: codecs?.length ? codecs : undefined });
+  window.call = call;
+  call.addEventListener('event', ({ detail }) => window.events.push(detail));
+  call.addEventListener('audio', () => listenTo(call.remoteStream));
+  listenTo(call.remoteStream);
+  await call.attachAudio(document.getElementById('agent'));
+  return call.id;
+};
+
 function listenTo(stream) {
   source?.disconnect();
   source = audio.createMediaStreamSource(stream);

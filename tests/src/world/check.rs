@@ -53,7 +53,11 @@ fn check_call(call: &SimCall) -> Result<(), String> {
     let is_last = |(_, event): &(Instant, CallEvent)| matches!(event.name, "call_ended" | "call_error");
     let terminal = call.events.iter().filter(|event| is_last(event)).count();
     let over = call.call.is_over();
-    let talks = matches!(call.call.state().word(), "ringing" | "talking" | "reconnecting");
+    // A call from a phone rings before it has a port.
+    let talks = match call.call.state().word() {
+        "ringing" => call.call.about().caller.is_none(),
+        state => matches!(state, "talking" | "reconnecting"),
+    };
     let ends_last = terminal == 0 || call.events.last().is_some_and(is_last);
     let rules = [
         (gapless, "event numbers have gaps"),

@@ -18,6 +18,7 @@ pub mod clock;
 mod deeds;
 pub mod dial;
 pub mod gateway;
+mod inbound;
 pub mod net;
 pub mod phone;
 pub mod ports;

@@ -6,6 +6,7 @@
 mod diagnosis;
 mod digits;
 mod hold;
+mod inbound;
 mod junk;
 mod loss;
 mod lying;

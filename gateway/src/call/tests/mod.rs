@@ -55,7 +55,8 @@ pub(super) fn target(address: &str) -> Target {
 pub(crate) fn about(now: Instant) -> About {
     About {
         call: CallId::from_client("call_1"),
-        session: SessionId::from_client("ses_1"),
+        session: Some(SessionId::from_client("ses_1")),
+        caller: None,
         app: "acme".into(),
         profile: Some("main".into()),
         context: vec![("plan".into(), "gold".into())],
@@ -262,6 +263,7 @@ fn check_end(effects: &[Effect], header: Option<(&str, u16)>, event: &str) {
 }
 
 mod browser;
+pub(super) mod called;
 mod dialing;
 mod ending;
 mod findings;

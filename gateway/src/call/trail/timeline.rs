@@ -9,7 +9,7 @@ use trunkline_signaling::endpoint::{Failure, Reason as ReasonHeader};
 
 use super::super::browser::{back_word, leg_word, loss_word};
 use super::super::record::path_word;
-use super::super::{Api, CallEvent, Effect, Input, SipEvent};
+use super::super::{Api, CallEvent, Effect, Input, ReceiverSays, SipEvent, Summons};
 use super::{TIMELINE, Trail, object, short};
 
 /// Who said it.
@@ -80,6 +80,7 @@ impl Trail {
                 self.add(Source::Call, "answer_hook", many(&asked.evidence()));
             }
             Input::Fetched { result: Err(error), .. } => self.text(Source::Call, "not_played", "why", error),
+            Input::Receiver(says) => self.receiver(says),
             Input::Broken(error) => self.text(Source::Call, "broken", "error", error),
             Input::SipGone => self.add(Source::Sip, "sip_gone", Detail::Nothing),
             Input::Shutdown => self.add(Source::Call, "shutdown", Detail::Nothing),
@@ -124,6 +125,18 @@ impl Trail {
                 self.add(Source::Media, "playing", Detail::Word("leg", leg_word(*leg)));
             }
             Effect::Offer { .. } => self.add(Source::Sip, "offering", Detail::Nothing),
+            Effect::Ring { .. } => self.add(Source::Sip, "ringing", Detail::Nothing),
+            Effect::Accept { .. } => self.add(Source::Sip, "accepting", Detail::Nothing),
+            Effect::Refuse { status, .. } => {
+                self.add(Source::Sip, "refusing", Detail::Number("status", (*status).into()))
+            }
+            Effect::Tell { sessions, summons } => {
+                let what = match summons {
+                    Summons::Incoming(_) => "browsers_rung",
+                    Summons::Cancelled(_) => "browsers_dismissed",
+                };
+                self.add(Source::Call, what, Detail::Number("browsers", sessions.len() as u64));
+            }
             Effect::Ask(_) => self.add(Source::Call, "asking", Detail::Nothing),
             Effect::Finished(_) => self.over = true,
             Effect::Media(_)
@@ -195,9 +208,23 @@ impl Trail {
                 ("session_expired", many(&detail))
             }
             SipEvent::Lost { status: None } => ("lost", Detail::Nothing),
+            SipEvent::Confirmed { .. } => ("confirmed", Detail::Nothing),
+            SipEvent::Cancelled { reason: Some(reason) } => {
+                ("cancelled", Detail::Text("reason", reason_text(reason).into()))
+            }
+            SipEvent::Cancelled { reason: None } => ("cancelled", Detail::Nothing),
             SipEvent::Sent(_) | SipEvent::Traced(_) => return,
         };
         self.add(Source::Sip, what, detail);
+    }
+
+    fn receiver(&mut self, says: &ReceiverSays) {
+        let (what, session) = match says {
+            ReceiverSays::Answered(answerer) => ("browser_answers", &answerer.session),
+            ReceiverSays::Declined(session) => ("browser_declines", session),
+            ReceiverSays::Joined(session) => ("browser_joins", session),
+        };
+        self.text(Source::Browser, what, "session", session.as_str());
     }
 
     fn api(&mut self, api: &Api) {

@@ -26,6 +26,11 @@ impl Driver {
             tracing::warn!("the SIP side or the media plane did not answer an ended call");
         }
         self.last_words().await;
+        // What was taken in is dealt with; nothing more is.
+        self.inbox.close();
+        while let Ok(input) = self.inbox.try_recv() {
+            self.late(Instant::now(), input);
+        }
         for (_, leg) in &self.legs {
             if let Leg::Placed(leg) | Leg::HungUp(leg) = leg {
                 self.shared.desk.forget(*leg);
@@ -51,6 +56,7 @@ impl Driver {
     /// What comes when the call is over; whether it adds to what is told of the call.
     pub(super) fn late(&mut self, now: Instant, input: Input) -> bool {
         self.notice_last_word(&input);
+        self.answered_late(&input);
         if let Input::Api(Api::ClientReport { code, detail }) = input {
             self.live.call().late_report(now, code, detail);
             return true;

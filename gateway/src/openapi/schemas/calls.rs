@@ -8,8 +8,9 @@ use utoipa::ToSchema;
 pub struct CallContext {
     /// `call_…`
     pub call: String,
-    /// `ses_…`
-    pub session: String,
+    /// `ses_…`; null while nobody has answered a call from a trunk.
+    #[schema(required)]
+    pub session: Option<String>,
     /// The app.
     pub app: String,
     /// The profile in use.
@@ -49,14 +50,42 @@ pub enum CallState {
     Ended,
 }
 
+/// Who called whom.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub enum Direction {
+    /// The trunk called a browser.
+    Inbound,
+    /// A browser called the trunk.
+    Outbound,
+}
+
+/// Who calls from a trunk, in the trunk's words: not to be believed.
+#[derive(ToSchema)]
+pub struct Caller {
+    /// User of the From URI.
+    pub number: String,
+    /// Display name.
+    pub display: Option<String>,
+    /// User of the Request-URI.
+    pub called: String,
+    /// Under which name browsers are called by that.
+    pub name: String,
+}
+
 /// All that is known of a call.
 #[derive(ToSchema)]
 pub struct CallRecord {
     /// `call_…`
     #[schema(pattern = "^call_")]
     pub call: String,
-    /// `ses_…`
-    pub session: String,
+    /// `ses_…`; null while nobody has answered a call from a trunk.
+    #[schema(required)]
+    pub session: Option<String>,
+    /// Whether the trunk called.
+    pub direction: Option<Direction>,
+    /// Who called, if the trunk did.
+    pub caller: Option<Caller>,
     /// App id.
     pub app: String,
     /// The profile in use.

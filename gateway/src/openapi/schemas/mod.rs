@@ -67,6 +67,10 @@ pub struct SessionAnswer {
     pub ice_servers: Vec<IceServer>,
     /// What became of the context.
     pub context_report: ContextReport,
+    /// `receive`, if it waits for calls.
+    pub mode: Option<String>,
+    /// The address at which it is called, if it waits for calls.
+    pub address: Option<String>,
 }
 
 /// Whether a session's calls can be started.

@@ -10,7 +10,7 @@ use trunkline::sip;
 use trunkline_media::api::{Command, MediaEvent};
 use trunkline_media::call::Call as MediaCall;
 use trunkline_media::outbox::{Outbox, Port};
-use trunkline_signaling::endpoint::LegId;
+use trunkline_signaling::endpoint::{Event, LegId};
 use trunkline_signaling::targets::Target;
 
 use super::{CallNo, SimGateway};
@@ -56,6 +56,10 @@ impl SimGateway {
 
     pub(super) fn drain_sip(&mut self, now: Instant) {
         while let Some(event) = self.sip.poll_event() {
+            if matches!(event, Event::Incoming { .. }) {
+                self.called(now, event);
+                continue;
+            }
             let leg = sip::leg_of(&event);
             let Some(event) = sip::translate(event) else { continue };
             let Some(&(no, attempt)) = self.by_leg.get(&leg) else { continue };
@@ -111,6 +115,18 @@ impl SimGateway {
                         self.later(now, no, Input::Sip { attempt, event: SipEvent::OfferAnswered(Err(491)) });
                     }
                 }
+                Effect::Ring { .. } => {
+                    if let Some((_, leg)) = self.calls[&no].legs.first().copied() {
+                        let _ = self.sip.ring(now, leg, 180, None);
+                    }
+                }
+                Effect::Accept { sdp, .. } => self.accept(now, no, sdp),
+                Effect::Refuse { attempt, status, reason } => {
+                    if let Some(leg) = self.take_leg(no, attempt) {
+                        let _ = self.sip.reject_with(now, leg, status, &sip::refusal(status, Some(reason)));
+                    }
+                }
+                Effect::Tell { sessions, summons } => self.tell(no, sessions, &summons),
                 // No call of this world has a hook; who asks all the same gets no answer.
                 Effect::Ask(_) => {
                     let (tries, took) = (Vec::new(), std::time::Duration::ZERO);

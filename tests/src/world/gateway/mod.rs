@@ -1,6 +1,7 @@
 //! The gateway: its real cores, joined here as the daemon's edges join them, without a socket or a task between.
 
 mod call;
+mod called;
 mod effects;
 
 use std::collections::{BTreeMap, HashMap};
@@ -8,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use trunkline::call::{About, Api, AttemptId, Call, Input};
+use trunkline::call::{About, Api, AttemptId, Call, Caller, Input};
 use trunkline::clock::{Clock, Now};
 use trunkline::ids::{CallId, SessionId};
 use trunkline::routing::Planned;
@@ -24,6 +25,7 @@ use trunkline_media::sdp::trunk::KeySource;
 use trunkline_signaling::endpoint::{Endpoint, EndpointConfig, LegId};
 
 pub use self::call::SimCall;
+pub use self::called::Waiting;
 use super::chance::Chance;
 use super::phone::standard_timers;
 use super::ports::Ports;
@@ -67,6 +69,8 @@ pub struct SimGateway {
     later_number: u64,
     /// Hosts whose datagrams come out of a TCP connection.
     pub over_tcp: Vec<IpAddr>,
+    /// Who waits for calls from phones, if any are taken.
+    pub(super) waiting: Option<Waiting>,
     /// The trunks are at their limit.
     pub trunks_full: bool,
     /// How long answers of other tasks take.
@@ -123,6 +127,7 @@ impl SimGateway {
             later: BTreeMap::new(),
             later_number: 0,
             over_tcp: Vec::new(),
+            waiting: None,
             trunks_full: false,
             lag: Duration::from_micros(200),
             out: Outbox::new(),
@@ -144,16 +149,39 @@ impl SimGateway {
             MediaCall::open(now, &open, &self.surroundings).unwrap()
         });
         let (media, opened) = opened.map_or((None, None), |(media, opened)| (Some(media), Some(opened)));
-        let about = About {
+        let mut about = self.about(now, no, limits, Some(SessionId::from_client(&format!("ses_{}", no.0))), None);
+        about.browser_codec = opened.as_ref().map_or(Codec::Opus, |opened| opened.codec);
+        let has_media = media.is_some();
+        let call = SimCall::new(Call::new(now, about, plan), media);
+        self.calls.insert(no, call);
+        self.learn_ufrags(no);
+        self.input(now, no, Input::Start);
+        if !has_media {
+            let up = MediaEvent::DtlsConnected { profile: "none" };
+            self.later(now, no, Input::Media(up));
+        }
+        (no, opened)
+    }
+
+    fn about(
+        &mut self,
+        now: Instant,
+        no: CallNo,
+        limits: Limits,
+        session: Option<SessionId>,
+        caller: Option<Caller>,
+    ) -> About {
+        About {
             call: CallId::from_client(&format!("call_{}", no.0)),
-            session: SessionId::from_client(&format!("ses_{}", no.0)),
+            session,
+            caller,
             app: "sim".into(),
             profile: None,
             context: vec![("plan".into(), "gold".into())],
             metadata: None,
             has_form_values: false,
             headers: Vec::new(),
-            browser_codec: opened.as_ref().map_or(Codec::Opus, |opened| opened.codec),
+            browser_codec: Codec::Opus,
             advertise: None,
             sdp_session: self.chance.number() >> 2,
             keys: KeySource::new([8; 32]),
@@ -167,17 +195,7 @@ impl SimGateway {
             question: None,
             // Any wall time will do; no decision hangs on it.
             wall: Now { instant: now, ..Clock::system().now() },
-        };
-        let has_media = media.is_some();
-        let call = SimCall::new(Call::new(now, about, plan), media);
-        self.calls.insert(no, call);
-        self.learn_ufrags(no);
-        self.input(now, no, Input::Start);
-        if !has_media {
-            let up = MediaEvent::DtlsConnected { profile: "none" };
-            self.later(now, no, Input::Media(up));
         }
-        (no, opened)
     }
 
     /// The API asks for something.

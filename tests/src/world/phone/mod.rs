@@ -1,5 +1,6 @@
 //! A phone at the end of a trunk: a SIP endpoint that takes calls, plain RTP, its own tone, and a script.
 
+mod calling;
 mod line;
 pub mod rtcp;
 mod script;
@@ -283,7 +284,9 @@ impl SimPhone {
             Event::Ended { leg, reason } => (leg, PhoneEnd::Ended, reason),
             Event::Cancelled { leg, reason } => (leg, PhoneEnd::Cancelled, reason),
             Event::Lost { leg, .. } | Event::SessionExpired { leg, .. } => (leg, PhoneEnd::Lost, None),
-            Event::Provisional { .. } | Event::Answered { .. } | Event::Failed { .. } => return,
+            event @ (Event::Provisional { .. } | Event::Answered { .. } | Event::Failed { .. }) => {
+                return self.progressed(now, event);
+            }
         };
         self.log.push("phone: over");
         if let Some(line) = self.lines.iter_mut().find(|line| line.leg == leg) {
