@@ -14,6 +14,7 @@ use trunkline_media::api::Command;
 use trunkline_media::audio::Codec;
 use trunkline_media::audio::prompt::Prompt;
 use trunkline_media::sdp::trunk::{self, LocalMedia, TrunkMedia};
+use trunkline_signaling::targets::Target;
 
 use super::effect::Summons;
 use super::holding::Offering;
@@ -49,7 +50,7 @@ pub struct Called {
     /// The trunk's terms, as for a call to it.
     pub route: Arc<Route>,
     /// Where it came from.
-    pub peer: SocketAddr,
+    pub peer: Target,
     /// Its Call-ID.
     pub call_id: Option<String>,
     /// Its offer; `None`: it wants one of ours.
@@ -128,13 +129,13 @@ impl Call {
         let Called { route, peer, call_id, offer, receivers, busy } = called;
         let mut notes = Notes::new(now, Some(&Planned::Dial(Arc::clone(&route))));
         notes.dialing(&route);
-        notes.invited(&route, peer);
+        notes.invited(&route, &peer);
         notes.sip_call_id = call_id;
         let mut call = Self::with(now, about, Vec::new(), notes);
         call.rung.now = receivers;
         call.rung.now.truncate(MAX_RUNG);
         call.attempts = ATTEMPT.0;
-        call.stage = Stage::Called(Box::new(Ringing { route, peer, offer, busy, step: Step::Unanswered }));
+        call.stage = Stage::Called(Box::new(Ringing { route, peer: peer.address, offer, busy, step: Step::Unanswered }));
         call
     }
 

@@ -11,8 +11,9 @@ use tracing::Instrument;
 use trunkline_config::{App, Config, ContextLimits, Trunk};
 use trunkline_media::api::CallKey;
 use trunkline_media::audio::Codec;
-use trunkline_signaling::endpoint::LegId;
+use trunkline_signaling::endpoint::{LegId, Transport};
 use trunkline_signaling::message::{Headers, NameAddr, Uri};
+use trunkline_signaling::targets::Target;
 
 use super::driver::Driver;
 use super::inbox::inbox;
@@ -38,6 +39,7 @@ pub(super) struct Incoming {
     pub(super) leg: LegId,
     pub(super) door: String,
     pub(super) peer: SocketAddr,
+    pub(super) over: Transport,
     pub(super) from: NameAddr,
     pub(super) uri: Uri,
     pub(super) headers: Headers,
@@ -78,7 +80,7 @@ fn begin(shared: &Arc<Shared>, invite: Incoming) -> Result<(), (u16, Refusal)> {
     let about = about(shared, now, &config, app, caller, &invite.headers);
     let called = Called {
         route: Arc::clone(&route),
-        peer: invite.peer,
+        peer: Target { address: invite.peer, over: invite.over, name: invite.peer.ip().to_string().into() },
         call_id: invite.headers.call_id().ok().map(|id| String::from_utf8_lossy(&id).into_owned()),
         offer: invite.sdp,
         receivers,
@@ -134,7 +136,7 @@ fn about(shared: &Shared, now: Now, config: &Config, app: &App, caller: Caller, 
         has_form_values: false,
         headers: Vec::new(),
         browser_codec: Codec::Opus,
-        advertise: config.sip.advertise,
+        advertise: config.sip.advertised(config.media.rtp_listen),
         // RFC 8866 section 5.2 wants a number; 62 bits are safe with every reader.
         sdp_session: u64::from_be_bytes(random_bits()) >> 2,
         limits: limits(config),

@@ -165,8 +165,8 @@ impl Calls {
                         journal::note(&shared, journal::Told { leg, call_id, serial, snapshot });
                     }
                     Event::Pinged { leg, result } => shared.sip.pinged(leg, result),
-                    Event::Incoming { leg, door, peer, from, uri, headers, sdp } => {
-                        incoming::incoming(&shared, Incoming { leg, door, peer, from, uri, headers, sdp });
+                    Event::Incoming { leg, door, peer, over, from, uri, headers, sdp } => {
+                        incoming::incoming(&shared, Incoming { leg, door, peer, over, from, uri, headers, sdp });
                     }
                     event => shared.desk.dispatch(event, &shared.counters),
                 }

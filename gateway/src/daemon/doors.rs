@@ -13,6 +13,7 @@ use trunkline_signaling::admission::{Admission, Door, Network, Strangers};
 use trunkline_signaling::auth::Credentials;
 
 use super::sip_side::SipSide;
+use crate::routing::wanted;
 use crate::settings::Settings;
 use crate::sip;
 
@@ -78,10 +79,10 @@ async fn look_up(config: &Config, known: &mut Known) {
     let names: Vec<_> =
         trunks.map(|trunk| &trunk.target).filter(|target| target.host.parse::<IpAddr>().is_err()).collect();
     known.retain(|host, _| names.iter().any(|target| target.host == *host));
-    let found = join_all(names.iter().map(|target| sip::resolve(&target.host, target.port))).await;
+    let found = join_all(names.iter().map(async |target| sip::resolve(&wanted(target)).await)).await;
     for (target, found) in names.into_iter().zip(found) {
         match found {
-            Ok(addresses) => drop(known.insert(target.host.clone(), addresses.iter().map(|at| at.ip()).collect())),
+            Ok(addresses) => drop(known.insert(target.host.clone(), addresses.iter().map(|at| at.address.ip()).collect())),
             // What was known stands.
             Err(error) => tracing::debug!(host = target.host, %error, "a trunk's name has no address now"),
         }

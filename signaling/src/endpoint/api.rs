@@ -255,6 +255,8 @@ pub enum Event {
         door: String,
         /// Where it came from.
         peer: SocketAddr,
+        /// And over what.
+        over: Transport,
         /// Who calls.
         from: NameAddr,
         /// Whom.

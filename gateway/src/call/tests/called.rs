@@ -33,7 +33,7 @@ fn with_busy(now: Instant, offer: Option<Bytes>, receivers: Vec<SessionId>, busy
         name: "ann".into(),
     };
     let about = About { session: None, profile: None, caller: Some(caller), ..about(now) };
-    let (peer, call_id) = (address("192.0.2.9:5070"), Some("id@trunk".into()));
+    let (peer, call_id) = (target("192.0.2.9:5070"), Some("id@trunk".into()));
     Call::called(now, about, Called { route, peer, call_id, offer, receivers, busy })
 }
 

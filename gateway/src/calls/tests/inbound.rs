@@ -36,6 +36,7 @@ impl Bench {
             leg: LegId(leg),
             door: "acme".into(),
             peer: "127.0.0.1:9".parse().unwrap(),
+            over: trunkline_signaling::endpoint::Transport::Udp,
             from,
             uri: uri(format!("sip:{user}@gateway.example")),
             headers,

@@ -12,6 +12,7 @@ use trunkline_media::call::Call as MediaCall;
 use trunkline_media::sdp::browser::Offer;
 use trunkline_signaling::admission::{Admission, Door, Network, Strangers};
 use trunkline_signaling::endpoint::Event;
+use trunkline_signaling::targets::Target;
 
 use super::{CallNo, SimCall, SimGateway};
 use crate::world::dial::{Dial, route};
@@ -52,7 +53,8 @@ impl SimGateway {
 
     /// A phone calls.
     pub(super) fn called(&mut self, now: Instant, event: Event) {
-        let Event::Incoming { leg, peer, sdp, .. } = event else { return };
+        let Event::Incoming { leg, peer, over, sdp, .. } = event else { return };
+        let peer = Target { address: peer, over, name: "phone".into() };
         let no = CallNo(self.calls.len() as u64 + 1);
         let Some(waiting) = &self.waiting else { return };
         let caller = Caller { number: "phone".into(), display: None, called: "agents".into(), name: "agents".into() };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
-use trunkline_signaling::endpoint::{Event, Failure, Invite, Transport};
+use trunkline_signaling::endpoint::{Event, Failure, Invite, Reliable, Transport};
 use trunkline_signaling::message::{Headers, Uri};
 
 use super::line::Line;
@@ -26,6 +26,8 @@ impl SimPhone {
             uri: Uri::parse(&Bytes::from(format!("sip:{name}@gw.example"))).unwrap(),
             from_user: "phone".into(),
             from_display: Some("Phone".into()),
+            anonymous: false,
+            reliable: Reliable::default(),
             headers: Headers::default(),
             sdp: offer.into(),
             credentials: None,
