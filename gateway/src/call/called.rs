@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -28,6 +28,8 @@ use crate::routing::{Planned, Route};
 
 /// The one INVITE of a call from the trunk.
 pub(super) const ATTEMPT: AttemptId = AttemptId(1);
+/// Proxies on the way, and our own SIP side, give up after three minutes (RFC 3261 section 16.6, timer C).
+const LONGEST_RING: Duration = Duration::from_secs(170);
 /// Browsers one call rings; others that wait for it do not hear of it.
 pub const MAX_RUNG: usize = 16;
 
@@ -135,7 +137,8 @@ impl Call {
         call.rung.now = receivers;
         call.rung.now.truncate(MAX_RUNG);
         call.attempts = ATTEMPT.0;
-        call.stage = Stage::Called(Box::new(Ringing { route, peer: peer.address, offer, busy, step: Step::Unanswered }));
+        call.stage =
+            Stage::Called(Box::new(Ringing { route, peer: peer.address, offer, busy, step: Step::Unanswered }));
         call
     }
 
@@ -187,7 +190,7 @@ impl Call {
         if self.rung.now.is_empty() {
             return self.finish(now, if busy > 0 { Reason::DestBusy } else { Reason::DestNoAnswer });
         }
-        self.timers.set(Timer::Ring, now + ring_timeout);
+        self.timers.set(Timer::Ring, now + ring_timeout.min(LONGEST_RING));
         self.effects.push_back(Effect::Ring { attempt: ATTEMPT });
         self.notes.ringing_at = Some(now);
         self.emit("call_ringing", []);

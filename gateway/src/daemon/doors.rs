@@ -82,7 +82,9 @@ async fn look_up(config: &Config, known: &mut Known) {
     let found = join_all(names.iter().map(async |target| sip::resolve(&wanted(target)).await)).await;
     for (target, found) in names.into_iter().zip(found) {
         match found {
-            Ok(addresses) => drop(known.insert(target.host.clone(), addresses.iter().map(|at| at.address.ip()).collect())),
+            Ok(addresses) => {
+                drop(known.insert(target.host.clone(), addresses.iter().map(|at| at.address.ip()).collect()))
+            }
             // What was known stands.
             Err(error) => tracing::debug!(host = target.host, %error, "a trunk's name has no address now"),
         }

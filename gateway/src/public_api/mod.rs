@@ -40,6 +40,8 @@ mod events;
 mod probes;
 mod receive;
 #[cfg(test)]
+mod receive_tests;
+#[cfg(test)]
 mod session_tests;
 pub mod sessions;
 #[cfg(test)]

@@ -53,7 +53,7 @@ impl Endpoint {
         let sdp = compose::sdp_of(&request.headers, &request.body);
         let (uri, headers) = (request.uri.clone(), request.headers.clone());
         // First of all: what else is told of the leg finds it known.
-        let (door_name, over) = (door.clone(), core.transport(arrival.way));
+        let (door_name, over) = (door.clone(), core.transport(id));
         core.event(Event::Incoming { leg: id, door: door_name, peer: arrival.from, over, from, uri, headers, sdp });
         let connection = core.connections.begin_leg(arrival.from, arrival.way);
         let peer = Peer { connection, ..Peer::at(arrival.from) };

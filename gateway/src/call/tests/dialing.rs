@@ -11,7 +11,7 @@ fn a_call_from_start_to_answer_does_exactly_this() {
     assert_eq!(
         Value::Object(started.data.clone()),
         json!({"call": "call_1", "session": "ses_1", "context": {"plan": "gold"},
-               "destination_id": "sip:agent@acme", "has_form_values": true, "state": "setup"})
+               "destination_id": "sip:agent@acme", "direction": "outbound", "has_form_values": true, "state": "setup"})
     );
     assert_eq!(*lease, Effect::LeaseTrunk { attempt, trunk: "acme".into() });
     assert_eq!(bench.leased(1), [Effect::Resolve { attempt, wanted: wanted() }]);

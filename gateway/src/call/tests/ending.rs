@@ -157,7 +157,7 @@ fn the_record_is_the_contracts() {
     assert_eq!(
         record,
         json!({
-            "call": "call_1", "session": "ses_1", "app": "acme", "profile": "main", "state": "talking", "started_at": at,
+            "call": "call_1", "session": "ses_1", "direction": "outbound", "caller": null, "app": "acme", "profile": "main", "state": "talking", "started_at": at,
             "timings": {"offer_at": at, "ice_connected_at": at, "dtls_connected_at": at, "ringing_at": at,
                 "answered_at": at, "first_audio_up_at": at, "first_audio_down_at": null, "ended_at": null},
             "context": {"plan": "gold"}, "metadata": null, "duration_seconds": 0.0, "talk_seconds": 0.0,

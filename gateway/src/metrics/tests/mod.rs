@@ -33,6 +33,7 @@ fn busy() -> (Metrics, Snapshot) {
     measures.found("uplink_loss");
     let calls = CallCounters {
         live: 3,
+        with_media: 3,
         tasks: 5,
         live_by_app: vec![("shop".into(), 3)],
         live_by_trunk: vec![("acme".into(), 2), ("other-trunk".into(), 1)],
