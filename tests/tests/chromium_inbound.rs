@@ -20,7 +20,10 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 async fn gateway(pages: &[&Page], more: &str) -> Result<Gateway> {
     let trunk = format!("inbound = {{ enabled = true, numbers = {{ \"+34910000000\" = \"{APP}/ann\" }} }}\n{more}");
-    let plan = Plan::to(&[free_udp_port()?]).app("receive = \"widget\"").trunk(&trunk).sip("127.0.0.1", "udp_listen = \"127.0.0.1:0\"\nstrangers = \"silent\"");
+    let plan = Plan::to(&[free_udp_port()?])
+        .app("receive = \"widget\"")
+        .trunk(&trunk)
+        .sip("127.0.0.1", "udp_listen = \"127.0.0.1:0\"\nstrangers = \"silent\"");
     Gateway::start(plan.origin(pages[0].origin())).await
 }
 
