@@ -108,6 +108,8 @@ pub(super) struct Ringing {
     route: Arc<Route>,
     peer: SocketAddr,
     offer: Option<Bytes>,
+    /// What its offer comes to.
+    codec: Option<Codec>,
     busy: usize,
     step: Step,
 }
@@ -137,8 +139,14 @@ impl Call {
         call.rung.now = receivers;
         call.rung.now.truncate(MAX_RUNG);
         call.attempts = ATTEMPT.0;
-        call.stage =
-            Stage::Called(Box::new(Ringing { route, peer: peer.address, offer, busy, step: Step::Unanswered }));
+        call.stage = Stage::Called(Box::new(Ringing {
+            route,
+            peer: peer.address,
+            offer,
+            codec: None,
+            busy,
+            step: Step::Unanswered,
+        }));
         call
     }
 
@@ -158,9 +166,7 @@ impl Call {
     #[must_use]
     pub fn wanted_codec(&self) -> Option<Codec> {
         let Stage::Called(ringing) = &self.stage else { return None };
-        let probe = self.local_media(ringing.peer, &ringing.route);
-        let offer = ringing.offer.as_ref().filter(|_| ringing.route.relay)?;
-        trunk::answer_offer(&probe, offer, ringing.route.rtp_source).ok().map(|(media, _)| media.codec)
+        ringing.codec.filter(|_| ringing.route.relay)
     }
 
     /// Whether it still rings for whom waits under this name.
@@ -178,13 +184,19 @@ impl Call {
     /// The beginning: everybody who waits hears of it.
     pub(super) fn ring_browsers(&mut self, now: Instant) {
         let Stage::Called(ringing) = &self.stage else { return };
-        // What cannot be spoken with rings nobody.
-        let probe = self.local_media(ringing.peer, &ringing.route);
-        let speaks = |offer| trunk::answer_offer(&probe, offer, ringing.route.rtp_source).is_ok();
-        if !ringing.offer.as_ref().is_none_or(|offer| speaks(offer)) {
-            self.rung.now.clear();
-            return self.finish(now, Reason::DestCodec);
+        let (route, peer, offer) = (Arc::clone(&ringing.route), ringing.peer, ringing.offer.clone());
+        if let Some(offer) = offer {
+            // What cannot be spoken with rings nobody.
+            let probe = self.local_media(peer, &route);
+            let Ok((media, _)) = trunk::answer_offer(&probe, &offer, route.rtp_source) else {
+                self.rung.now.clear();
+                return self.finish(now, Reason::DestCodec);
+            };
+            if let Stage::Called(ringing) = &mut self.stage {
+                ringing.codec = Some(media.codec);
+            }
         }
+        let Stage::Called(ringing) = &self.stage else { return };
         let (busy, ring_timeout) = (ringing.busy, ringing.route.ring_timeout);
         self.notes.evidence("receivers", self.rung.now.len().saturating_add(busy));
         if self.rung.now.is_empty() {
@@ -256,9 +268,10 @@ impl Call {
                 return self.finish(now, Reason::InternalError);
             }
         };
-        let local = self.local_media(leased, &ringing.route);
-        let agreed = match &ringing.offer {
-            Some(offer) => match trunk::answer_offer(&local, offer, ringing.route.rtp_source) {
+        let (route, offer) = (Arc::clone(&ringing.route), ringing.offer.clone());
+        let local = self.local_media(leased, &route);
+        let agreed = match &offer {
+            Some(offer) => match trunk::answer_offer(&local, offer, route.rtp_source) {
                 Ok((media, answer)) => Some((media, answer.into())),
                 Err(_) => return self.finish(now, Reason::DestCodec),
             },
@@ -386,9 +399,10 @@ impl Call {
         self.effects.push_back(Effect::Tell { sessions, summons: Summons::Incoming(fields) });
     }
 
-    fn local_media(&self, leased: SocketAddr, route: &Route) -> LocalMedia {
+    fn local_media(&mut self, leased: SocketAddr, route: &Route) -> LocalMedia {
         let address = SocketAddr::new(self.about.advertise.unwrap_or(leased.ip()), leased.port());
         let codecs = route.codecs.clone();
-        LocalMedia { address, codecs, session_id: self.about.sdp_session, version: 1, holding: false }
+        let (session_id, encryption) = (self.about.sdp_session, self.encryption(route));
+        LocalMedia { address, codecs, session_id, version: 1, holding: false, encryption }
     }
 }

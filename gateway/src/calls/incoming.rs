@@ -11,6 +11,7 @@ use tracing::Instrument;
 use trunkline_config::{App, Config, ContextLimits, Trunk};
 use trunkline_media::api::CallKey;
 use trunkline_media::audio::Codec;
+use trunkline_media::sdp::trunk::KeySource;
 use trunkline_signaling::endpoint::{LegId, Transport};
 use trunkline_signaling::message::{Headers, NameAddr, Uri};
 use trunkline_signaling::targets::Target;
@@ -139,6 +140,7 @@ fn about(shared: &Shared, now: Now, config: &Config, app: &App, caller: Caller, 
         advertise: config.sip.advertised(config.media.rtp_listen),
         // RFC 8866 section 5.2 wants a number; 62 bits are safe with every reader.
         sdp_session: u64::from_be_bytes(random_bits()) >> 2,
+        keys: KeySource::new(random_bits()),
         limits: limits(config),
         poor_after: config.quality.poor_after,
         asked_profile: None,
