@@ -6,12 +6,12 @@ use bytes::Bytes;
 
 use super::compose;
 use super::core::Core;
-use super::leg::{Leg, LegTimer, Ours, Stage, Up};
-use super::outgoing::{MAX_CHALLENGES, cancel_call};
+use super::leg::{Cancel, Leg, LegTimer, Ours, Stage, Up};
+use super::outgoing::{MAX_CHALLENGES, cancel_call, send_cancel};
 use super::receive::Arrival;
 use super::transactions::{ServerMachine, TxId, User};
-use super::{Endpoint, Event, LegId, NoSuchLeg, Reason, offers};
-use crate::message::{HeaderName, Headers, Method, Request, Response};
+use super::{Endpoint, Event, Failure, LegId, NoSuchLeg, Reason, offers};
+use crate::message::{HeaderName, Headers, Method, NameAddr, Request, Response};
 use crate::transaction::{Server, ServerInvite, ServerKey};
 
 /// Longest Retry-After, seconds, for a request that comes while one like it is under way (RFC 3261 section 14.2).
@@ -76,10 +76,8 @@ impl Endpoint {
         let now = arrival.now;
         let reason = compose::reason_of(&request.headers);
         let event = match self.legs.get(&id).map(|leg| &leg.stage) {
-            // The callee must not send BYE before its 2xx (section 15): no dialog that could end.
-            Some(Stage::Outgoing(_) | Stage::Closed) | None => {
-                return self.core.refuse(request, arrival, (481, None));
-            }
+            Some(Stage::Outgoing(_)) => return self.handle_early_bye(arrival, id, request),
+            Some(Stage::Closed) | None => return self.core.refuse(request, arrival, (481, None)),
             Some(Stage::Incoming(_)) => Some(Event::Cancelled { leg: id, reason }),
             // Its caller was told, or hung up itself.
             Some(Stage::Closing { .. }) => None,
@@ -97,6 +95,21 @@ impl Endpoint {
         }
         if let Some(event) = event {
             self.core.event(event);
+        }
+    }
+
+    /// The callee sends no BYE before its 2xx (section 15), so that the 2xx was lost, however often it went. Where nobody
+    /// else rings, nothing is left to wait for.
+    fn handle_early_bye(&mut self, arrival: Arrival, id: LegId, request: &Request) {
+        let Self { core, legs, .. } = self;
+        core.answer_stateless(request, arrival, 200, None);
+        let Some(Leg { stage: Stage::Outgoing(outgoing), .. }) = legs.get_mut(&id) else { return };
+        let from = request.headers.from().ok();
+        outgoing.early.retain(|early| !early.dialog.is_from_peer(from.as_ref().and_then(NameAddr::tag)));
+        if outgoing.early.is_empty() && outgoing.cancel == Cancel::No {
+            outgoing.cancel = Cancel::Told;
+            send_cancel(core, arrival.now, outgoing.tx, None);
+            core.event(Event::Failed { leg: id, failure: Failure::NoFinal });
         }
     }
 

@@ -292,3 +292,35 @@ fn the_same_seed_sends_the_same() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn a_callee_that_hangs_up_after_a_lost_answer_ends_the_call() {
+    let mut world = World::new(12);
+    let caller = world.call();
+    world.rest(secs(1));
+    let callee = leg_of(&world.events[B][0]);
+    world.ends[B].ring(world.now, callee, 180, None).unwrap();
+    world.rest(secs(1));
+    // None of its answers arrives; when it has given up waiting for the ACK its BYE does.
+    world.lose(B, "SIP/2.0 200", "INVITE", 100);
+    world.ends[B].accept(world.now, callee, answer()).unwrap();
+    world.rest(secs(34));
+    assert_eq!(world.names(A), ["provisional 180", "failed NoFinal"]);
+    assert_eq!(leg_of(&world.events[A][1]), caller);
+    world.rest(secs(70));
+    world.assert_empty();
+}
+
+#[test]
+fn of_two_that_ring_one_may_hang_up() {
+    let mut lone = Lone::new();
+    lone.end.invite(lone.now, call(address(B))).unwrap();
+    let invite = lone.sent_requests().remove(0);
+    lone.answer(&invite, 180, "far", None);
+    lone.answer(&invite, 180, "other", None);
+    lone.give(Lone::in_dialog(&invite, "BYE", 2, "", ""));
+    assert_eq!(lone.sent_responses().remove(0).status, 200);
+    assert_eq!(lone.names(), ["provisional 180", "provisional 180"]);
+    lone.answer(&invite, 200, "other", Some(ANSWER));
+    assert_eq!(lone.names(), ["answered"]);
+}
