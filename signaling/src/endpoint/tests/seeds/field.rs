@@ -1,79 +1,15 @@
 //! A caller, phones, and the network between them: everything that happens comes out of one seed.
 
+use super::people::{Act, Faults, Life, Manners, Node};
 use super::proxy::Proxy;
+use super::streams::{Side, Streams};
 use super::*;
 
-/// What the network does to datagrams.
-#[derive(Debug, Clone)]
-pub(super) struct Faults {
-    /// Of a thousand, lost and doubled.
-    pub(super) lost: u32,
-    pub(super) doubled: u32,
-    /// Each takes its own time, so that they overtake each other.
-    pub(super) latency_ms: std::ops::Range<u64>,
-    /// From when to when nothing arrives, since the start.
-    pub(super) dark: Option<(Duration, Duration)>,
-    /// So many that begin so and have such a CSeq method are lost whatever happens.
-    pub(super) swallowed: Option<(&'static str, &'static str, u32)>,
-}
-
-/// What somebody does at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Act {
-    Dial,
-    Ring(LegId),
-    Accept(LegId),
-    Reject(LegId, u16),
-    Answer(LegId, Option<u16>),
-    /// With every leg of this node that is open.
-    Offer,
-    HangUp,
-    /// The process is gone, and another one has its address.
-    Restart,
-}
-
-/// How a phone behaves when it is called.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Manners {
-    pub(super) rings_after: Option<Duration>,
-    /// And with what, of 200 and refusals.
-    pub(super) answers: Option<(Duration, u16)>,
-}
-
-/// What one application has seen of a leg.
-#[derive(Debug, Default)]
-pub(super) struct Life {
-    is_ours: bool,
-    is_answered: bool,
-    is_given_up: bool,
-    is_confirmed: bool,
-    /// Hung up before the ACK of its 2xx came: the BYE has to wait for that (RFC 3261 section 15).
-    pub(super) waits_for_ack: bool,
-    pub(super) over_at: Option<Instant>,
-    /// How it ended; once, in the end.
-    pub(super) ends: Vec<String>,
-}
-
-impl Life {
-    fn is_over(&self) -> bool {
-        !self.ends.is_empty()
-    }
-}
-
-pub(super) struct Node {
-    pub(super) address: SocketAddr,
-    pub(super) end: Endpoint,
-    pub(super) manners: Manners,
-    pub(super) lives: BTreeMap<LegId, Life>,
-    /// When its application had done with all legs, and when the endpoint had.
-    pub(super) done: Option<Instant>,
-    pub(super) clear: Option<Instant>,
-}
-
-struct Packet {
-    from: SocketAddr,
-    to: SocketAddr,
-    bytes: Bytes,
+enum Arrival {
+    Datagram { from: SocketAddr, to: SocketAddr, bytes: Bytes },
+    Accepted { stream: u64 },
+    Message { stream: u64, to: Side, bytes: Bytes },
+    Broken { node: SocketAddr, peer: SocketAddr, error: StreamError },
 }
 
 pub(super) struct Field {
@@ -85,7 +21,8 @@ pub(super) struct Field {
     pub(super) rng: StdRng,
     pub(super) faults: Faults,
     pub(super) log: Vec<String>,
-    wire: BTreeMap<(Instant, u64), Packet>,
+    wire: BTreeMap<(Instant, u64), Arrival>,
+    streams: Streams,
     acts: BTreeMap<(Instant, u64), (usize, Act)>,
     serial: u64,
 }
@@ -111,6 +48,7 @@ impl Field {
             faults,
             log: Vec::new(),
             wire: BTreeMap::new(),
+            streams: Streams::default(),
             acts: BTreeMap::new(),
             serial: 0,
         }
@@ -138,8 +76,8 @@ impl Field {
             };
             self.now = self.now.max(next);
             while let Some(entry) = self.wire.first_entry().filter(|entry| entry.key().0 <= self.now) {
-                let packet = entry.remove();
-                self.deliver(packet);
+                let arrival = entry.remove();
+                self.deliver(arrival);
             }
             while let Some(entry) = self.acts.first_entry().filter(|entry| entry.key().0 <= self.now) {
                 let (node, act) = entry.remove();
@@ -162,14 +100,97 @@ impl Field {
         (self.now - self.start).as_millis()
     }
 
-    fn deliver(&mut self, packet: Packet) {
-        if let Some(node) = self.nodes.iter_mut().find(|node| node.address == packet.to) {
-            return node.end.handle_datagram(self.now, packet.from, packet.bytes);
+    fn deliver(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Datagram { from, to, bytes } => self.deliver_datagram(from, to, bytes),
+            Arrival::Accepted { stream } => {
+                if let Some((node, peer)) = self.streams.at(stream, Side::Acceptor)
+                    && let Some(node) = self.node(node)
+                {
+                    node.end.handle_accepted(peer, &Transport::Tcp);
+                }
+            }
+            Arrival::Message { stream, to, bytes } => {
+                let now = self.now;
+                if let Some((node, peer)) = self.streams.at(stream, to)
+                    && let Some(node) = self.node(node)
+                {
+                    node.end.handle_message(now, peer, &Transport::Tcp, bytes);
+                }
+            }
+            Arrival::Broken { node, peer, error } => {
+                let (now, over) = (self.now, self.faults.over.clone());
+                if let Some(node) = self.node(node) {
+                    node.end.handle_stream_error(now, peer, &over, error);
+                }
+            }
+        }
+    }
+
+    fn node(&mut self, address: SocketAddr) -> Option<&mut Node> {
+        self.nodes.iter_mut().find(|node| node.address == address)
+    }
+
+    fn deliver_datagram(&mut self, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
+        let now = self.now;
+        if let Some(node) = self.node(to) {
+            return node.end.handle_datagram(now, from, bytes);
         }
         let proxy = self.proxy.as_mut().expect("sent to a stranger");
-        for (to, bytes) in proxy.handle(packet.from, packet.bytes) {
+        for (to, bytes) in proxy.handle(from, bytes) {
             let is_of_its_hop = !is_of_both_ends(&bytes);
             self.send(proxy::ADDRESS.parse().unwrap(), to, bytes, is_of_its_hop);
+        }
+    }
+
+    fn is_dark(&self) -> bool {
+        let since = self.now - self.start;
+        self.faults.dark.is_some_and(|(from, to)| (from..to).contains(&since))
+    }
+
+    fn later(&mut self, at: Instant, arrival: Arrival) {
+        self.serial += 1;
+        self.wire.insert((at, self.serial), arrival);
+    }
+
+    fn latency(&mut self) -> Duration {
+        let latency = &self.faults.latency_ms;
+        ms(latency.start + self.rng.next_u64() % (latency.end - latency.start))
+    }
+
+    /// Sends along a connection, which is opened where there is none.
+    fn send_along(&mut self, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
+        let line = String::from_utf8_lossy(&bytes).lines().next().unwrap_or_default().to_owned();
+        self.log.push(format!("{:>6} {from} => {to} {line}", self.ms()));
+        let (now, is_dark, latency) = (self.now, self.is_dark(), self.latency());
+        let found = self.streams.find(from, to);
+        if let (None, Transport::Tls(_)) = (found, &self.faults.over) {
+            let error = StreamError::Tls("not who was asked for".into());
+            return self.later(now + latency, Arrival::Broken { node: from, peer: to, error });
+        }
+        if found.is_none() && (is_dark || self.node(to).is_none()) {
+            let (after, error) =
+                if is_dark { (secs(4), StreamError::TimedOut) } else { (latency, StreamError::Unreachable) };
+            return self.later(now + after, Arrival::Broken { node: from, peer: to, error });
+        }
+        let (stream, side) = found.unwrap_or_else(|| {
+            let stream = self.streams.open(from, to);
+            self.later(now + latency, Arrival::Accepted { stream });
+            (stream, Side::Acceptor)
+        });
+        // What is sent into a connection that died unnoticed is lost with it.
+        if !is_dark {
+            let at = self.streams.in_order(stream, side, now + latency);
+            self.later(at, Arrival::Message { stream, to: side, bytes });
+        }
+    }
+
+    /// Connections, all or those of one node, are no more; each end that is left finds out.
+    fn break_streams(&mut self, of: Option<SocketAddr>) {
+        for (node, peer) in self.streams.cut(of) {
+            if of != Some(node) {
+                self.later(self.now, Arrival::Broken { node, peer, error: StreamError::Lost });
+            }
         }
     }
 
@@ -180,7 +201,10 @@ impl Field {
             }
             let from = self.nodes[index].address;
             while let Some(transmit) = self.nodes[index].end.poll_transmit() {
-                self.send(from, transmit.to, transmit.bytes, false);
+                match transmit.over {
+                    Transport::Udp => self.send(from, transmit.to, transmit.bytes, false),
+                    Transport::Tcp | Transport::Tls(_) => self.send_along(from, transmit.to, transmit.bytes),
+                }
             }
             let node = &mut self.nodes[index];
             for life in node.lives.values_mut().filter(|life| life.is_over()) {
@@ -198,18 +222,14 @@ impl Field {
         let fate = if is_sure { 1 } else { self.fate(&bytes) };
         self.log.push(format!("{:>6} {from} -> {to} x{fate} {line}", self.ms()));
         for _ in 0..fate {
-            let latency = &self.faults.latency_ms;
-            let delay = latency.start + self.rng.next_u64() % (latency.end - latency.start);
-            self.serial += 1;
-            let packet = Packet { from, to, bytes: bytes.clone() };
-            self.wire.insert((self.now + Duration::from_millis(delay), self.serial), packet);
+            let at = self.now + self.latency();
+            self.later(at, Arrival::Datagram { from, to, bytes: bytes.clone() });
         }
     }
 
     /// How often it arrives.
     fn fate(&mut self, bytes: &Bytes) -> usize {
-        let since = self.now - self.start;
-        if self.faults.dark.is_some_and(|(from, to)| (from..to).contains(&since)) {
+        if self.is_dark() {
             return 0;
         }
         if let Some((start, method, times)) = &mut self.faults.swallowed
@@ -236,15 +256,20 @@ impl Field {
         if act == Act::Restart {
             let end = endpoint(self.nodes[index].address, &mut self.rng);
             self.nodes[index].end = end;
+            self.break_streams(Some(self.nodes[index].address));
             // What it knew is gone with it.
             return self.nodes[index].lives.clear();
         }
+        if act == Act::Break {
+            return self.break_streams(None);
+        }
+        let over = self.faults.over.clone();
         let target = self.proxy.as_ref().map_or(self.nodes[1].address, |_| proxy::ADDRESS.parse().unwrap());
         let Node { end, lives, .. } = &mut self.nodes[index];
         // Whatever is too late is refused, and that is all.
         match act {
             Act::Dial => {
-                let leg = end.invite(now, call(target)).unwrap();
+                let leg = end.invite(now, Invite { over, ..call(target) }).unwrap();
                 lives.insert(leg, Life { is_ours: true, ..Life::default() });
             }
             Act::Ring(leg) => drop(end.ring(now, leg, 180, None)),
@@ -279,7 +304,7 @@ impl Field {
                     }
                 }
             }
-            Act::Restart => {}
+            Act::Restart | Act::Break => {}
         }
     }
 
