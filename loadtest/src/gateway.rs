@@ -34,6 +34,8 @@ pub(crate) struct Gateway {
     pub(crate) control: SocketAddr,
     /// Where browsers go.
     pub(crate) public: SocketAddr,
+    /// Where SIP goes.
+    pub(crate) sip: SocketAddr,
     /// Its fixed UDP ports, media and SIP.
     ports: RangeInclusive<u16>,
     rtp: RangeInclusive<u16>,
@@ -85,7 +87,7 @@ impl Gateway {
             .with_context(|| format!("cannot start {}", binary.display()))?;
         let ports = at(2).port()..=at(3).port() + u16::try_from(threads - 1)?;
         let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
-        let mut gateway = Self { child, home, http, control: at(1), public: at(0), ports, rtp };
+        let mut gateway = Self { child, home, http, control: at(1), public: at(0), sip: at(2), ports, rtp };
         gateway.wait_until_ready().await?;
         Ok(gateway)
     }

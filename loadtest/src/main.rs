@@ -11,6 +11,7 @@ mod client;
 mod codec_floor;
 mod control;
 mod fanout;
+mod flood;
 mod floor;
 mod gateway;
 mod lines;
@@ -20,6 +21,7 @@ mod pump;
 mod reactor;
 mod report;
 mod row;
+mod signalling;
 mod speech;
 mod starts;
 mod stats;
@@ -48,6 +50,11 @@ enum Do {
     Bench(bench::BenchArgs),
     /// Puts sessions, call starts and listeners on a gateway's HTTP side, and on a bare server beside it.
     Plane(plane::PlaneArgs),
+    /// Makes calls by the SIP side alone, beside as many bare datagrams.
+    Signalling(signalling::SignallingArgs),
+    /// One side of `signalling`, which starts it by itself.
+    #[command(hide = true)]
+    Caller(signalling::CallerArgs),
     /// Drives one call's media in process: time and allocations per packet.
     Packets {
         /// Packet times of 20 ms to measure.
@@ -83,6 +90,15 @@ fn main() -> Result<ExitCode> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let clean = runtime.block_on(plane::run(&args))?;
             Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Do::Signalling(args) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let clean = runtime.block_on(signalling::run(&args))?;
+            Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Do::Caller(args) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(signalling::caller(&args)).map(|()| ExitCode::SUCCESS)
         }
         Do::Bare { session_bytes, answer_bytes } => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

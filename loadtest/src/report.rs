@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::flood::Flooded;
 use crate::row::Row;
 use crate::stats::Spread;
 
@@ -34,7 +35,7 @@ impl FloorReport {
     /// The floor of a row, `%` of one core per call.
     fn of(&self, row: Row) -> f64 {
         match row {
-            Row::Unmeasured | Row::Relay => self.cpu_percent_per_call,
+            Row::Unmeasured | Row::Relay | Row::Flooded => self.cpu_percent_per_call,
             // Of 20,000 us, as a percentage.
             Row::Transcode => self.cpu_percent_per_call + self.codec_us_per_packet_time / 200.0,
         }
@@ -54,6 +55,8 @@ pub(crate) struct RowReport {
     pub(crate) down: DirectionReport,
     pub(crate) resident_kib: Course,
     pub(crate) leased_pairs: Course,
+    /// What came meanwhile from somebody who may not.
+    pub(crate) flooded: Option<Flooded>,
     pub(crate) calls_left: f64,
     /// Datagrams dropped at full sockets.
     pub(crate) gateway_socket_drops: u64,
@@ -152,7 +155,26 @@ impl Report {
         for row in &self.rows {
             row.print(&mut out, self.floor.of(row.row))?;
         }
-        self.print_cost_of_quality(&mut out)
+        self.print_cost_of_quality(&mut out)?;
+        self.print_cost_of_a_flood(&mut out)
+    }
+
+    /// What a flood of SIP requests adds to relayed calls.
+    fn print_cost_of_a_flood(&self, out: &mut impl Write) -> io::Result<()> {
+        let of = |row| self.rows.iter().find(|report| report.row == row);
+        let (Some(dry), Some(wet)) = (of(Row::Relay), of(Row::Flooded)) else { return Ok(()) };
+        let Some(Flooded { sent, answers }) = wet.flooded else { return Ok(()) };
+        writeln!(out, "\nflood of {sent} requests, {answers} answers, relay")?;
+        let p99 = |a: &DirectionReport, b: &DirectionReport| {
+            let (a, b) = (a.transit_ms.p99, b.transit_ms.p99);
+            format!("p99 {:+.2} ms, {:.2} x that without", b - a, b / a.max(f64::EPSILON))
+        };
+        line(out, "transit up", p99(&dry.up, &wet.up))?;
+        line(out, "transit down", p99(&dry.down, &wet.down))?;
+        let memory =
+            (wet.resident_kib.peak - wet.resident_kib.start) - (dry.resident_kib.peak - dry.resident_kib.start);
+        line(out, "memory", format!("{:+.1} MiB", memory / 1024.0))?;
+        line(out, "CPU", format!("{:.2} x that without", wet.cpu_percent_per_call / dry.cpu_percent_per_call))
     }
 
     /// What measuring and listening add to a relayed call.

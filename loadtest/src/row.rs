@@ -17,17 +17,19 @@ pub(crate) enum Row {
     Unmeasured,
     /// PCMU in SRTP to PCMU in RTP.
     Relay,
+    /// As `relay`, while somebody who may not sends 2,000 SIP requests a second.
+    Flooded,
     /// Opus in SRTP to PCMU in RTP, both ways.
     Transcode,
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 3] = [Self::Unmeasured, Self::Relay, Self::Transcode];
+    pub(crate) const ALL: [Self; 4] = [Self::Unmeasured, Self::Relay, Self::Flooded, Self::Transcode];
 
     /// The trunk's `browser_audio`.
     pub(crate) fn policy(self) -> &'static str {
         match self {
-            Self::Unmeasured | Self::Relay => "relay",
+            Self::Unmeasured | Self::Relay | Self::Flooded => "relay",
             Self::Transcode => "opus",
         }
     }
@@ -36,14 +38,14 @@ impl Row {
     pub(crate) fn is_measured(self) -> bool {
         match self {
             Self::Unmeasured => false,
-            Self::Relay | Self::Transcode => true,
+            Self::Relay | Self::Flooded | Self::Transcode => true,
         }
     }
 
     /// What the browser offers, most wanted first.
     pub(crate) fn offered(self) -> &'static [Codec] {
         match self {
-            Self::Unmeasured | Self::Relay => &[Codec::Pcmu, Codec::Opus],
+            Self::Unmeasured | Self::Relay | Self::Flooded => &[Codec::Pcmu, Codec::Opus],
             Self::Transcode => &[Codec::Opus],
         }
     }
@@ -51,7 +53,9 @@ impl Row {
     /// What the browser says.
     pub(crate) fn browser_says(self, speech: &Speech) -> (Content, Format) {
         match self {
-            Self::Unmeasured | Self::Relay => (Content::Stamped, Format { payload_type: 0, ticks: 160 }),
+            Self::Unmeasured | Self::Relay | Self::Flooded => {
+                (Content::Stamped, Format { payload_type: 0, ticks: 160 })
+            }
             Self::Transcode => (Content::Speech(speech.opus.clone()), Format { payload_type: OPUS, ticks: 960 }),
         }
     }
@@ -59,7 +63,7 @@ impl Row {
     /// What the agent says: PCMU.
     pub(crate) fn agent_says(self, speech: &Speech) -> (Content, Format) {
         let content = match self {
-            Self::Unmeasured | Self::Relay => Content::Stamped,
+            Self::Unmeasured | Self::Relay | Self::Flooded => Content::Stamped,
             Self::Transcode => Content::Speech(speech.pcmu.clone()),
         };
         (content, Format { payload_type: 0, ticks: 160 })

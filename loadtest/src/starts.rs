@@ -17,11 +17,13 @@ use crate::bare::Bare;
 use crate::gateway::Gateway;
 use crate::plane::{self, CONNECTIONS, PlaneArgs};
 use crate::pump::{self, Connection, Stretch};
-use crate::stats::{Spread, cpu_seconds};
+use crate::stats::{Spread, cpu_seconds, resident_kib};
 
 /// How long a call stays, and how long the agent's last words are waited for.
 const STAY: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_secs(3);
+/// 64*T1 after the last BYE, and two seconds.
+const PATIENCE: Duration = Duration::from_secs(34);
 
 const UNJOURNALLED: &str = "trunkline_sip_unjournalled_total";
 
@@ -51,6 +53,9 @@ pub(crate) struct StartsReport {
     bare_cpu_us: f64,
     /// Of one core, while starts were offered at the rate.
     core_used: f64,
+    /// Resident memory before the starts, with the most of them, and 64*T1 after the last.
+    resident_kib: [u64; 3],
+    memory_to_the_start: f64,
     /// As many as there is room for, one after the other on each connection, each hung up at once.
     most_per_second: f64,
     most_failed: u64,
@@ -97,10 +102,12 @@ pub(crate) async fn run(args: &PlaneArgs, gateway: &Gateway, counts: &Counts) ->
     }
     tokio::time::sleep(REST).await;
     let (confirmed, ended) = (counts.confirmed.load(Ordering::Relaxed), counts.ended.load(Ordering::Relaxed));
-    let before = cpu_seconds(gateway.pid())?;
+    let (resident, before) = (resident_kib(gateway.pid())?, cpu_seconds(gateway.pid())?);
     let paced = at_a_rate(args.starts, gateway.public, &tokens).await?;
     let spent = cpu_seconds(gateway.pid())? - before;
-    tokio::time::sleep(REST).await;
+    let peak = resident_kib(gateway.pid())?;
+    tokio::time::sleep(PATIENCE).await;
+    let resident = [resident, peak, resident_kib(gateway.pid())?];
     let (confirmed, ended) =
         (counts.confirmed.load(Ordering::Relaxed) - confirmed, counts.ended.load(Ordering::Relaxed) - ended);
     let lost = counts.lost.load(Ordering::Relaxed);
@@ -124,6 +131,8 @@ pub(crate) async fn run(args: &PlaneArgs, gateway: &Gateway, counts: &Counts) ->
         cpu_us: 1e6 * spent / paced.done.max(1) as f64,
         bare_cpu_us: 1e6 * bare_spent / pressed.done.max(1) as f64,
         core_used: spent / paced.seconds.max(f64::EPSILON),
+        resident_kib: resident,
+        memory_to_the_start: resident[2] as f64 / resident[0].max(1) as f64,
         most_per_second: most.per_second(),
         most_failed: most.failed,
         bare_most_per_second: pressed.per_second(),

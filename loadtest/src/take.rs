@@ -15,6 +15,7 @@ use crate::browser::{Browser, Kit};
 use crate::browsers::{self, Answered, Browsers};
 use crate::client::{Client, Started};
 use crate::control::Control;
+use crate::flood::Flood;
 use crate::gateway::{Gateway, Metrics};
 use crate::lines::Line;
 use crate::reactor::{Phase, wall_ns};
@@ -95,7 +96,9 @@ impl<'a> Take<'a> {
 
         sleep(SETTLE).await;
         self.control.set_measuring(true);
+        let flood = (self.row == Row::Flooded).then(|| Flood::start(self.gateway.sip)).transpose()?;
         let cpu = cpu_per_call(self.gateway.pid(), calls, Duration::from_secs(self.args.seconds)).await?;
+        let flooded = flood.map(Flood::end).transpose()?;
         self.control.set_measuring(false);
         let busy = self.gateway.metrics().await?;
         (resident.peak, leased.peak) = (resident_kib(self.gateway.pid())? as f64, busy.get(LEASED));
@@ -135,6 +138,7 @@ impl<'a> Take<'a> {
             up,
             down,
             resident_kib: resident,
+            flooded,
             leased_pairs: leased,
             calls_left: after.get(LIVE),
             gateway_socket_drops: gateway_drops,
