@@ -52,7 +52,8 @@ fn browsers(text: &mut String, config: &Config) -> std::fmt::Result {
 
 fn sip(text: &mut String, config: &Config) -> std::fmt::Result {
     let (sip, media) = (&config.sip, &config.media);
-    let rtp = sip.advertised(media.rtp_listen).unwrap_or(media.rtp_listen);
+    let told = sip.rtp_told(media.rtp_listen);
+    let rtp = if told.is_empty() { media.rtp_listen.to_string() } else { list(told.iter()) };
     let (low, high) = (media.rtp_ports.start(), media.rtp_ports.end());
     writeln!(text, "SIP")?;
     let over_udp = sip.udp().map(|own| ("UDP", own));

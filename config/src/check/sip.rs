@@ -59,7 +59,7 @@ pub(super) fn sip(raw: &RawSip, host: &Host, secrets: &Secrets<'_>, report: &mut
 
 /// SDP names `sip.advertise`, else the address the RTP sockets listen on; one of them must be somewhere.
 pub(super) fn rtp_address(media: &Media, sip: &Sip, report: &mut Report) {
-    if media.rtp_listen.is_unspecified() && sip.advertised(media.rtp_listen).is_none() {
+    if media.rtp_listen.is_unspecified() && sip.rtp_told(media.rtp_listen).is_empty() {
         let message = format!("trunks cannot be told {}: name the address, or set sip.advertise", media.rtp_listen);
         report.problem("media.rtp_listen", message);
     }

@@ -1,6 +1,6 @@
 //! `[sip]`
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::{Strangers, Tls};
@@ -48,6 +48,13 @@ impl Sip {
     #[must_use]
     pub fn told(&self, own: SocketAddr) -> SocketAddr {
         SocketAddr::new(self.advertised(own.ip()).unwrap_or_else(|| own.ip()), own.port())
+    }
+
+    /// What trunks are told in place of an address where RTP is received. A socket at `::` receives both families.
+    #[must_use]
+    pub fn rtp_told(&self, listen: IpAddr) -> Vec<IpAddr> {
+        let is_both = listen == IpAddr::from(Ipv6Addr::UNSPECIFIED);
+        self.advertise.iter().copied().filter(|told| is_both || told.is_ipv4() == listen.is_ipv4()).collect()
     }
 
     /// Address in Via and Contact over UDP.

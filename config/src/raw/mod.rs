@@ -159,7 +159,7 @@ pub(crate) struct RawMedia {
     /// Codecs a browser may be answered with.
     #[schemars(length(max = 8))]
     pub(crate) browser_codecs: Vec<RawCodec>,
-    /// Address of the trunk legs' RTP sockets.
+    /// Address of the trunk legs' RTP sockets; `::` receives both families.
     pub(crate) rtp_listen: String,
     /// Their ports, as low-high; each call takes an even port and the odd one above.
     pub(crate) rtp_ports: String,

@@ -65,6 +65,30 @@ fn a_timetable_is_read() {
 }
 
 #[test]
+fn both_families_are_listened_on_and_told() {
+    let text = "
+        [media]
+        rtp_listen = '::'
+        [sip]
+        udp_listen = '0.0.0.0:5060, [::]:5060'
+        tcp_listen = '[::]:5060'
+        advertise = '192.0.2.7, 2001:db8::7'";
+    let config = load_with(text, &[]).unwrap().config;
+    let told: Vec<String> = config.sip.udp().map(|own| config.sip.told(own).to_string()).collect();
+    assert_eq!(told, ["192.0.2.7:5060", "[2001:db8::7]:5060"]);
+    assert_eq!(config.sip.rtp_told(config.media.rtp_listen).len(), 2);
+    assert_eq!(config.sip.rtp_told("10.0.0.5".parse().unwrap()), ["192.0.2.7".parse::<std::net::IpAddr>().unwrap()]);
+    let text = describe(&config);
+    for line in [
+        "  Via, Contact   [2001:db8::7]:5060 over UDP (listening on [::]:5060)",
+        "  Via, Contact   [2001:db8::7]:5060 over TCP (listening on [::]:5060)",
+        "  RTP            192.0.2.7, 2001:db8::7 ports 30000-39998 (listening on ::)",
+    ] {
+        assert!(text.lines().any(|have| have == line), "lacks {line:?}:\n{text}");
+    }
+}
+
+#[test]
 fn the_description_says_what_is_advertised() {
     let text = "
         public = { listen = '0.0.0.0:8080', url = 'https://voice.example.com/', allow_insecure = true }

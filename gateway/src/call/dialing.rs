@@ -162,6 +162,12 @@ impl Call {
     ) {
         // Another party is offered other keys.
         local.encryption = self.encryption(&route);
+        // A socket of both families is told of as the trunk can reach it.
+        let is_ipv4 = target.address.ip().to_canonical().is_ipv4();
+        let told = route.rtp_told.iter().find(|told| told.is_ipv4() == is_ipv4).or(route.rtp_told.first());
+        if let Some(told) = told {
+            local.address.set_ip(*told);
+        }
         let sdp = trunk::offer(&local);
         let told = Told { own: &self.headers, context: &self.about.context, call: self.about.call.as_str() };
         let (fields, dropped_fields) = headers::of_invite(told, &route, &target.over, &sdp);

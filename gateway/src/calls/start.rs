@@ -199,7 +199,7 @@ impl Birth {
             has_form_values: !session.form.is_empty(),
             headers: session.headers.clone(),
             browser_codec: opened.codec,
-            advertise: config.sip.advertised(config.media.rtp_listen),
+            advertise: config.sip.rtp_told(config.media.rtp_listen).first().copied(),
             // RFC 8866 section 5.2 wants a number; 62 bits are safe with every reader.
             sdp_session: u64::from_be_bytes(random_bits()) >> 2,
             keys: KeySource::new(random_bits()),

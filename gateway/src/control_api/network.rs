@@ -83,7 +83,7 @@ fn flows(config: &Config, trunk: &Trunk) -> [Value; 2] {
         Some(SipTransport::Tls) => ("tcp", "SIP over TLS", 5061),
     };
     let ports = &config.media.rtp_ports;
-    let own = config.sip.advertised(config.media.rtp_listen).unwrap_or(config.media.rtp_listen);
+    let own = config.sip.rtp_told(config.media.rtp_listen).first().copied().unwrap_or(config.media.rtp_listen);
     [
         json!({"purpose": "signalling", "trunk": trunk.id, "hosts": [trunk.target.host],
             "ports": [trunk.target.port.unwrap_or(port)], "transport": transport, "protocol": protocol,

@@ -4,6 +4,7 @@
 //! trunk: the user is dialled at the trunk's own host and port. Any other host stays in the Request-URI, and the call
 //! goes out over the app's trunk: nothing is ever sent to an address that no trunk names.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ pub struct Route {
     pub rtp_source: RtpSource,
     /// Encryption of its audio.
     pub srtp: Srtp,
+    /// What the trunk is told in place of the address where RTP is received, by the family of its own address.
+    pub rtp_told: Vec<IpAddr>,
     /// The trunk wants its own codec relayed to the browser.
     pub relay: bool,
     /// The visitor's context as header fields.
@@ -161,6 +164,7 @@ fn plan(config: &Config, default_trunk: Option<&str>, destination: &str) -> Plan
             ConfigRtpSource::Latch => RtpSource::Latch,
         },
         srtp: trunk.srtp,
+        rtp_told: config.sip.rtp_told(config.media.rtp_listen),
         relay: match trunk.browser_audio {
             BrowserAudio::Relay => true,
             BrowserAudio::Elastic | BrowserAudio::Opus => false,

@@ -77,6 +77,7 @@ pub fn route(dial: &Dial, host: &str) -> Route {
         session_expires: dial.session_expires,
         rtp_source: dial.rtp_source,
         srtp: dial.srtp,
+        rtp_told: Vec::new(),
         relay: dial.relay,
         context_fields: ContextFields { prefix: "X-C2C-".into(), allow: vec!["*".into()] },
         user_to_user: None,

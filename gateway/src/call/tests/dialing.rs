@@ -68,6 +68,26 @@ fn the_advertised_address_stands_in_the_offer() {
 }
 
 #[test]
+fn a_trunk_is_told_the_address_of_its_own_family() {
+    let rows = [
+        (&["203.0.113.5", "2001:db8::5"][..], "192.0.2.9:5070", "IP4 203.0.113.5"),
+        (&["203.0.113.5", "2001:db8::5"], "[2001:db8::9]:5070", "IP6 2001:db8::5"),
+        (&["203.0.113.5"], "[2001:db8::9]:5070", "IP4 203.0.113.5"),
+        (&[], "[2001:db8::9]:5070", "IP4 127.0.0.1"),
+    ];
+    for (told, target, expected) in rows {
+        let now = Instant::now();
+        let Planned::Dial(mut dial) = route("sip:a@acme") else { panic!() };
+        Arc::make_mut(&mut dial).rtp_told = told.iter().map(|told| told.parse().unwrap()).collect();
+        let mut bench = Bench::of(Call::new(now, about(now), vec![Planned::Dial(dial)]), now);
+        bench.feed(Input::Start);
+        bench.leased(1);
+        let [Effect::Invite(order)] = &bench.resolved(1, &[target])[..] else { panic!() };
+        assert!(order.sdp.contains(&format!("c=IN {expected}\r\n")), "{}", order.sdp);
+    }
+}
+
+#[test]
 fn each_failure_of_a_destination_has_its_reason() {
     let rejected = |status| Failure::Rejected { status, phrase: String::new(), reason: None, retry_after: None };
     let rows = [

@@ -37,6 +37,7 @@ pub(super) fn route(destination: &str) -> Planned {
         session_expires: 1800,
         rtp_source: RtpSource::Signalled,
         srtp: Srtp::Off,
+        rtp_told: Vec::new(),
         relay: false,
         context_fields: ContextFields { prefix: "X-C2C-".into(), allow: vec!["*".into()] },
         user_to_user: None,

@@ -21,6 +21,7 @@ mod redirects;
 mod requests;
 mod seeds;
 mod session_timers;
+mod streams;
 mod strict;
 
 use std::collections::BTreeMap;
