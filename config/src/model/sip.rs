@@ -57,6 +57,13 @@ impl Sip {
         self.advertise.iter().copied().filter(|told| is_both || told.is_ipv4() == listen.is_ipv4()).collect()
     }
 
+    /// Of those the one a peer there can reach, as far as there is one.
+    #[must_use]
+    pub fn rtp_told_to(&self, listen: IpAddr, peer: IpAddr) -> Option<IpAddr> {
+        let (told, is_ipv4) = (self.rtp_told(listen), peer.to_canonical().is_ipv4());
+        told.iter().find(|told| told.is_ipv4() == is_ipv4).or(told.first()).copied()
+    }
+
     /// Address in Via and Contact over UDP.
     #[must_use]
     pub fn contact(&self) -> SocketAddr {

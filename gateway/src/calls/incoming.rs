@@ -78,7 +78,8 @@ fn begin(shared: &Arc<Shared>, invite: Incoming) -> Result<(), (u16, Refusal)> {
     let (busy, receivers): (Vec<_>, Vec<_>) =
         waiting.into_iter().partition(|session| shared.by_session.contains_key(session));
     let caller = caller(&invite.from, user, addressee.name);
-    let about = about(shared, now, &config, app, caller, &invite.headers);
+    let advertise = config.sip.rtp_told_to(config.media.rtp_listen, invite.peer.ip());
+    let about = About { advertise, ..about(shared, now, &config, app, caller, &invite.headers) };
     let called = Called {
         route: Arc::clone(&route),
         peer: Target { address: invite.peer, over: invite.over, name: invite.peer.ip().to_string().into() },
@@ -137,7 +138,7 @@ fn about(shared: &Shared, now: Now, config: &Config, app: &App, caller: Caller, 
         has_form_values: false,
         headers: Vec::new(),
         browser_codec: Codec::Opus,
-        advertise: config.sip.advertised(config.media.rtp_listen),
+        advertise: None,
         // RFC 8866 section 5.2 wants a number; 62 bits are safe with every reader.
         sdp_session: u64::from_be_bytes(random_bits()) >> 2,
         keys: KeySource::new(random_bits()),

@@ -47,6 +47,7 @@ mod tests;
 mod timeout;
 mod trace;
 mod transactions;
+mod transport;
 mod via;
 mod way;
 
@@ -58,13 +59,14 @@ use bytes::Bytes;
 
 pub use self::api::{
     EndpointConfig, EndpointStats, Event, Failure, Fork, Full, Invite, LegId, NoSuchLeg, Ping, Reliable,
-    SESSION_EXPIRES, StreamError, Traced, Transmit, Transport,
+    SESSION_EXPIRES, Traced, Transmit,
 };
 pub use self::asking::Ask;
 use self::core::Core;
 pub use self::digits::InfoForm;
 use self::leg::Leg;
 pub use self::lost::LegSnapshot;
+pub use self::transport::{StreamError, Transport};
 use self::way::Way;
 pub use crate::message::Reason;
 pub use crate::transaction::Timers;

@@ -46,6 +46,10 @@ impl Net {
         }
     }
 
+    fn callee(&self) -> Option<LegId> {
+        self.events[B].iter().find(|event| matches!(event, Event::Incoming { .. })).map(leg_of)
+    }
+
     fn chance(&mut self, permille: u32) -> bool {
         self.rng.next_u32() % 1_000 < permille
     }
@@ -163,15 +167,14 @@ fn a_thousand_calls_over_connections_that_break_leave_nothing() {
         let leg = net.ends[A].invite(net.now, Invite { over, ..super::call(address(B)) }).unwrap();
         let (pause, first) = (net.random_ms(4_000), net.random_ms(20_000));
         net.run(pause);
-        let callee = net.events[B].iter().find(|event| matches!(event, Event::Incoming { .. })).map(leg_of);
-        if let Some(callee) = callee {
+        if let Some(callee) = net.callee() {
             let _ = net.ends[B].accept(net.now, callee, Bytes::from_static(ANSWER.as_bytes()));
         }
         net.run(first);
         // One end hangs up; the other at the end of its patience.
         let first = if net.chance(500) { A } else { B };
         for side in [first, 1 - first] {
-            if let Some(leg) = if side == A { Some(leg) } else { callee } {
+            if let Some(leg) = if side == A { Some(leg) } else { net.callee() } {
                 let _ = net.ends[side].hangup(net.now, leg, None);
             }
             net.run(secs(10));
