@@ -268,20 +268,6 @@ impl Call {
         self.talk(now, Talking { attempt, route, local, media, offering: Offering::default() });
     }
 
-    /// From here on a call from the trunk and one to it are the same.
-    pub(super) fn talk(&mut self, now: Instant, talking: Talking) {
-        self.timers.stop(Timer::Ring);
-        self.limit_duration(now, &talking.route);
-        self.notes.concluded(Some(200), None);
-        self.notes.answered(now, &talking.media);
-        self.stage = Stage::Talking(talking);
-        self.script.answered();
-        self.drop_loops(Leg::Browser);
-        self.media(Command::Answered);
-        self.emit("call_answered", []);
-        self.tell_reconnecting();
-    }
-
     fn invite_failed(&mut self, now: Instant, failure: Failure) {
         // RFC 3263 section 4.3: silence, a transport error or 503 send the request to the next target.
         let elsewhere = matches!(
@@ -324,15 +310,6 @@ impl Call {
         let mut others = inviting.others.clone();
         let target = others.pop_front().filter(|_| !inviting.ringing && inviting.early.is_none())?;
         Some((Arc::clone(&inviting.route), inviting.local.clone(), target, others))
-    }
-
-    /// A limit too short for its warning has none.
-    fn limit_duration(&mut self, now: Instant, route: &Route) {
-        self.timers.set(Timer::MaxDuration, now + route.max_duration);
-        let warned = route.warning.and_then(|before| route.max_duration.checked_sub(before));
-        if let Some(after) = warned.filter(|after| !after.is_zero()) {
-            self.timers.set(Timer::EndingSoon, now + after);
-        }
     }
 
     /// It rang for as long as the trunk's limit says.

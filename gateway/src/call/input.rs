@@ -12,7 +12,7 @@ use trunkline_signaling::endpoint::{Failure, Fork, Reason as ReasonHeader, Trace
 use trunkline_signaling::targets::Target;
 
 use super::actions::{Action, Sound};
-use super::called::Answerer;
+use super::caller::Answerer;
 use crate::hook::Asked;
 use crate::ids::SessionId;
 

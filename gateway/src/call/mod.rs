@@ -25,6 +25,7 @@ pub mod actions;
 mod agreeing;
 mod browser;
 mod called;
+mod caller;
 mod dialing;
 pub mod effect;
 mod ending;
@@ -50,11 +51,13 @@ mod property_tests;
 pub(crate) mod tests;
 
 pub use actions::{Action, Connect, Sound};
-pub use called::{Answerer, Called, Caller, MAX_RUNG, Rings};
+pub use called::MAX_RUNG;
+pub use caller::{Answerer, Called, Caller, Rings};
 pub use effect::Summons;
 pub use effect::{CallEvent, Effect, InviteOrder};
 pub use input::{Api, AttemptId, Input, LeaseRefused, NotSent, ReceiverSays, ResolveError, SipEvent};
 pub use record::Timings;
+pub use stage::State;
 pub use trail::SdpKind;
 
 use browser::Browser;
@@ -123,35 +126,6 @@ pub struct About {
     pub question: Option<Arc<Question>>,
     /// The reading of the clocks that wall times are counted from.
     pub wall: Now,
-}
-
-/// What the public API calls a call's state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// On the way.
-    Setup,
-    /// A 18x came.
-    Ringing,
-    /// Answered.
-    Talking,
-    /// Answered, and the browser is away.
-    Reconnecting,
-    /// Over.
-    Ended,
-}
-
-impl State {
-    /// The contract's word.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Setup => "setup",
-            Self::Ringing => "ringing",
-            Self::Talking => "talking",
-            Self::Reconnecting => "reconnecting",
-            Self::Ended => "ended",
-        }
-    }
 }
 
 /// One call.

@@ -11,6 +11,35 @@ use super::holding::Offering;
 use super::input::AttemptId;
 use crate::routing::Route;
 
+/// What the public API calls a call's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// On the way.
+    Setup,
+    /// A 18x came.
+    Ringing,
+    /// Answered.
+    Talking,
+    /// Answered, and the browser is away.
+    Reconnecting,
+    /// Over.
+    Ended,
+}
+
+impl State {
+    /// The contract's word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Setup => "setup",
+            Self::Ringing => "ringing",
+            Self::Talking => "talking",
+            Self::Reconnecting => "reconnecting",
+            Self::Ended => "ended",
+        }
+    }
+}
+
 /// Where the trunk's side stands.
 #[derive(Debug)]
 pub(super) enum Stage {

@@ -9,10 +9,35 @@ use trunkline_media::sdp::trunk;
 
 use super::actions::Sound;
 use super::input::SipEvent;
-use super::{Call, Effect, Stage};
+use super::timers::Timer;
+use super::{Call, Effect, Stage, Talking};
 use crate::outcome::{LastSip, Reason, RemoteHangup};
+use crate::routing::Route;
 
 impl Call {
+    /// From here on a call from the trunk and one to it are the same.
+    pub(super) fn talk(&mut self, now: Instant, talking: Talking) {
+        self.timers.stop(Timer::Ring);
+        self.limit_duration(now, &talking.route);
+        self.notes.concluded(Some(200), None);
+        self.notes.answered(now, &talking.media);
+        self.stage = Stage::Talking(talking);
+        self.script.answered();
+        self.drop_loops(Leg::Browser);
+        self.media(Command::Answered);
+        self.emit("call_answered", []);
+        self.tell_reconnecting();
+    }
+
+    /// A limit too short for its warning has none.
+    fn limit_duration(&mut self, now: Instant, route: &Route) {
+        self.timers.set(Timer::MaxDuration, now + route.max_duration);
+        let warned = route.warning.and_then(|before| route.max_duration.checked_sub(before));
+        if let Some(after) = warned.filter(|after| !after.is_zero()) {
+            self.timers.set(Timer::EndingSoon, now + after);
+        }
+    }
+
     pub(super) fn handle_sip_talking(&mut self, now: Instant, event: SipEvent) {
         match event {
             SipEvent::Offer { sdp, .. } => self.offered(sdp),
