@@ -102,8 +102,8 @@ fn simulation_a_call_from_a_phone_that_nobody_wants() {
 #[test]
 fn simulation_a_browser_that_answers_and_cannot_be_reached() {
     let (mut world, call, phone) = ringing(1, &Dial::default(), Codec::Pcmu);
-    world.black_out_browser(BrowserId(0), secs(60));
-    world.answer(call, "ses_ann", &[Codec::Opus]);
+    let browser = world.answer(call, "ses_ann", &[Codec::Opus]);
+    world.black_out_browser(browser, secs(60));
     world.run_for(secs(10));
     assert_eq!(world.state(call), "ringing", "the caller hears that it rings");
     world.run_until(|world| world.outcome(call).is_some(), secs(20));
