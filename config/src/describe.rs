@@ -99,6 +99,14 @@ fn write_trunk(text: &mut String, trunk: &Trunk) -> std::fmt::Result {
         trunk.auth.as_ref().map_or_else(|| "no credentials".to_owned(), |auth| format!("user {}", auth.username));
     writeln!(text, "trunk {}{state}", trunk.id)?;
     writeln!(text, "  target         {host}{port} over {transport}, {credentials}")?;
+    if let Some(registration) = &trunk.registration {
+        let registrars = list(registration.registrars.iter().map(|registrar| registrar.host.clone()));
+        let seconds = registration.expires_seconds;
+        writeln!(text, "  registers      {} with {registrars} for {seconds} s", registration.address_of_record)?;
+    }
+    if let Some(proxy) = &trunk.outbound_proxy {
+        writeln!(text, "  goes through   {}", proxy.host)?;
+    }
     writeln!(text, "  offers         {}; {srtp}; browsers hear it {audio}", list(trunk.active_codecs()))?;
     let [ring, longest] = [trunk.ring_timeout, trunk.max_duration].map(|time| time.as_secs());
     let session = match trunk.session_expires {

@@ -14,6 +14,7 @@ mod integrations;
 mod media;
 mod public;
 mod quality;
+mod registration;
 mod shapes;
 mod sip;
 mod tls;

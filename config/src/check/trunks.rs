@@ -1,6 +1,7 @@
 //! `[[trunks]]`
 
 use super::context::{context_fields, user_to_user};
+use super::registration::registration;
 use super::shapes::host_port;
 use super::urls::is_local;
 use super::{codecs, every, id, seconds, unique};
@@ -45,6 +46,8 @@ fn trunk(key: &str, raw: &RawTrunk, host: &Host, secrets: &Secrets<'_>, report: 
     let codecs = codecs(&format!("{key}.codecs"), &raw.codecs, report);
     let auth = auth(key, &raw.auth, secrets, report);
     let inbound = super::inbound::inbound(&format!("{key}.inbound"), &raw.inbound, secrets, report);
+    let outbound_proxy = proxy(&format!("{key}.outbound_proxy"), &raw.outbound_proxy, report);
+    let registration = registration(key, raw, (target.as_ref(), auth.as_ref()), report);
     if (1..MIN_SESSION).contains(&raw.session_expires_seconds) {
         let message = format!("must be 0 (off) or {MIN_SESSION} and more");
         report.problem(&format!("{key}.session_expires_seconds"), message);
@@ -71,7 +74,8 @@ fn trunk(key: &str, raw: &RawTrunk, host: &Host, secrets: &Secrets<'_>, report: 
             Some(tls) => Some(tls?),
             None => None,
         },
-        register: raw.register,
+        registration,
+        outbound_proxy,
         options: (raw.options_seconds > 0).then(|| seconds(raw.options_seconds)),
         max_calls: raw.max_calls,
         ring_timeout: seconds(raw.ring_timeout_seconds),
@@ -92,8 +96,15 @@ fn trunk(key: &str, raw: &RawTrunk, host: &Host, secrets: &Secrets<'_>, report: 
     id.map(|()| trunk)
 }
 
+fn proxy(key: &str, text: &str, report: &mut Report) -> Option<TrunkTarget> {
+    if text.is_empty() {
+        return None;
+    }
+    target(text).map_err(|message| report.problem(key, message)).ok()
+}
+
 /// `[sip:|sips:]host[:port][;transport=udp|tcp|tls]`
-fn target(text: &str) -> Result<TrunkTarget, String> {
+pub(super) fn target(text: &str) -> Result<TrunkTarget, String> {
     let (secure, rest) = match text.split_once(':') {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("sip") => (false, rest),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("sips") => (true, rest),
@@ -158,9 +169,6 @@ fn not_active(key: &str, trunk: &Trunk, report: &mut Report) {
     }
     if trunk.browser_audio == BrowserAudio::Elastic {
         report.note(&format!("{key}.browser_audio"), "elastic is not active yet: behaves as opus");
-    }
-    if trunk.register {
-        report.note(&format!("{key}.register"), "not active yet: the gateway does not register");
     }
 }
 

@@ -4,6 +4,7 @@ mod app;
 mod inbound;
 mod public;
 mod quality;
+mod registration;
 mod signing;
 mod sip;
 mod tls;
@@ -21,6 +22,7 @@ pub use app::{
 pub use inbound::{Inbound, Network, Number, Receive, Strangers};
 pub use public::{ApiKey, Control, ControlLimits, IceCredentials, IceServer, Public, PublicLimits, Scope, TokenKey};
 pub use quality::{Bands, Events, Quality, Records};
+pub use registration::Registration;
 pub use signing::{KeysError, SigningKeys};
 pub use sip::Sip;
 pub use tls::{Identity, Tls};

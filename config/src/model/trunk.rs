@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Codec, Inbound, Secret, Tls};
+use super::{Codec, Inbound, Registration, Secret, Tls};
 
 /// A trunk.
 #[derive(Debug, Clone)]
@@ -21,8 +21,10 @@ pub struct Trunk {
     pub auth: Option<TrunkAuth>,
     /// Certificate shown to it; that of `sip.tls` when absent.
     pub tls: Option<Tls>,
-    /// REGISTER (not active yet).
-    pub register: bool,
+    /// Registers with it; calls go out only while it does.
+    pub registration: Option<Registration>,
+    /// Where every request of the trunk goes first.
+    pub outbound_proxy: Option<TrunkTarget>,
     /// OPTIONS interval; none are sent when absent.
     pub options: Option<Duration>,
     /// Calls at once.
@@ -48,6 +50,12 @@ pub struct Trunk {
 }
 
 impl Trunk {
+    /// Where its requests go: the proxy before it, if there is one.
+    #[must_use]
+    pub fn first_hop(&self) -> &TrunkTarget {
+        self.outbound_proxy.as_ref().unwrap_or(&self.target)
+    }
+
     /// The codecs to offer, in their order: those trunk legs speak.
     pub fn active_codecs(&self) -> impl Iterator<Item = Codec> + '_ {
         self.codecs.iter().copied().filter(|codec| codec.is_active_on_trunks())

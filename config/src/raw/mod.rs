@@ -5,6 +5,7 @@ mod app;
 mod inbound;
 mod public;
 mod quality;
+mod registration;
 mod trunk;
 
 use schemars::JsonSchema;
@@ -14,6 +15,7 @@ pub(crate) use app::{RawApp, RawException, RawHours, RawIntegration, RawProfile}
 pub(crate) use inbound::{RawInbound, RawReceive, RawStrangers};
 pub(crate) use public::{RawIceServer, RawPublic, RawTls, RawTokenKeys};
 pub(crate) use quality::{RawBands, RawEvents, RawQuality, RawRecords};
+pub(crate) use registration::RawRegistration;
 pub(crate) use trunk::{
     RawAuth, RawBrowserAudio, RawContextFields, RawPdStyle, RawRtpSource, RawSrtp, RawTrunk, RawUserToUser,
     RawUuiEncoding, RawUuiPurpose,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{RawCodec, RawInbound, RawSecret, RawTls};
+use super::{RawCodec, RawInbound, RawRegistration, RawSecret, RawTls};
 
 /// A trunk: a SIP peer that calls are sent to.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
@@ -27,8 +27,12 @@ pub(crate) struct RawTrunk {
     /// Certificate shown to this trunk if it asks for one, in place of `sip.tls`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<RawTls>,
-    /// Registers with the peer. Not active yet.
+    /// Registers with the peer: calls go out only while it is registered.
     pub(crate) register: bool,
+    /// Who is registered where.
+    pub(crate) registration: RawRegistration,
+    /// Where every request of this trunk goes first, written as `target`; empty = to the target itself.
+    pub(crate) outbound_proxy: String,
     /// Time between two OPTIONS that ask whether it is there, seconds; 0 = none.
     #[schemars(range(min = 0, max = 3600))]
     pub(crate) options_seconds: u32,
@@ -70,6 +74,8 @@ impl Default for RawTrunk {
             auth: RawAuth::default(),
             tls: None,
             register: false,
+            registration: RawRegistration::default(),
+            outbound_proxy: String::new(),
             options_seconds: 30,
             max_calls: 1000,
             ring_timeout_seconds: 60,

@@ -191,6 +191,35 @@ fn media() {
 }
 
 #[test]
+fn registrations() {
+    let trunk = |line: &str, expected: &[&str]| check(&format!("[[trunks]]\nid = 't'\ntarget = 'h'\n{line}"), expected);
+    trunk(
+        "register = true",
+        &["line 1: trunks[0].registration.address: is missing, and there is no auth.username to take its place"],
+    );
+    trunk(
+        "registration = { registrars = ['a', 'a', 'a:0'], address = 'acme', contacts = ['sip:h'] }",
+        &[
+            "line 4: trunks[0].registration.registrars[1]: is listed twice",
+            "line 4: trunks[0].registration.registrars[2]: \"0\" is no port",
+            "line 4: trunks[0].registration.address: \"acme\" is no SIP URI, as sip:user@example.com",
+            "line 4: trunks[0].registration.contacts[0]: \"sip:h\" is no SIP URI, as sip:user@example.com",
+        ],
+    );
+    trunk(
+        "registration = { address = 'sip:a@h:5060', retry_seconds = 60, retry_max_seconds = 30 }",
+        &[
+            "line 4: trunks[0].registration.address: must not hold a port or parameters: it says who, not where",
+            "line 4: trunks[0].registration.retry_max_seconds: must not be less than retry_seconds",
+        ],
+    );
+    trunk(
+        "registration = { expires_seconds = 5 }",
+        &["line 4: trunks[0].registration.expires_seconds: must be between 30 and 604800"],
+    );
+}
+
+#[test]
 fn trunks() {
     let trunk = |line: &str, expected: &[&str]| check(&format!("[[trunks]]\nid = 't'\ntarget = 'h'\n{line}"), expected);
     trunk(
@@ -200,6 +229,10 @@ fn trunks() {
     trunk("max_calls = 0", &["line 4: trunks[0].max_calls: must be between 1 and 1000000"]);
     trunk("auth = { username = 'u' }", &["line 4: trunks[0].auth.password: is missing, though there is a user name"]);
     trunk("auth = { password = 'p' }", &["line 4: trunks[0].auth.username: is missing, though there is a password"]);
+    trunk(
+        "outbound_proxy = 'u@h'",
+        &["line 4: trunks[0].outbound_proxy: must not hold a user: credentials belong to auth, users to destinations"],
+    );
     trunk("srtp = 'on'", &["line 4: trunks[0].srtp: \"on\" is none of off, optional, required"]);
     trunk(
         "[[trunks]]\nid = 't'\ntarget = 'h:0'",

@@ -23,10 +23,6 @@ fn unsafe_absence_blocks_a_run_and_other_absence_does_not() {
         assert_eq!(trunk(&format!("target = '{active}'")), [], "{active}");
     }
     assert_eq!(
-        trunk("register = true"),
-        note("line 5: trunks[0].register: not active yet: the gateway does not register", false)
-    );
-    assert_eq!(
         trunk("codecs = ['G722', 'PCMU']"),
         note("line 5: trunks[0].codecs[0]: G722 is not active yet on trunks: it is left out of offers", false)
     );
