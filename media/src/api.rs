@@ -136,6 +136,18 @@ impl Digit {
     }
 }
 
+/// How digits reach a trunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DigitWay {
+    /// As telephone-events (RFC 4733).
+    #[default]
+    Events,
+    /// As tones in the audio.
+    Tones,
+    /// Not by media: those of the browser are reported, and somebody else sends them.
+    Elsewhere,
+}
+
 /// What the control plane may ask of a live call. Commands for an unknown call are counted and dropped.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
@@ -167,6 +179,14 @@ pub enum Command {
         digits: Vec<Digit>,
         /// How long each lasts, 40..=6000.
         duration_ms: u32,
+    },
+    /// How digits reach the trunk from now on, and whether its tones are listened for. As telephone-events, and not, until
+    /// this says otherwise; another trunk leg begins so again.
+    SetDigits {
+        /// How the trunk is sent digits, the browser's among them.
+        way: DigitWay,
+        /// Digits that come as tones are reported too.
+        listen: bool,
     },
     /// Put a leg on hold or take it back: while held it is not heard, and hears this recording over and over (silence
     /// without one).

@@ -179,6 +179,11 @@ impl Flow {
         self.withhold(now);
     }
 
+    /// The prompt that plays.
+    pub(crate) fn playing(&self) -> Option<u32> {
+        self.playing.as_ref().map(|playing| playing.id)
+    }
+
     pub(crate) fn stop_playing(&mut self, now: Instant) {
         if self.playing.take().is_some() && self.hold.is_none() {
             self.resume(now);

@@ -107,9 +107,11 @@ impl Call {
                 {
                     stream.discarded(sequence);
                 }
+                self.hear_tones(now, codec, sequence, packet.rtp.payload);
                 self.heard_audio(now, Leg::Trunk);
             }
             Heard::Event { sequence, digit } => {
+                self.digits.event_came(now);
                 self.to_browser.skip(sequence);
                 self.presence.heard_audio(now, Leg::Trunk);
                 self.heard_digit(now, Leg::Trunk, digit);

@@ -1,6 +1,7 @@
 //! One call's media as a value: two legs and the bridge between them.
 
 mod browser_leg;
+mod digits;
 mod echo;
 mod flows;
 mod inbound;
@@ -17,11 +18,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::browser_leg::BrowserLeg;
+use self::digits::TrunkDigits;
 use self::presence::Presence;
 use self::random::Chance;
-use crate::api::{
-    BackCause, BrowserLoss, Command, Digit, Leg, MediaEvent, OpenCall, OpenError, Opened, Path, Restarted,
-};
+use crate::api::{BackCause, BrowserLoss, Command, Leg, MediaEvent, OpenCall, OpenError, Opened, Path, Restarted};
 use crate::audio::Codec;
 use crate::bridge::{Comfort, Flow};
 use crate::browser::transport::{DtlsIdentity, TransportEvent};
@@ -64,6 +64,8 @@ pub struct Call {
     detectors: Option<Box<Detectors>>,
     /// The flow towards the trunk ends at the browser itself.
     echoes: bool,
+    /// How digits come and go on the trunk's side.
+    digits: TrunkDigits,
 }
 
 /// What a call needs from the place it lives in.
@@ -117,6 +119,7 @@ impl Call {
             answered: false,
             detectors,
             echoes: false,
+            digits: TrunkDigits::default(),
         };
         Ok((call, opened))
     }
@@ -155,6 +158,7 @@ impl Call {
     /// A port pair was leased: the trunk leg exists (silent until [`Command::ConnectTrunk`]). Replaces an older leg.
     pub fn attach_trunk(&mut self, now: Instant, local: SocketAddr) {
         self.trunk = Some(TrunkLeg::new(local, self.surroundings.policy.measure));
+        self.digits = TrunkDigits::default();
         self.quality.forget(Leg::Trunk);
         self.answered = false;
         self.to_browser.forget_speaker();
@@ -186,6 +190,7 @@ impl Call {
                 self.flow_from(leg).set_muted(now, muted);
                 self.tell_withheld(leg);
             }
+            Command::SetDigits { way, listen } => self.set_digits(way, listen),
             Command::SetHeld { leg, held, audio } => self.set_held(now, leg, held, audio),
             Command::SendDtmf { leg, digits, duration_ms } => {
                 let duration = Duration::from_millis(u64::from(duration_ms.clamp(40, 6000)));
@@ -221,13 +226,14 @@ impl Call {
         } else {
             self.trunk.as_mut().and_then(|trunk| self.to_trunk.handle_timeout(now, trunk, out))
         };
-        self.report(to_trunk.map(|id| MediaEvent::PromptFinished { leg: Leg::Trunk, id }));
+        self.played_to_trunk(now, to_trunk);
         let to_browser = self.to_browser.handle_timeout(now, &mut self.browser, out);
         self.report(to_browser.map(|id| MediaEvent::PromptFinished { leg: Leg::Browser, id }));
         let overdue = self.browser.stream.overdue_digit(now);
         self.heard_digit(now, Leg::Browser, overdue);
         let overdue = self.trunk.as_mut().and_then(TrunkLeg::stream).and_then(|stream| stream.overdue_digit(now));
         self.heard_digit(now, Leg::Trunk, overdue);
+        self.ripe_tones(now);
         self.poll_legs(now, out);
         while let Some(event) = self.presence.check(now) {
             self.report(Some(event));
@@ -259,6 +265,7 @@ impl Call {
             to_trunk.map(|at| (at, "frame to the trunk")),
             self.to_browser.poll_timeout().map(|at| (at, "frame to the browser")),
             self.presence.poll_timeout(),
+            self.digits.poll_timeout(),
             self.next_sample.map(|at| (at, "sample")),
             self.detectors.as_ref().and_then(|detectors| detectors.poll_timeout()).map(|at| (at, "detectors")),
         ]
@@ -283,6 +290,7 @@ impl Call {
     fn release_trunk(&mut self, now: Instant, out: &mut Outbox) {
         let Some(mut trunk) = self.trunk.take() else { return };
         trunk.bye(now, out);
+        self.digits = TrunkDigits::default();
         self.quality.forget(Leg::Trunk);
         self.answered = false;
         self.presence.set_owed(now, Leg::Trunk, false, true);
@@ -299,16 +307,6 @@ impl Call {
         self.to_trunk.set_output(now, trunk, rate);
         self.to_browser.set_output(now, browser, rate);
         self.look_soon(now);
-    }
-
-    fn send_digits(&mut self, now: Instant, leg: Leg, digits: &[Digit], duration: Duration, asked: bool) {
-        let stream = match leg {
-            Leg::Browser => Some(&mut self.browser.stream),
-            Leg::Trunk => self.trunk.as_mut().and_then(TrunkLeg::stream),
-        };
-        if !stream.is_some_and(|stream| stream.push_digits(now, digits, duration, asked)) {
-            self.report(Some(MediaEvent::DtmfNotSent { leg }));
-        }
     }
 
     /// Sends reports and digits that are due.

@@ -1,10 +1,14 @@
-//! DTMF as RFC 4733 telephone events: a sender that plays a queue of digits, a receiver that reports each digit once.
+//! DTMF. As RFC 4733 telephone events: a sender that plays a queue of digits, a receiver that reports each digit once. As
+//! tones: recordings of them, and an ear for them.
 
 use std::time::{Duration, Instant};
 
+mod hear;
 mod receive;
 mod send;
+pub mod tones;
 
+pub use hear::DtmfEar;
 pub use receive::DtmfReceiver;
 pub use send::DtmfSender;
 
@@ -24,8 +28,13 @@ const SEGMENT: u64 = 0xffff;
 
 const END: u8 = 0x80;
 
+/// Silence between two digits.
+const PAUSE: Duration = Duration::from_millis(70);
+
 /// Packets of an event come this often.
 const INTERVAL: Duration = Duration::from_millis(20);
 
+#[cfg(test)]
+mod ear_tests;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{END, EventPacket, INTERVAL, SEGMENT};
+use super::{END, EventPacket, INTERVAL, PAUSE, SEGMENT};
 use crate::api::Digit;
 use crate::rtp::{clock_span, clock_units};
 
@@ -11,8 +11,6 @@ use crate::rtp::{clock_span, clock_units};
 const QUEUE: usize = 64;
 /// The last packet is sent this often (section 2.5.1.4).
 const END_PACKETS: u8 = 3;
-/// Silence between two digits.
-const PAUSE: Duration = Duration::from_millis(70);
 /// -10 dBm0.
 const VOLUME: u8 = 10;
 const SHORTEST: Duration = Duration::from_millis(40);

@@ -9,4 +9,5 @@ pub(crate) mod phone;
 mod quality;
 mod renegotiation;
 mod secure;
+mod tones;
 mod world;
