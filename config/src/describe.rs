@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{App, BrowserAudio, Config, Hours, Scope, SipTransport, Srtp, Trunk};
+use crate::model::{App, BrowserAudio, Config, Dtmf, Hours, Scope, SipTransport, Srtp, Trunk};
 
 /// What each leg will advertise and how much it can hold, as text of several lines. Shows no secret.
 #[must_use]
@@ -108,6 +108,13 @@ fn write_trunk(text: &mut String, trunk: &Trunk) -> std::fmt::Result {
         writeln!(text, "  goes through   {}", proxy.host)?;
     }
     writeln!(text, "  offers         {}; {srtp}; browsers hear it {audio}", list(trunk.active_codecs()))?;
+    let digits = match trunk.dtmf {
+        Dtmf::Auto => "as the trunk's SDP says",
+        Dtmf::Rfc4733 => "as telephone-events",
+        Dtmf::Info => "by INFO",
+        Dtmf::Inband => "as tones",
+    };
+    writeln!(text, "  digits         {digits}")?;
     let [ring, longest] = [trunk.ring_timeout, trunk.max_duration].map(|time| time.as_secs());
     let session = match trunk.session_expires {
         0 => "no session timer".to_owned(),

@@ -57,6 +57,8 @@ pub fn translate(event: Event) -> Option<SipEvent> {
         Event::SessionExpired { interval, refresher_is_us, since, .. } => {
             SipEvent::SessionExpired { interval, refresher_is_us, since }
         }
+        Event::Digit { digit, duration, .. } => SipEvent::Digit { digit, duration },
+        Event::DigitsRefused { status, digits, .. } => SipEvent::DigitsRefused { status, digits },
         Event::Traced { traced, .. } => SipEvent::Traced(traced),
         Event::Confirmed { sdp, .. } => SipEvent::Confirmed { sdp },
         Event::Cancelled { reason, .. } => SipEvent::Cancelled { reason },
@@ -64,9 +66,7 @@ pub fn translate(event: Event) -> Option<SipEvent> {
         | Event::Incoming { .. }
         | Event::Pinged { .. }
         | Event::Replied { .. }
-        | Event::Digit { .. }
-        | Event::DigitsSent { .. }
-        | Event::DigitsRefused { .. } => {
+        | Event::DigitsSent { .. } => {
             return None;
         }
     })
@@ -88,6 +88,8 @@ pub fn is_last(event: &SipEvent) -> bool {
         | SipEvent::Offer { .. }
         | SipEvent::OfferAnswered(_)
         | SipEvent::Confirmed { .. }
+        | SipEvent::Digit { .. }
+        | SipEvent::DigitsRefused { .. }
         | SipEvent::Traced(_) => false,
     }
 }

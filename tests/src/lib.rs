@@ -14,6 +14,7 @@ pub mod namespace;
 pub mod page;
 pub mod pjsua;
 pub mod process;
+pub mod registrar;
 pub mod relay;
 pub mod sipp;
 pub mod switchboard;

@@ -7,8 +7,8 @@ use super::urls::is_local;
 use super::{codecs, every, id, seconds, unique};
 use crate::host::Host;
 use crate::lines::item;
-use crate::model::{BrowserAudio, RtpSource, Sip, SipTransport, Srtp, Trunk, TrunkAuth, TrunkTarget};
-use crate::raw::{RawAuth, RawBrowserAudio, RawRtpSource, RawSrtp, RawTrunk};
+use crate::model::{BrowserAudio, Dtmf, RtpSource, Sip, SipTransport, Srtp, Trunk, TrunkAuth, TrunkTarget};
+use crate::raw::{RawAuth, RawBrowserAudio, RawDtmf, RawRtpSource, RawSrtp, RawTrunk};
 use crate::report::Report;
 use crate::secrets::Secrets;
 
@@ -77,6 +77,12 @@ fn trunk(key: &str, raw: &RawTrunk, host: &Host, secrets: &Secrets<'_>, report: 
         registration,
         outbound_proxy,
         options: (raw.options_seconds > 0).then(|| seconds(raw.options_seconds)),
+        dtmf: match raw.dtmf {
+            RawDtmf::Auto => Dtmf::Auto,
+            RawDtmf::Rfc4733 => Dtmf::Rfc4733,
+            RawDtmf::Info => Dtmf::Info,
+            RawDtmf::Inband => Dtmf::Inband,
+        },
         max_calls: raw.max_calls,
         ring_timeout: seconds(raw.ring_timeout_seconds),
         max_duration: seconds(raw.max_duration_seconds),

@@ -27,6 +27,8 @@ pub struct Trunk {
     pub outbound_proxy: Option<TrunkTarget>,
     /// OPTIONS interval; none are sent when absent.
     pub options: Option<Duration>,
+    /// How digits go and come.
+    pub dtmf: Dtmf,
     /// Calls at once.
     pub max_calls: u32,
     /// Ring time-out.
@@ -153,6 +155,20 @@ pub enum BrowserAudio {
     Elastic,
     /// Opus.
     Opus,
+}
+
+/// How digits go to a trunk and come from it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Dtmf {
+    /// By telephone-events if the trunk agrees to them, else by INFO, and as tones if that is refused.
+    #[default]
+    Auto,
+    /// By telephone-events (RFC 4733) alone.
+    Rfc4733,
+    /// By INFO.
+    Info,
+    /// As tones.
+    Inband,
 }
 
 /// Encryption of the trunk leg.

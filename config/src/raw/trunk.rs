@@ -36,6 +36,8 @@ pub(crate) struct RawTrunk {
     /// Time between two OPTIONS that ask whether it is there, seconds; 0 = none.
     #[schemars(range(min = 0, max = 3600))]
     pub(crate) options_seconds: u32,
+    /// How digits go to the trunk and come from it.
+    pub(crate) dtmf: RawDtmf,
     /// Calls at once.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) max_calls: u32,
@@ -77,6 +79,7 @@ impl Default for RawTrunk {
             registration: RawRegistration::default(),
             outbound_proxy: String::new(),
             options_seconds: 30,
+            dtmf: RawDtmf::Auto,
             max_calls: 1000,
             ring_timeout_seconds: 60,
             max_duration_seconds: 7200,
@@ -111,6 +114,20 @@ pub(crate) enum RawBrowserAudio {
     Elastic,
     /// Opus.
     Opus,
+}
+
+/// How digits go to a trunk and come from it.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawDtmf {
+    /// Telephone-events if the trunk's SDP agrees to them; else SIP INFO, and tones if that is refused.
+    Auto,
+    /// Telephone-events (RFC 4733).
+    Rfc4733,
+    /// SIP INFO (`application/dtmf-relay`, or `application/dtmf` if that is refused).
+    Info,
+    /// Tones in the audio, which are listened for as well.
+    Inband,
 }
 
 /// Encryption of the trunk's audio.

@@ -191,35 +191,6 @@ fn media() {
 }
 
 #[test]
-fn registrations() {
-    let trunk = |line: &str, expected: &[&str]| check(&format!("[[trunks]]\nid = 't'\ntarget = 'h'\n{line}"), expected);
-    trunk(
-        "register = true",
-        &["line 1: trunks[0].registration.address: is missing, and there is no auth.username to take its place"],
-    );
-    trunk(
-        "registration = { registrars = ['a', 'a', 'a:0'], address = 'acme', contacts = ['sip:h'] }",
-        &[
-            "line 4: trunks[0].registration.registrars[1]: is listed twice",
-            "line 4: trunks[0].registration.registrars[2]: \"0\" is no port",
-            "line 4: trunks[0].registration.address: \"acme\" is no SIP URI, as sip:user@example.com",
-            "line 4: trunks[0].registration.contacts[0]: \"sip:h\" is no SIP URI, as sip:user@example.com",
-        ],
-    );
-    trunk(
-        "registration = { address = 'sip:a@h:5060', retry_seconds = 60, retry_max_seconds = 30 }",
-        &[
-            "line 4: trunks[0].registration.address: must not hold a port or parameters: it says who, not where",
-            "line 4: trunks[0].registration.retry_max_seconds: must not be less than retry_seconds",
-        ],
-    );
-    trunk(
-        "registration = { expires_seconds = 5 }",
-        &["line 4: trunks[0].registration.expires_seconds: must be between 30 and 604800"],
-    );
-}
-
-#[test]
 fn trunks() {
     let trunk = |line: &str, expected: &[&str]| check(&format!("[[trunks]]\nid = 't'\ntarget = 'h'\n{line}"), expected);
     trunk(
@@ -233,6 +204,7 @@ fn trunks() {
         "outbound_proxy = 'u@h'",
         &["line 4: trunks[0].outbound_proxy: must not hold a user: credentials belong to auth, users to destinations"],
     );
+    trunk("dtmf = 'tones'", &["line 4: trunks[0].dtmf: \"tones\" is none of auto, rfc4733, info, inband"]);
     trunk("srtp = 'on'", &["line 4: trunks[0].srtp: \"on\" is none of off, optional, required"]);
     trunk(
         "[[trunks]]\nid = 't'\ntarget = 'h:0'",

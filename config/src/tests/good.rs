@@ -38,28 +38,6 @@ fn defaults_of_trunks_and_apps() {
 }
 
 #[test]
-fn a_trunk_registers_as_its_user_at_its_target_unless_told_otherwise() {
-    let trunk = |lines: &str| {
-        let text = format!("[[trunks]]\nid = 't'\ntarget = 'sip.example.com:5070'\n{lines}");
-        load_with(&text, &[]).unwrap().config.trunks.remove(0)
-    };
-    assert!(trunk("auth = { username = 'u', password = 'p' }").registration.is_none());
-    let plain = trunk("register = true\nauth = { username = 'a b', password = 'p' }");
-    assert_eq!(plain.first_hop(), &plain.target);
-    let registration = plain.registration.unwrap();
-    assert_eq!(registration.registrars, [plain.target]);
-    assert_eq!(registration.address_of_record, "sip:a%20b@sip.example.com");
-    assert_eq!((registration.expires_seconds, registration.retry_max.as_secs()), (3600, 1800));
-    let told = trunk(
-        "register = true\noutbound_proxy = 'sips:edge.example.com'\n\
-         registration = { registrars = ['r1', 'r2;transport=tcp'], address = 'sip:acme@x', contacts = ['sip:c@h:1'] }",
-    );
-    assert_eq!(told.first_hop().host, "edge.example.com");
-    let registration = told.registration.unwrap();
-    assert_eq!((registration.registrars.len(), registration.address_of_record.as_str()), (2, "sip:acme@x"));
-}
-
-#[test]
 fn widget_keys_may_be_hashed() {
     let hex = "ab".repeat(32);
     let text = format!("[[apps]]\nid = 'a'\nwidget_keys = ['wk', 'sha256:{hex}', 'env:K']");

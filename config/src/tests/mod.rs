@@ -8,6 +8,7 @@ mod inbound;
 mod notes;
 mod overrides;
 mod properties;
+mod registration;
 mod secret;
 mod tls;
 

@@ -9,6 +9,7 @@ use trunkline_media::audio::Codec;
 use trunkline_media::quality::HalfLeg;
 
 use super::dialing::NO_DESTINATION;
+use super::digits::By;
 use super::timers::Timer;
 use super::{BACKSTOP, Call, MAX_DTMF_EVENTS, Stage};
 use crate::diagnosis::Finding;
@@ -200,11 +201,15 @@ impl Call {
     }
 
     fn digit(&mut self, now: Instant, from: Leg, digit: char, duration_ms: u32) {
-        if let (Leg::Browser, Stage::Talking(talking)) = (from, &self.stage)
-            && talking.media.telephone_event.is_none()
-        {
-            self.note_digits_unsent(now, Leg::Trunk, "received");
+        match from {
+            Leg::Browser => self.pass_digit_on(now, digit, duration_ms),
+            Leg::Trunk if !self.is_first(now, By::Media, digit) => return,
+            Leg::Trunk => {}
         }
+        self.tell_digit(from, digit, duration_ms);
+    }
+
+    pub(super) fn tell_digit(&mut self, from: Leg, digit: char, duration_ms: u32) {
         self.browser.dtmf_events = self.browser.dtmf_events.saturating_add(1);
         // overflow: digits beyond the limit are counted in the record, not told.
         if self.browser.dtmf_events > MAX_DTMF_EVENTS {

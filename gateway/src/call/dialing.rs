@@ -114,6 +114,9 @@ impl Call {
             Err(LeaseRefused::TrunkFull) => {
                 self.destination_failed(now, Reason::DestUnavailable(Unavailable::TrunkFull), None);
             }
+            Err(LeaseRefused::Unregistered) => {
+                self.destination_failed(now, Reason::DestUnavailable(Unavailable::TrunkUnregistered), None);
+            }
             Err(LeaseRefused::NoPorts) => {
                 self.destination_failed(now, Reason::DestUnavailable(Unavailable::GatewayFull), None);
             }
@@ -217,7 +220,11 @@ impl Call {
                     self.effects.push_back(Effect::AnswerOffer { attempt: inviting.attempt, answer: Err(491) });
                 }
             }
-            SipEvent::OfferAnswered(_) | SipEvent::Traced(_) | SipEvent::Confirmed { .. } => {}
+            SipEvent::OfferAnswered(_)
+            | SipEvent::Digit { .. }
+            | SipEvent::DigitsRefused { .. }
+            | SipEvent::Traced(_)
+            | SipEvent::Confirmed { .. } => {}
             SipEvent::Cancelled { .. }
             | SipEvent::Ended { .. }
             | SipEvent::Lost { .. }

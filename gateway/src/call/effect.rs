@@ -1,6 +1,7 @@
 //! What a call wants done: data, carried out in order by its driver.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -85,6 +86,13 @@ pub enum Effect {
         sessions: Vec<SessionId>,
         /// What.
         summons: Summons,
+    },
+    /// Send digits by INFO; comes back as `SipEvent::DigitsRefused` if the trunk takes none.
+    SendDigits {
+        /// Whose.
+        attempt: AttemptId,
+        /// Each with how long it lasts.
+        digits: Vec<(char, Duration)>,
     },
     /// Ask the app's answer hook; comes back as `Input::Asked`.
     Ask(Arc<Question>),

@@ -132,6 +132,20 @@ pub enum SipEvent {
         /// Its Reason.
         reason: Option<ReasonHeader>,
     },
+    /// A digit came by INFO, and how long it lasted if that was said.
+    Digit {
+        /// Which.
+        digit: char,
+        /// How long.
+        duration: Option<Duration>,
+    },
+    /// The trunk takes no digits by INFO.
+    DigitsRefused {
+        /// The status, if one came.
+        status: Option<u16>,
+        /// Those it did not take.
+        digits: Vec<(char, Duration)>,
+    },
     /// A message was sent or received.
     Traced(Box<Traced>),
     /// Nobody refreshed the session in time (RFC 4028); the leg is gone.
@@ -173,6 +187,9 @@ pub enum LeaseRefused {
     /// The trunk is at its `max_calls`.
     #[error("the trunk is at its limit")]
     TrunkFull,
+    /// It has to be registered with, and is not.
+    #[error("the trunk is not registered with")]
+    Unregistered,
     /// No port pair is free.
     #[error("no free RTP port")]
     NoPorts,

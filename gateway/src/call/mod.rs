@@ -27,6 +27,7 @@ mod browser;
 mod called;
 mod caller;
 mod dialing;
+mod digits;
 pub mod effect;
 mod ending;
 mod findings;
@@ -61,6 +62,7 @@ pub use stage::State;
 pub use trail::SdpKind;
 
 use browser::Browser;
+use digits::Digits;
 use holding::Held;
 use quality::Quality;
 use record::Notes;
@@ -138,6 +140,7 @@ pub struct Call {
     browser: Browser,
     timers: Timers,
     effects: VecDeque<Effect>,
+    digits: Digits,
     notes: Notes,
     trail: Trail,
     quality: Quality,
@@ -175,6 +178,7 @@ impl Call {
             browser,
             timers: Timers::default(),
             effects: VecDeque::new(),
+            digits: Digits::default(),
             notes,
             trail: Trail::new(now),
             quality: Quality::new(now),
@@ -249,7 +253,10 @@ impl Call {
 
     /// What to do next.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front().inspect(|effect| self.trail.effect(effect))
+        let effect = self.effects.pop_front()?;
+        self.follow_digits(&effect);
+        self.trail.effect(&effect);
+        Some(effect)
     }
 
     /// The next deadline and why.
@@ -346,7 +353,7 @@ impl Call {
                 self.finish(now, Reason::RemoteHangup(RemoteHangup::Operator));
             }
             Api::Dtmf { towards, digits, duration_ms } => {
-                self.media(Command::SendDtmf { leg: towards, digits, duration_ms });
+                self.send_digits(towards, digits, duration_ms);
             }
             Api::Mute { leg, muted } => self.media(Command::SetMuted { leg, muted }),
             Api::Hold { leg, held } => self.hold(leg, held),

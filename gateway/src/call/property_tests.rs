@@ -206,7 +206,9 @@ impl Watch {
             Effect::Ring { attempt } | Effect::Accept { attempt, .. } => assert!(self.open_legs.contains(&attempt)),
             Effect::Tell { sessions, .. } => assert!(!sessions.is_empty()),
             Effect::Hangup { attempt, .. } | Effect::Refuse { attempt, .. } => self.open_legs.retain(|a| *a != attempt),
-            Effect::AnswerOffer { attempt, .. } | Effect::Offer { attempt, .. } => {
+            Effect::AnswerOffer { attempt, .. }
+            | Effect::Offer { attempt, .. }
+            | Effect::SendDigits { attempt, .. } => {
                 assert!(self.open_legs.contains(&attempt))
             }
             Effect::Finished(_) => self.finished += 1,

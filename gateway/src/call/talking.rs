@@ -72,6 +72,8 @@ impl Call {
                 self.notes.evidence("session_refresh_age_seconds", since.as_secs());
                 self.finish_without_leg(now, Reason::SessionTimerExpired);
             }
+            SipEvent::Digit { digit, duration } => self.info_digit(now, digit, duration),
+            SipEvent::DigitsRefused { status, digits } => self.digits_refused(now, status, &digits),
             // The leg is gone in a way an answered one should not go.
             SipEvent::Failed(_) | SipEvent::NotSent(_) | SipEvent::Cancelled { .. } => {
                 self.notes.evidence("sip_side", "failed");

@@ -60,6 +60,7 @@ fn five_places_agree_on_every_reason() {
                 | Effect::Accept { .. }
                 | Effect::Refuse { .. }
                 | Effect::Tell { .. }
+                | Effect::SendDigits { .. }
                 | Effect::Ask(_)
                 | Effect::Fetch { .. } => {}
             }

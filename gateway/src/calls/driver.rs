@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, watch};
-use trunkline_config::Config;
 use trunkline_media::api::Command;
 use trunkline_media::worker::LeaseError;
 use trunkline_signaling::endpoint::{LegId, Reason as ReasonHeader};
@@ -33,6 +32,7 @@ const CLOSE_TRIES: u32 = 50;
 mod called;
 mod helped;
 mod late;
+mod registered;
 
 pub(super) struct Driver {
     shared: Arc<Shared>,
@@ -42,6 +42,8 @@ pub(super) struct Driver {
     legs: Vec<(AttemptId, Leg)>,
     /// The trunk's place, and whose it is: while a trunk leg is leased, or the trunk's own call rings.
     trunk: Option<(String, Permit)>,
+    /// Whose leg was leased last.
+    dialled: String,
     /// The app's place, while the call lives.
     app: Option<Permit>,
     tally: CallTally,
@@ -80,6 +82,7 @@ impl Driver {
             pending: FuturesUnordered::new(),
             legs: Vec::new(),
             trunk: None,
+            dialled: String::new(),
             app: Some(app),
             tally: CallTally::default(),
             journalled: State::Setup,
@@ -150,6 +153,7 @@ impl Driver {
                 Some(Effect::Media(command)) => self.media(command),
                 Some(Effect::LeaseTrunk { attempt, trunk }) => self.lease(attempt, &trunk),
                 Some(Effect::Resolve { attempt, wanted }) => {
+                    let wanted = self.first_hop(wanted);
                     self.later(async move {
                         let result = sip::resolve(&wanted).await;
                         Done::Input(Input::Resolved { attempt, result })
@@ -167,6 +171,7 @@ impl Driver {
                 Some(Effect::Accept { attempt, sdp }) => self.accept(attempt, sdp),
                 Some(Effect::Refuse { attempt, status, reason }) => self.refuse(attempt, status, reason),
                 Some(Effect::Tell { sessions, summons }) => self.tell(&sessions, summons),
+                Some(Effect::SendDigits { attempt, digits }) => self.send_digits(attempt, digits),
                 Some(Effect::Ask(question)) => self.ask(question),
                 Some(Effect::Fetch { id, sound }) => self.fetch(id, sound),
                 Some(Effect::Emit(event)) => self.emit(now, event),
@@ -223,15 +228,8 @@ impl Driver {
     }
 
     fn lease(&mut self, attempt: AttemptId, trunk: &str) {
-        // The place a call from this trunk came with is still its own.
-        if self.trunk.as_ref().is_none_or(|(held, _)| held != trunk) {
-            self.trunk = None;
-            let permit = self.shared.trunks.acquire(trunk, self.most_calls(trunk));
-            self.trunk = permit.map(|permit| (trunk.to_owned(), permit));
-        }
-        if self.trunk.is_none() {
-            let result = Err(LeaseRefused::TrunkFull);
-            return self.later(async move { Done::Input(Input::TrunkLeased { attempt, result }) });
+        if let Err(refused) = self.enter(trunk) {
+            return self.later(async move { Done::Input(Input::TrunkLeased { attempt, result: Err(refused) }) });
         }
         let lease = self.shared.media.lease_trunk(self.live.key);
         self.later(async move {
@@ -243,13 +241,8 @@ impl Driver {
         });
     }
 
-    /// The trunk's limit now; a call may still dial a trunk that is configured no more.
-    fn most_calls(&self, trunk: &str) -> u32 {
-        let limit = |config: &Config| config.trunks.iter().find(|t| t.id == trunk).map(|t| t.max_calls);
-        limit(&self.shared.settings.load()).or_else(|| limit(self.live.config())).unwrap_or(0)
-    }
-
-    fn invite(&mut self, order: InviteOrder) {
+    fn invite(&mut self, mut order: InviteOrder) {
+        self.add_routes(&mut order);
         if order.dropped_fields > 0 {
             let dropped = order.dropped_fields;
             tracing::warn!(dropped, "header fields do not go to the trunk: no room, or a name twice");

@@ -19,6 +19,7 @@ use crate::receivers::Receivers;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::store::{Orphan, ReadError, Store};
+use crate::trunks::Registrations;
 
 #[cfg(test)]
 mod agreement_tests;
@@ -94,6 +95,7 @@ struct Shared {
     just_ended: Mutex<reports::JustEnded>,
     store: Store,
     helpers: OnceLock<Helpers>,
+    registrations: OnceLock<Registrations>,
     next_key: AtomicU64,
     /// Drivers that have not come to their end: their calls may be over, but not yet hung up.
     driving: AtomicUsize,
@@ -136,6 +138,7 @@ impl Calls {
             just_ended: Mutex::default(),
             store,
             helpers: OnceLock::new(),
+            registrations: OnceLock::new(),
             next_key: AtomicU64::new(1),
             driving: AtomicUsize::new(0),
             drain: OnceLock::new(),
@@ -165,6 +168,7 @@ impl Calls {
                         journal::note(&shared, journal::Told { leg, call_id, serial, snapshot });
                     }
                     Event::Pinged { leg, result } => shared.sip.pinged(leg, result),
+                    Event::Replied { leg, result } => shared.sip.replied(leg, result),
                     Event::Incoming { leg, door, peer, over, from, uri, headers, sdp } => {
                         incoming::incoming(&shared, Incoming { leg, door, peer, over, from, uri, headers, sdp });
                     }
@@ -173,6 +177,12 @@ impl Calls {
             }
             shared.desk.gone();
         });
+    }
+
+    /// Calls go out only over trunks that are registered with, where they must be, and the way the registrar says. Once,
+    /// at start.
+    pub fn heed(&self, registrations: Registrations) {
+        let _ = self.shared.registrations.set(registrations);
     }
 
     /// Starts a call for a session: admission (caps, one live call a session, drain), routing, media; the SIP side is

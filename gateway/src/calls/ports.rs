@@ -9,6 +9,7 @@ use trunkline_media::sdp::browser::IceCredentials;
 use trunkline_media::worker::{LeaseError, Plane};
 use trunkline_signaling::auth::Credentials;
 use trunkline_signaling::endpoint::{Failure, LegId, LegSnapshot, Reason as ReasonHeader};
+use trunkline_signaling::message::Response;
 
 use crate::call::{InviteOrder, NotSent};
 
@@ -46,6 +47,8 @@ pub trait SipPort: Send + Sync + 'static {
     /// Offers the trunk another description; what it says to that is an event of the leg. `false`: an offer of ours is
     /// under way, or the leg is gone.
     fn offer(&self, leg: LegId, sdp: Bytes) -> BoxFuture<'static, bool>;
+    /// Sends digits by INFO, in order. A leg that is gone is no error.
+    fn send_digits(&self, _leg: LegId, _digits: Vec<(char, Duration)>) {}
     /// A leg's snapshot is written down: what is sent of the leg need not wait any longer.
     fn snapshot_kept(&self, leg: LegId, serial: u64) -> BoxFuture<'static, ()>;
     /// Ends a leg of a process that is no more; `false`: there is no room.
@@ -63,6 +66,8 @@ pub trait SipPort: Send + Sync + 'static {
     fn refuse(&self, leg: LegId, status: u16, reason: Option<ReasonHeader>);
     /// What came of an OPTIONS that no call sent.
     fn pinged(&self, _leg: LegId, _result: Result<(u16, Duration), Failure>) {}
+    /// What came of another request that no call sent.
+    fn replied(&self, _leg: LegId, _result: Result<Box<Response>, Failure>) {}
 }
 
 impl MediaPort for Plane {

@@ -86,6 +86,8 @@ fn attempt_result(event: &SipEvent) -> Option<&'static str> {
         | SipEvent::OfferAnswered(_)
         | SipEvent::Confirmed { .. }
         | SipEvent::Cancelled { .. }
+        | SipEvent::Digit { .. }
+        | SipEvent::DigitsRefused { .. }
         | SipEvent::Traced(_) => return None,
     })
 }

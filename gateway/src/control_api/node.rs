@@ -79,6 +79,7 @@ async fn snapshot(api: &Api) -> Snapshot {
         store: Some(api.calls.store().stats()),
         events: EventCounters { by_name: api.calls.store().events_by_name(), seats: api.calls.seats().stats() },
         webhooks: api.webhooks.stats(),
+        registrations: api.trunks.registrations().counts(),
         reloads: api.reloader.stats(),
         certificate_expires: api.settings.load().public.tls.as_ref().map(|tls| tls.identity.expires()),
         uptime: now.instant.saturating_duration_since(api.started.instant),

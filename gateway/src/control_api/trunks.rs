@@ -12,7 +12,7 @@ use trunkline_config::{BrowserAudio, Scope, SipTransport, Srtp, Trunk};
 use super::{Api, auth};
 use crate::openapi::schemas::{TrunkList, TrunkTest};
 use crate::problem::Problem;
-use crate::trunks::Health;
+use crate::trunks::Trunks;
 
 /// The trunks and their state
 #[utoipa::path(get, path = "/v1/trunks", tag = "trunks", security(("api_key" = ["read"])),
@@ -21,7 +21,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, headers: HeaderMap) -> Res
     auth::require(&api, &headers, Scope::Read)?;
     let live: HashMap<String, u32> = api.calls.counters().live_by_trunk.into_iter().collect();
     let config = api.settings.load();
-    let of = |trunk: &Trunk| view(trunk, &api.trunks.health(&trunk.id), live.get(&trunk.id).copied().unwrap_or(0));
+    let of = |trunk: &Trunk| view(trunk, &api.trunks, live.get(&trunk.id).copied().unwrap_or(0));
     Ok(Json(json!({"trunks": config.trunks.iter().map(of).collect::<Vec<_>>()})))
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn test(
 }
 
 /// A trunk without its secrets.
-fn view(trunk: &Trunk, health: &Health, live: u32) -> Value {
+fn view(trunk: &Trunk, trunks: &Trunks, live: u32) -> Value {
     let transport = trunk.target.known_transport().map(|transport| match transport {
         SipTransport::Udp => "udp",
         SipTransport::Tcp => "tcp",
@@ -63,15 +63,14 @@ fn view(trunk: &Trunk, health: &Health, live: u32) -> Value {
         Srtp::Optional => "optional",
         Srtp::Required => "required",
     };
-    let options = health.to_json();
+    let options = trunks.health(&trunk.id).to_json();
     json!({
-        "id": trunk.id, "enabled": trunk.enabled, "state": health.state().word(),
-        // Trunks are not registered with.
-        "registration": null,
+        "id": trunk.id, "enabled": trunk.enabled, "state": trunks.state(trunk).word(),
+        "registration": trunks.registrations().to_json(trunk),
         "options": options, "rtt_ms": options.get("rtt_ms"), "last_failure": options.get("last_failure"),
         "options_seconds": trunk.options.map(|every| every.as_secs()),
         "target": {"host": trunk.target.host, "port": trunk.target.port, "transport": transport},
         "codecs": trunk.codecs.iter().map(ToString::to_string).collect::<Vec<_>>(), "browser_audio": browser_audio,
-        "srtp": srtp, "register": trunk.register, "max_calls": trunk.max_calls, "live_calls": live,
+        "srtp": srtp, "register": trunk.registration.is_some(), "max_calls": trunk.max_calls, "live_calls": live,
     })
 }

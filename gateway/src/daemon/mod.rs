@@ -216,7 +216,8 @@ impl Daemon {
         let public_pages = public_api::router(Arc::new(public_api)).merge(pages);
         tasks.spawn(serve(public.0, public_pages, tls, Some(settings.clone()), Listener::Public));
         tasks.spawn(serve(control.0, control_api::router(Arc::new(control_api)), None, None, Listener::Control));
-        tasks.spawn(trunks.watch(stopped.clone()));
+        tasks.spawn(trunks.clone().watch(stopped.clone()));
+        tasks.spawn(trunks.register(planes.carrier(), stopped.clone()));
         tasks.spawn(planes.keep_doors(settings.clone(), stopped.clone()));
         tasks.spawn(reap(desk, calls.clone(), clock, stopped));
 

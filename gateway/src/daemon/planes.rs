@@ -21,7 +21,7 @@ use crate::prompts::Prompts;
 use crate::settings::{Edition, Settings};
 use crate::speech::{Espeak, Speech};
 use crate::store::Store;
-use crate::trunks::Trunks;
+use crate::trunks::{Carrier, Trunks};
 
 /// Calls a worker takes at once.
 const CALLS_PER_WORKER: usize = 4_000;
@@ -73,7 +73,14 @@ impl Planes {
 
     /// The trunks, asked through this SIP side.
     pub(super) fn trunks(&self, settings: &Settings, clock: &Clock) -> Trunks {
-        Trunks::new(settings.clone(), clock.clone(), self.sip.clone(), self.calls.herald().clone())
+        let trunks = Trunks::new(settings.clone(), clock.clone(), self.sip.clone(), self.calls.herald().clone());
+        self.calls.heed(trunks.registrations().clone());
+        trunks
+    }
+
+    /// Carries requests of no call.
+    pub(super) fn carrier(&self) -> Arc<dyn Carrier> {
+        self.sip.clone()
     }
 
     pub(super) fn media_addrs(&self) -> Vec<SocketAddr> {

@@ -12,9 +12,11 @@ use trunkline_config::Config;
 use trunkline_signaling::admission::Admission;
 use trunkline_signaling::auth::Credentials;
 use trunkline_signaling::endpoint::{
-    EndpointConfig, EndpointStats, Event, Failure, LegId, LegSnapshot, Ping, Reason as ReasonHeader, Timers, Transport,
+    Ask, EndpointConfig, EndpointStats, Event, Failure, InfoForm, LegId, LegSnapshot, Ping, Reason as ReasonHeader,
+    Timers, Transport,
 };
-use trunkline_signaling::message::Uri;
+use trunkline_signaling::message::{Request, Response, Uri};
+use trunkline_signaling::targets::Target;
 use trunkline_signaling::transport::reach::{Reached, reach};
 use trunkline_signaling::transport::tls::Tls;
 use trunkline_signaling::transport::udp::{self, Handle};
@@ -26,7 +28,7 @@ use crate::calls::{Placed, SipPort};
 use crate::ids::random_bits;
 use crate::settings::Settings;
 use crate::sip;
-use crate::trunks::Prober;
+use crate::trunks::{Carrier, Prober};
 
 /// RFC 3261 table 4.
 const TIMERS: Timers =
@@ -47,9 +49,12 @@ pub(super) struct SipSide {
     keys: Tls,
     /// Who waits for the answer to an OPTIONS; no more than the endpoint has transactions for.
     pings: Arc<Mutex<HashMap<LegId, oneshot::Sender<Pinged>>>>,
+    /// Who waits for the answer to another request of no call; no more than the endpoint has transactions for.
+    asks: Arc<Mutex<HashMap<LegId, oneshot::Sender<Replied>>>>,
 }
 
 type Pinged = Result<(u16, Duration), Failure>;
+type Replied = Result<Box<Response>, Failure>;
 
 impl SipSide {
     /// Binds the sockets and starts the task; also where they are bound.
@@ -75,7 +80,8 @@ impl SipSide {
             limits: Limits { total: sip.max_connections, per_source: sip.max_connections_per_address },
         };
         let (handle, events, bound) = udp::listen(endpoint, sockets, random_bits())?;
-        let side = Self { handle: Mutex::new(Some(handle)), bound: bound.udp.clone(), keys, pings: Arc::default() };
+        let (handle, pings, asks) = (Mutex::new(Some(handle)), Arc::default(), Arc::default());
+        let side = Self { handle, bound: bound.udp.clone(), keys, pings, asks };
         Ok((Arc::new(side), events, bound))
     }
 
@@ -183,6 +189,14 @@ impl SipPort for SipSide {
         }
     }
 
+    fn send_digits(&self, leg: LegId, digits: Vec<(char, Duration)>) {
+        if let Some(handle) = self.handle() {
+            tokio::spawn(async move {
+                handle.call(move |endpoint, now| endpoint.send_digits(now, leg, InfoForm::Relay, &digits)).await
+            });
+        }
+    }
+
     fn snapshot_kept(&self, leg: LegId, serial: u64) -> BoxFuture<'static, ()> {
         let handle = self.handle();
         Box::pin(async move {
@@ -211,6 +225,36 @@ impl SipPort for SipSide {
         let waiting = self.pings.lock().unwrap_or_else(PoisonError::into_inner).remove(&leg);
         // Who asked may have given up waiting.
         let _ = waiting.map(|waiting| waiting.send(result));
+    }
+
+    fn replied(&self, leg: LegId, result: Replied) {
+        let waiting = self.asks.lock().unwrap_or_else(PoisonError::into_inner).remove(&leg);
+        // Who asked may be gone.
+        let _ = waiting.map(|waiting| waiting.send(result));
+    }
+}
+
+impl Carrier for SipSide {
+    fn ask(&self, target: Target, request: Request) -> BoxFuture<'static, Replied> {
+        let (handle, asks) = (self.handle(), Arc::clone(&self.asks));
+        Box::pin(async move {
+            let (sender, answer) = oneshot::channel();
+            let ask = Ask { target: target.address, over: target.over, request };
+            let handle = handle.ok_or(Failure::Transport)?;
+            let asked = handle.call(move |endpoint, now| {
+                let leg = endpoint.ask(now, ask).ok()?;
+                // Before the endpoint can tell of it.
+                asks.lock().unwrap_or_else(PoisonError::into_inner).insert(leg, sender);
+                Some(leg)
+            });
+            asked.await.ok().flatten().ok_or(Failure::Transport)?;
+            answer.await.unwrap_or(Err(Failure::Transport))
+        })
+    }
+
+    fn reached_at(&self, over: Transport, peer: SocketAddr) -> BoxFuture<'static, Option<SocketAddr>> {
+        let handle = self.handle();
+        Box::pin(async move { handle?.call(move |endpoint, _| endpoint.reached_at(&over, peer)).await.ok() })
     }
 }
 

@@ -5,7 +5,7 @@ use super::definition::Kind::{Counter, Gauge, Histogram, Trouble};
 use super::labels::{
     ADMITTED, ANSWERED, APP, ATTEMPT, BLAME, CLASS, CLOSED, CODE, CONTEXT, DELIVERY, DROP, EVENT, FINDING, GOT,
     HALF_LEG, HANDSHAKE, HOOK, INTEGRATION, INVARIANT, LEG, LEVEL, LIMIT, LISTENER, MOS_KIND, PHASE, PROBLEM, REASON,
-    RELOAD, REPORT, RESULT, ROUTE, SOURCE, STAGE, TRIED, TRUNK, VERSION, WORKER,
+    REGISTRATION, RELOAD, REPORT, RESULT, ROUTE, SOURCE, STAGE, TRIED, TRUNK, VERSION, WORKER,
 };
 
 /// Bounds of the histograms. Those of quality include the default bands of the levels.
@@ -64,6 +64,8 @@ catalogue! {
 "Trunks" {
     TRUNK_CALLS: Gauge, "trunkline_trunk_calls", "calls", [TRUNK], "Live calls on a trunk";
     TRUNK_CALLS_MAX: Gauge, "trunkline_trunk_calls_max", "calls", [TRUNK], "The trunk's max_calls";
+    TRUNK_REGISTERED: Gauge, "trunkline_trunk_registered", "boolean", [TRUNK], "1 while a registrar of the trunk knows us; of trunks that are registered with";
+    TRUNK_REGISTRATIONS: Counter, "trunkline_trunk_registrations_total", "registrations", [TRUNK, REGISTRATION], "Registrations and refreshes by what they came to";
     TRUNK_ATTEMPTS: Counter, "trunkline_trunk_attempts_total", "INVITEs", [TRUNK, RESULT], "INVITEs by what they came to";
 }
 "Hooks and recordings" {

@@ -56,6 +56,7 @@ pub(super) static LIMIT: Label = words("limit", || vec!["total", "address", "han
 pub(super) static HANDSHAKE: Label = words("reason", || vec!["timeout", "protocol"]);
 pub(super) static CLOSED: Label = words("reason", || vec!["broken", "idle", "silent", "slow", "stalled", "unreadable"]);
 pub(super) static RELOAD: Label = words("result", || vec!["applied", "refused"]);
+pub(super) static REGISTRATION: Label = words("result", || vec!["registered", "failed"]);
 pub(super) static ROUTE: Label = names("route", "route templates", 64);
 pub(super) static CODE: Label = names("code", "HTTP status codes", 32);
 

@@ -39,6 +39,7 @@ use crate::outbox::OutletStats;
 use crate::reload::ReloadStats;
 use crate::session::context::{Drop, Report};
 use crate::store::StoreStats;
+use crate::trunks::RegistrationCounts;
 use handles::{Ledger, Tally};
 
 /// The media type of the text format.
@@ -100,6 +101,8 @@ pub struct Snapshot {
     pub webhooks: Vec<OutletStats>,
     /// What the configuration has room for.
     pub capacity: Capacity,
+    /// The registrations of trunks.
+    pub registrations: Vec<RegistrationCounts>,
     /// How the configuration came to be in force.
     pub reloads: ReloadStats,
     /// When the public listener's certificate ends, if it has one.

@@ -18,6 +18,7 @@ use crate::calls::CallCounters;
 use crate::outbox::OutletStats;
 use crate::outcome::{Class, Phase, Refusal};
 use crate::store::StoreStats;
+use crate::trunks::RegistrationCounts;
 
 /// A metric, and where its number is.
 type Column<T> = (&'static Definition, fn(&T) -> u64);
@@ -49,6 +50,7 @@ pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
     families.extend(snapshot.store.iter().flat_map(store));
     families.extend(events(&snapshot.events));
     families.extend(webhooks(&snapshot.webhooks));
+    families.extend(registrations(&snapshot.registrations));
     families
 }
 
@@ -213,6 +215,19 @@ fn webhooks(outlets: &[OutletStats]) -> [Family; 4] {
         by(&m::WEBHOOK_PAUSED, |one| u64::from(one.paused)),
         by_word(&m::WEBHOOK_DELIVERIES, |one| &one.deliveries),
         by_word(&m::WEBHOOK_ATTEMPTS, |one| &one.attempts),
+    ]
+}
+
+fn registrations(counts: &[RegistrationCounts]) -> [Family; 2] {
+    let registered = counts.iter().map(|one| (one.trunk.clone(), f64::from(u8::from(one.registered))));
+    let row = |one: &RegistrationCounts, word: &'static str, count: u64| Row {
+        labels: vec![one.trunk.clone().into(), Cow::Borrowed(word)],
+        value: Value::Number(count as f64),
+    };
+    let of = |one: &RegistrationCounts| [row(one, "registered", one.succeeded), row(one, "failed", one.failed)];
+    [
+        Family::by(&m::TRUNK_REGISTERED, registered),
+        Family { definition: &m::TRUNK_REGISTRATIONS, rows: counts.iter().flat_map(of).collect() },
     ]
 }
 

@@ -96,6 +96,8 @@ pub enum Unavailable {
     TrunkDisabled,
     /// At its `max_calls`.
     TrunkFull,
+    /// Has to be registered with, and no registrar knows us now.
+    TrunkUnregistered,
     /// This gateway has no RTP port or SIP transaction left.
     GatewayFull,
 }
@@ -175,6 +177,7 @@ impl Reason {
         Self::DestUnavailable(Unavailable::Status),
         Self::DestUnavailable(Unavailable::TrunkDisabled),
         Self::DestUnavailable(Unavailable::TrunkFull),
+        Self::DestUnavailable(Unavailable::TrunkUnregistered),
         Self::DestUnavailable(Unavailable::GatewayFull),
         Self::DestDns,
         Self::DestUnreachable,
@@ -252,6 +255,7 @@ impl Reason {
             Self::DestTimeout(DestTimeout::NoFinal) => "no_final",
             Self::DestUnavailable(Unavailable::TrunkDisabled) => "trunk_disabled",
             Self::DestUnavailable(Unavailable::TrunkFull) => "trunk_full",
+            Self::DestUnavailable(Unavailable::TrunkUnregistered) => "trunk_unregistered",
             Self::DestUnavailable(Unavailable::GatewayFull) => "gateway_full",
             Self::IceFailed(IceFailure::UdpBlocked) => "udp_blocked",
             Self::IceFailed(IceFailure::NoCandidates) => "no_candidates",
@@ -289,6 +293,7 @@ impl Reason {
             | Self::DestDns
             | Self::DestTls
             | Self::DestUnavailable(Unavailable::TrunkDisabled | Unavailable::TrunkFull) => Blame::Operator,
+            Self::DestUnavailable(Unavailable::TrunkUnregistered) => Blame::Trunk,
             Self::DestBusy | Self::DestRejected | Self::DestNoAnswer => Blame::Agent,
             Self::DestTimeout(_)
             | Self::DestCodec
@@ -334,6 +339,7 @@ impl Reason {
             Self::DestCodec => "Compare the trunk's codecs and encryption with what the destination accepts.",
             Self::DestUnavailable(Unavailable::Status) => "The trunk says it cannot take calls now; look at its status or add a second trunk.",
             Self::DestUnavailable(Unavailable::TrunkDisabled) => "Enable a trunk that serves this destination.",
+            Self::DestUnavailable(Unavailable::TrunkUnregistered) => "No registrar of the trunk knows this gateway now; GET /v1/trunks says why.",
             Self::DestUnavailable(Unavailable::TrunkFull) => "Raise the trunk's max_calls or add a second trunk.",
             Self::DestUnavailable(Unavailable::GatewayFull) => "Widen rtp_ports or spread the load over more nodes.",
             Self::DestDns => "Check the trunk's host name and this machine's DNS servers.",

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trunkline_config::{
-    BrowserAudio, Codec as ConfigCodec, Config, ContextFields, RtpSource as ConfigRtpSource, Secret, SipTransport,
-    Srtp, Trunk, TrunkTarget, UserToUser,
+    BrowserAudio, Codec as ConfigCodec, Config, ContextFields, Dtmf, RtpSource as ConfigRtpSource, Secret,
+    SipTransport, Srtp, Trunk, TrunkTarget, UserToUser,
 };
 use trunkline_media::api::RtpSource;
 use trunkline_media::audio::Codec;
@@ -61,6 +61,8 @@ pub struct Route {
     pub context_fields: ContextFields,
     /// Some of it in User-to-User.
     pub user_to_user: Option<UserToUser>,
+    /// How digits go and come.
+    pub dtmf: Dtmf,
 }
 
 /// One destination of a plan.
@@ -152,7 +154,7 @@ fn plan(config: &Config, default_trunk: Option<&str>, destination: &str) -> Plan
         destination: destination.to_owned(),
         trunk: trunk.id.clone(),
         request_uri: request_uri(&parsed, trunk, named.is_some()),
-        wanted: wanted(&trunk.target),
+        wanted: wanted(trunk.first_hop()),
         credentials: trunk.auth.as_ref().map(|a| (a.username.clone(), a.password.clone())),
         codecs,
         ring_timeout: trunk.ring_timeout,
@@ -171,6 +173,7 @@ fn plan(config: &Config, default_trunk: Option<&str>, destination: &str) -> Plan
         },
         context_fields: trunk.context_fields.clone(),
         user_to_user: trunk.user_to_user.clone(),
+        dtmf: trunk.dtmf,
     }))
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! watch ─ ask ─┬─ sip::resolve ─ Prober::ping ─ Health::note ─ trunk_state_changed
 //! test ────────┘      and each step on its own
+//! register ── registering: a task a registrar
 //! ```
 
 use std::collections::HashMap;
@@ -25,9 +26,11 @@ use crate::settings::Settings;
 use crate::sip;
 
 mod health;
+mod registering;
 mod test;
 
 pub use health::{Health, Heard, State};
+pub use registering::{Carrier, RegistrationCounts, Registrations};
 
 /// How often it is looked whom to ask.
 const LOOK: Duration = Duration::from_millis(500);
@@ -62,6 +65,7 @@ struct Shared {
     clock: Clock,
     prober: Arc<dyn Prober>,
     herald: Herald,
+    registrations: Registrations,
     /// By trunk; no more than are configured.
     watched: Mutex<HashMap<String, Watched>>,
     tests: Semaphore,
@@ -79,7 +83,8 @@ impl Trunks {
     #[must_use]
     pub fn new(settings: Settings, clock: Clock, prober: Arc<dyn Prober>, herald: Herald) -> Self {
         let (watched, tests) = (Mutex::default(), Semaphore::new(TESTS));
-        let shared = Shared { settings, clock, prober, herald, watched, tests };
+        let registrations = Registrations::default();
+        let shared = Shared { settings, clock, prober, herald, registrations, watched, tests };
         Self { shared: Arc::new(shared) }
     }
 
@@ -92,6 +97,30 @@ impl Trunks {
                 _ = stop.changed() => break,
             }
         }
+    }
+
+    /// What a trunk is, all in all.
+    #[must_use]
+    pub fn state(&self, trunk: &Trunk) -> State {
+        registering::combined(self.health(&trunk.id).state(), self.shared.registrations.state(trunk))
+    }
+
+    /// How the registrations of all trunks stand.
+    #[must_use]
+    pub fn registrations(&self) -> &Registrations {
+        &self.shared.registrations
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    fn herald(&self) -> &Herald {
+        &self.shared.herald
     }
 
     /// A trunk's health.
@@ -127,7 +156,7 @@ impl Trunks {
     }
 
     async fn ask(&self, trunk: &Trunk) {
-        let heard = match sip::resolve(&wanted(&trunk.target)).await.as_deref() {
+        let heard = match sip::resolve(&wanted(trunk.first_hop())).await.as_deref() {
             Ok([first, ..]) => ping(&*self.shared.prober, first, trunk).await,
             Ok([]) | Err(_) => Heard::Nothing("dns"),
         };
@@ -138,7 +167,9 @@ impl Trunks {
             let now = entry.health.state();
             tracing::info!(trunk = trunk.id, from = before.word(), to = now.word(), ?heard, "a trunk's state changed");
             let notice = Notice::new("trunk_state_changed").with("trunk", trunk.id.clone());
-            let notice = notice.with("from", before.word()).with("to", now.word());
+            let registration = self.shared.registrations.state(trunk);
+            let [from, to] = [before, now].map(|health| registering::combined(health, registration));
+            let notice = notice.with("from", from.word()).with("to", to.word());
             self.shared.herald.announce(notice.with("options", entry.health.to_json()));
         }
     }

@@ -45,7 +45,7 @@ impl Steps {
 }
 
 async fn resolve(steps: &mut Steps, trunk: &Trunk) -> Option<Target> {
-    match sip::resolve(&wanted(&trunk.target)).await {
+    match sip::resolve(&wanted(trunk.first_hop())).await {
         Ok(targets) => {
             let addresses: Vec<_> = targets.iter().map(|target| target.address).collect();
             steps.note("dns", Ok(()), json!({ "addresses": addresses }));

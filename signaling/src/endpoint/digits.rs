@@ -125,6 +125,11 @@ impl Endpoint {
                 up.digits.challenges += 1;
                 deadlines.stop(LegTimer::NextDigit);
             }
+            // It may know the other form.
+            415 if matches!(up.digits.queue.front(), Some((_, _, InfoForm::Relay))) => {
+                up.digits.queue.iter_mut().for_each(|(_, _, form)| *form = InfoForm::Plain);
+                deadlines.stop(LegTimer::NextDigit);
+            }
             // The other side has no such call (RFC 3261 section 12.2.1.2).
             481 => return self.lose(now, id, Some(481), true),
             status => self.refuse_digits(id, Some(status)),

@@ -89,6 +89,15 @@ impl Failure {
     }
 }
 
+/// What a registration counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Tries that bound the contacts.
+    pub granted: u64,
+    /// Tries that came to nothing.
+    pub failed: u64,
+}
+
 /// A REGISTER to send, whole but for its Via.
 #[derive(Debug, Clone)]
 pub struct Order {

@@ -25,7 +25,7 @@ mod pace;
 #[cfg(test)]
 mod tests;
 
-pub use api::{Failure, Order, Settings, State};
+pub use api::{Failure, Order, Settings, State, Stats};
 pub use pace::Pace;
 
 use answer::Grant;
@@ -56,6 +56,7 @@ pub struct Registration {
     phase: Phase,
     state: State,
     removing: bool,
+    stats: Stats,
     failures: u32,
     failure: Option<Failure>,
     bound_until: Option<Instant>,
@@ -107,6 +108,7 @@ impl Registration {
             phase: Phase::Waiting(now),
             state: State::Registering,
             removing: false,
+            stats: Stats::default(),
             failures: 0,
             failure: None,
             bound_until: None,
@@ -122,6 +124,12 @@ impl Registration {
     #[must_use]
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// What it counted.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.stats
     }
 
     /// Until when the contacts are bound.
@@ -250,6 +258,7 @@ impl Registration {
             return self.fail(now, Failure::NotBound, None);
         };
         let lasts = Duration::from_secs(u64::from(seconds));
+        self.stats.granted += 1;
         self.stale.clear();
         self.failures = 0;
         self.state = State::Registered;
@@ -338,6 +347,7 @@ impl Registration {
             return self.end();
         }
         self.failures = self.failures.saturating_add(1);
+        self.stats.failed += 1;
         let pace = self.settings.pace;
         let mut wait = match failure {
             // Whoever keeps trying wrong credentials is locked out.

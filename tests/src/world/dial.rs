@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use trunkline::routing::Route;
-use trunkline_config::{ContextFields, Srtp};
+use trunkline_config::{ContextFields, Dtmf, Srtp};
 use trunkline_media::api::{Limits, RtpSource};
 use trunkline_media::audio::Codec;
 use trunkline_signaling::targets::Wanted;
@@ -34,6 +34,8 @@ pub struct Dial {
     pub rtp_source: RtpSource,
     /// Encryption of the trunk's audio.
     pub srtp: Srtp,
+    /// How digits go and come.
+    pub dtmf: Dtmf,
 }
 
 impl Default for Dial {
@@ -49,6 +51,7 @@ impl Default for Dial {
             session_expires: 1800,
             rtp_source: RtpSource::Signalled,
             srtp: Srtp::Off,
+            dtmf: Dtmf::Auto,
         }
     }
 }
@@ -81,5 +84,6 @@ pub fn route(dial: &Dial, host: &str) -> Route {
         relay: dial.relay,
         context_fields: ContextFields { prefix: "X-C2C-".into(), allow: vec!["*".into()] },
         user_to_user: None,
+        dtmf: dial.dtmf,
     }
 }

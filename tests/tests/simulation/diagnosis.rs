@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use trunkline::call::Api;
+use trunkline_config::Dtmf;
 use trunkline_media::api::{Digit, Leg, RtpSource};
 use trunkline_media::audio::Codec;
 use trunkline_tests::world::{
@@ -331,7 +332,8 @@ fn simulation_diagnosis_of_what_the_browser_reports() {
 
 #[test]
 fn simulation_diagnosis_dtmf_not_confirmed() {
-    let (mut world, call) = call(Script { events: false, ..answers() }, &Dial::default(), SPEECH);
+    let dial = Dial { dtmf: Dtmf::Rfc4733, ..Dial::default() };
+    let (mut world, call) = call(Script { events: false, ..answers() }, &dial, SPEECH);
     world.run_for(secs(5));
     let digits = "12#".chars().filter_map(Digit::from_char).collect();
     world.api(call, Api::Dtmf { towards: Leg::Trunk, digits, duration_ms: 100 });

@@ -39,3 +39,22 @@ fn simulation_digits_of_the_api_reach_the_phone() {
         world.assert_hearing(browser, phone, secs(1), secs(1));
     }
 }
+
+#[test]
+fn simulation_digits_go_by_info_where_the_trunk_knows_no_telephone_events() {
+    for seed in seeds(4) {
+        let mut world = World::new(seed);
+        let phone = world.add_phone(Script { events: false, ..Script::answers_after(secs(1)) });
+        world.link_phone(phone, Link::good().loss(Loss::Random(0.05)));
+        let call = world.dial(&Dial::default(), &[phone]);
+        world.run_until(|world| world.state(call) == "talking" && world.browsers()[0].connected, secs(30));
+        world.run_for(secs(1));
+        let now = world.now();
+        world.browser_mut(BrowserId(0)).send_digits(now, "159#");
+        world.phone_mut(phone).send_digits_by_info(now, "73*");
+        world.run_for(secs(20));
+        assert_eq!(world.phone(phone).line().digits, "159#", "seed {seed}, browser to phone");
+        assert_eq!(world.browser(BrowserId(0)).digits, "73*", "seed {seed}, phone to browser");
+        assert_eq!(world.events_named(call, "dtmf_received").len(), 7);
+    }
+}

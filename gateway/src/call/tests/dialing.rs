@@ -124,6 +124,7 @@ fn what_fails_before_the_invite_has_its_reason() {
     let lease = |error| Input::TrunkLeased { attempt, result: Err(error) };
     let rows = [
         (false, lease(LeaseRefused::TrunkFull), "error dest_unavailable trunk_full routing operator"),
+        (false, lease(LeaseRefused::Unregistered), "error dest_unavailable trunk_unregistered routing trunk"),
         (false, lease(LeaseRefused::NoPorts), "error dest_unavailable gateway_full routing gateway"),
         (false, lease(LeaseRefused::MediaGone), "error internal_error - routing gateway"),
         (

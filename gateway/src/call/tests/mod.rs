@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use trunkline_config::{ContextFields, Secret, Srtp};
+use trunkline_config::{ContextFields, Dtmf, Secret, Srtp};
 use trunkline_media::api::{
     BackCause, BrowserLoss, CallStats, Command, Digit, GapKind, Leg, Limits, MediaEvent, Path, RtpSource, SetupFailure,
     StreamStats,
@@ -41,6 +41,7 @@ pub(super) fn route(destination: &str) -> Planned {
         relay: false,
         context_fields: ContextFields { prefix: "X-C2C-".into(), allow: vec!["*".into()] },
         user_to_user: None,
+        dtmf: Dtmf::Rfc4733,
     }))
 }
 
@@ -266,6 +267,7 @@ fn check_end(effects: &[Effect], header: Option<(&str, u16)>, event: &str) {
 mod browser;
 pub(super) mod called;
 mod dialing;
+mod digits;
 mod ending;
 mod findings;
 mod quality;

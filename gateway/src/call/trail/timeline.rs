@@ -137,6 +137,11 @@ impl Trail {
                 };
                 self.add(Source::Call, what, Detail::Number("browsers", sessions.len() as u64));
             }
+            // Which digits, nobody reads.
+            Effect::SendDigits { digits, .. } => {
+                let count = u64::try_from(digits.len()).unwrap_or_default();
+                self.add(Source::Sip, "sending_digits", Detail::Number("count", count));
+            }
             Effect::Ask(_) => self.add(Source::Call, "asking", Detail::Nothing),
             Effect::Finished(_) => self.over = true,
             Effect::Media(_)
@@ -196,6 +201,10 @@ impl Trail {
             SipEvent::Offer { .. } => ("offer", Detail::Nothing),
             SipEvent::OfferAnswered(Ok(_)) => ("offer_answered", Detail::Nothing),
             SipEvent::OfferAnswered(Err(status)) => ("offer_rejected", Detail::Number("status", (*status).into())),
+            SipEvent::Digit { .. } => ("digit_by_info", Detail::Nothing),
+            SipEvent::DigitsRefused { status, .. } => {
+                ("digits_refused", Detail::Number("status", status.unwrap_or_default().into()))
+            }
             SipEvent::Ended { reason: Some(reason) } => ("ended", Detail::Text("reason", reason_text(reason).into())),
             SipEvent::Ended { reason: None } => ("ended", Detail::Nothing),
             SipEvent::Lost { status: Some(status) } => ("lost", Detail::Number("status", (*status).into())),

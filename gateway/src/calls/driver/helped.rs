@@ -33,6 +33,13 @@ impl Driver {
         });
     }
 
+    /// Digits by INFO; what becomes of them is told by events of the leg.
+    pub(super) fn send_digits(&self, attempt: AttemptId, digits: Vec<(char, Duration)>) {
+        if let Some((_, Leg::Placed(leg))) = self.legs.iter().find(|(a, _)| *a == attempt) {
+            self.shared.sip.send_digits(*leg, digits);
+        }
+    }
+
     /// An offer that cannot be made now is as one that met another (RFC 3261 section 14.1).
     pub(super) fn offer(&mut self, attempt: AttemptId, sdp: Bytes) {
         let leg = self.legs.iter().find_map(|(a, leg)| match leg {

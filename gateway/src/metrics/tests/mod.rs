@@ -59,6 +59,7 @@ fn busy() -> (Metrics, Snapshot) {
             deliveries: vec![("failed", 2)],
         }],
         capacity: Capacity { rtp_pairs: 10, apps: vec![("shop".into(), 50)], trunks: vec![("acme".into(), 20)] },
+        registrations: vec![RegistrationCounts { trunk: "acme".into(), registered: true, succeeded: 4, failed: 1 }],
         certificate_expires: Some(jiff::Timestamp::UNIX_EPOCH),
         ..Snapshot::default()
     };

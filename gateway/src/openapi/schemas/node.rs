@@ -84,12 +84,13 @@ pub struct Trunk {
     pub id: String,
     /// Whether calls go to it.
     pub enabled: bool,
-    /// `up`, `down` or `unknown`, by its answers to OPTIONS: two in a row change it.
+    /// `up`, `down` or `unknown`, by its answers to OPTIONS (two in a row change it), and `down` while no registrar knows
+    /// us where one should.
     #[schema(pattern = "^(up|down|unknown)$")]
     pub state: String,
-    /// State of the registration; null: trunks are not registered with.
+    /// How it is registered with; null: it is not to be.
     #[schema(required)]
-    pub registration: Option<String>,
+    pub registration: Option<TrunkRegistration>,
     /// What its answers to OPTIONS said last: `state`, `since`, `status`, `rtt_ms`, `answered_at`, `last_failure`.
     #[schema(value_type = Object)]
     pub options: Map<String, Value>,
@@ -117,6 +118,23 @@ pub struct Trunk {
     pub max_calls: u32,
     /// Calls it has.
     pub live_calls: u32,
+}
+
+/// How a trunk is registered with: one registrar that knows us is enough.
+#[derive(ToSchema)]
+pub struct TrunkRegistration {
+    /// `registering` until something was answered, `registered`, `failed`, `unregistered`.
+    #[schema(pattern = "^(registering|registered|failed|unregistered)$")]
+    pub state: String,
+    /// Until when, by the last answer.
+    #[schema(required, format = DateTime)]
+    pub expires_at: Option<String>,
+    /// The last REGISTER that came to nothing; it stays when a later one succeeds.
+    #[schema(required)]
+    pub last_failure: Option<TrunkFailure>,
+    /// Each by itself: `registrar`, `state`, `expires_at`, `contacts`, `service_route`, `path`, `observed`, `last_failure`.
+    #[schema(value_type = Vec<Object>)]
+    pub registrars: Vec<Map<String, Value>>,
 }
 
 /// An OPTIONS that was not answered well.

@@ -10,7 +10,7 @@ use trunkline::sip;
 use trunkline_media::api::{Command, MediaEvent};
 use trunkline_media::call::Call as MediaCall;
 use trunkline_media::outbox::{Outbox, Port};
-use trunkline_signaling::endpoint::{Event, LegId};
+use trunkline_signaling::endpoint::{Event, InfoForm, LegId};
 use trunkline_signaling::targets::Target;
 
 use super::{CallNo, SimGateway};
@@ -127,6 +127,13 @@ impl SimGateway {
                     }
                 }
                 Effect::Tell { sessions, summons } => self.tell(no, sessions, &summons),
+                Effect::SendDigits { attempt, digits } => {
+                    let leg = self.calls[&no].legs.iter().find(|(a, _)| *a == attempt).map(|(_, leg)| *leg);
+                    if let Some(leg) = leg {
+                        // A leg that is gone is no error.
+                        let _ = self.sip.send_digits(now, leg, InfoForm::Relay, &digits);
+                    }
+                }
                 // No call of this world has a hook; who asks all the same gets no answer.
                 Effect::Ask(_) => {
                     let (tries, took) = (Vec::new(), std::time::Duration::ZERO);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use trunkline_media::api::Digit;
-use trunkline_signaling::endpoint::{Endpoint, EndpointConfig, Event, LegId, Reason, Timers};
+use trunkline_signaling::endpoint::{Endpoint, EndpointConfig, Event, InfoForm, LegId, Reason, Timers};
 
 pub use self::line::Line;
 use self::line::next_port;
@@ -140,6 +140,20 @@ impl SimPhone {
     pub fn say(&mut self, now: Instant, says: Says) {
         if let Some(line) = self.lines.last_mut() {
             line.mouth.say(now, says);
+        }
+    }
+
+    fn by_info(&mut self, digit: char) {
+        if let Some(line) = self.lines.last_mut() {
+            line.digits.push(digit);
+        }
+    }
+
+    /// Sends digits by INFO, 100 ms each.
+    pub fn send_digits_by_info(&mut self, now: Instant, digits: &str) {
+        let digits: Vec<_> = digits.chars().map(|digit| (digit, Duration::from_millis(100))).collect();
+        if let Some(leg) = self.lines.last().map(|line| line.leg) {
+            self.sip.send_digits(now, leg, InfoForm::Plain, &digits).unwrap();
         }
     }
 
@@ -274,9 +288,9 @@ impl SimPhone {
                 return;
             }
             Event::OfferAnswered { .. } => return self.log.push("phone: offer answered"),
+            Event::Digit { digit, .. } => return self.by_info(digit),
             Event::Pinged { .. }
             | Event::Replied { .. }
-            | Event::Digit { .. }
             | Event::DigitsSent { .. }
             | Event::DigitsRefused { .. }
             | Event::Snapshot { .. }

@@ -1,0 +1,53 @@
+//! What the registrations of trunks mean to a call that is dialled: whether it may go out, and which way.
+
+use trunkline_config::{Config, Trunk};
+use trunkline_signaling::targets::Wanted;
+
+use super::Driver;
+use crate::call::{InviteOrder, LeaseRefused};
+use crate::trunks::Registrations;
+
+impl Driver {
+    /// Takes a place on a trunk, if calls may go out over it.
+    pub(super) fn enter(&mut self, trunk: &str) -> Result<(), LeaseRefused> {
+        trunk.clone_into(&mut self.dialled);
+        let is_held = self.trunk.as_ref().is_some_and(|(held, _)| held == trunk);
+        if !is_held {
+            self.trunk = None;
+        }
+        if !self.of_trunk(trunk, Registrations::may_carry).unwrap_or(true) {
+            return Err(LeaseRefused::Unregistered);
+        }
+        // The place a call from this trunk came with is still its own.
+        if !is_held {
+            let permit = self.shared.trunks.acquire(trunk, self.most_calls(trunk));
+            self.trunk = permit.map(|permit| (trunk.to_owned(), permit));
+        }
+        if self.trunk.is_some() { Ok(()) } else { Err(LeaseRefused::TrunkFull) }
+    }
+
+    /// Where requests to the trunk being dialled go first: as planned, or where its registrar said.
+    pub(super) fn first_hop(&self, planned: Wanted) -> Wanted {
+        self.of_trunk(&self.dialled, Registrations::first_hop).unwrap_or(planned)
+    }
+
+    /// Puts the Route of its trunk into an INVITE.
+    pub(super) fn add_routes(&self, order: &mut InviteOrder) {
+        let routes = self.of_trunk(&order.route.trunk, Registrations::routes).unwrap_or_default();
+        order.fields.extend(routes.into_iter().map(|value| ("Route".to_owned(), value)));
+    }
+
+    /// The trunk's limit now; a call may still dial a trunk that is configured no more.
+    pub(super) fn most_calls(&self, trunk: &str) -> u32 {
+        let limit = |config: &Config| config.trunks.iter().find(|t| t.id == trunk).map(|t| t.max_calls);
+        limit(&self.shared.settings.load()).or_else(|| limit(self.live.config())).unwrap_or(0)
+    }
+
+    /// `None`: the trunk is configured no more, or nobody registers here.
+    fn of_trunk<T>(&self, id: &str, ask: impl FnOnce(&Registrations, &Trunk) -> T) -> Option<T> {
+        let registrations = self.shared.registrations.get()?;
+        let config = self.shared.settings.load();
+        let trunk = config.trunks.iter().find(|trunk| trunk.id == id)?;
+        Some(ask(registrations, trunk))
+    }
+}
