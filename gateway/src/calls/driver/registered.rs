@@ -38,7 +38,7 @@ impl Driver {
     }
 
     /// The trunk's limit now; a call may still dial a trunk that is configured no more.
-    pub(super) fn most_calls(&self, trunk: &str) -> u32 {
+    fn most_calls(&self, trunk: &str) -> u32 {
         let limit = |config: &Config| config.trunks.iter().find(|t| t.id == trunk).map(|t| t.max_calls);
         limit(&self.shared.settings.load()).or_else(|| limit(self.live.config())).unwrap_or(0)
     }
