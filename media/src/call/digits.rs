@@ -50,6 +50,21 @@ impl TrunkDigits {
         self.event_at = Some(now);
     }
 
+    /// Listens for tones in a packet of the trunk's.
+    pub(super) fn hear(&mut self, now: Instant, codec: Codec, sequence: u64, payload: &[u8]) {
+        let (Some(listening), Some(table)) = (&mut self.ear, codec.samples_by_octet()) else { return };
+        match listening.last {
+            // Late, or twice.
+            Some((last, _)) if sequence <= last => return,
+            Some((last, _)) if sequence == last + 1 => {}
+            // Something was lost: a tone that goes on after it is the same one.
+            Some(_) | None => listening.ear.interrupt(),
+        }
+        listening.last = Some((sequence, now));
+        let pcm = payload.iter().map(|&octet| table.get(usize::from(octet)).copied().unwrap_or_default());
+        listening.hear(now, pcm);
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
         let listening = self.ear.as_ref()?;
         let ripe = listening.heard.front().map(|(at, ..)| (*at + TWIN, "a tone's twin"));
@@ -121,21 +136,6 @@ impl Call {
         if std::mem::take(&mut self.digits.asked) {
             self.report(Some(MediaEvent::DtmfSent { leg: Leg::Trunk }));
         }
-    }
-
-    /// Listens for tones in a packet of the trunk's.
-    pub(super) fn hear_tones(&mut self, now: Instant, codec: Codec, sequence: u64, payload: &[u8]) {
-        let (Some(listening), Some(table)) = (&mut self.digits.ear, codec.samples_by_octet()) else { return };
-        match listening.last {
-            // Late, or twice.
-            Some((last, _)) if sequence <= last => return,
-            Some((last, _)) if sequence == last + 1 => {}
-            // Something was lost: a tone that goes on after it is the same one.
-            Some(_) | None => listening.ear.interrupt(),
-        }
-        listening.last = Some((sequence, now));
-        let pcm = payload.iter().map(|&octet| table.get(usize::from(octet)).copied().unwrap_or_default());
-        listening.hear(now, pcm);
     }
 
     /// Tones that have waited long enough, and those that nothing follows.

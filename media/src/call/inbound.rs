@@ -102,12 +102,12 @@ impl Call {
                 let packet = Packet { codec, sequence, restarted, rtp: packet };
                 let before = self.to_browser.discarded();
                 self.to_browser.push(now, &packet, &mut self.browser, out);
+                self.digits.hear(now, codec, sequence, packet.rtp.payload);
                 if self.to_browser.discarded() > before
                     && let Some(stream) = self.trunk.as_mut().and_then(TrunkLeg::stream)
                 {
                     stream.discarded(sequence);
                 }
-                self.hear_tones(now, codec, sequence, packet.rtp.payload);
                 self.heard_audio(now, Leg::Trunk);
             }
             Heard::Event { sequence, digit } => {
