@@ -273,6 +273,8 @@ impl Call {
             | SipEvent::Provisional { .. }
             | SipEvent::Answered { .. }
             | SipEvent::OfferAnswered(_)
+            | SipEvent::Digit { .. }
+            | SipEvent::DigitsRefused { .. }
             | SipEvent::Traced(_) => {}
         }
     }

@@ -138,18 +138,16 @@ impl Call {
     }
 
     fn info_attempt(&self, towards: Leg) -> Option<AttemptId> {
-        match &self.stage {
-            Stage::Talking(talking) if towards == Leg::Trunk && self.digits.way == Way::Info => Some(talking.attempt),
-            _ => None,
-        }
+        let Stage::Talking(talking) = &self.stage else { return None };
+        (towards == Leg::Trunk && self.digits.way == Way::Info).then_some(talking.attempt)
     }
 
     fn dtmf_mode(&self) -> Option<Dtmf> {
-        match &self.stage {
-            Stage::Inviting(inviting) => Some(inviting.route.dtmf),
-            Stage::Talking(talking) => Some(talking.route.dtmf),
-            _ => None,
+        if let Stage::Inviting(inviting) = &self.stage {
+            return Some(inviting.route.dtmf);
         }
+        let Stage::Talking(talking) = &self.stage else { return None };
+        Some(talking.route.dtmf)
     }
 }
 

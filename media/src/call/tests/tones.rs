@@ -46,9 +46,9 @@ fn trunk_plays(world: &mut World, digit: char, with_event: bool, lost: Option<us
 }
 
 fn told(world: &World) -> String {
-    let digits = world.events.iter().filter_map(|event| match event {
-        MediaEvent::Dtmf { from: Leg::Trunk, digit, .. } => Some(digit.as_char()),
-        _ => None,
+    let digits = world.events.iter().filter_map(|event| {
+        let MediaEvent::Dtmf { from: Leg::Trunk, digit, .. } = event else { return None };
+        Some(digit.as_char())
     });
     digits.collect()
 }
