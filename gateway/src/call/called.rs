@@ -194,7 +194,7 @@ impl Call {
         self.timers.stop(Timer::Step);
         let leased = match result {
             Ok(leased) => leased,
-            Err(LeaseRefused::TrunkFull) => {
+            Err(LeaseRefused::TrunkFull | LeaseRefused::Unregistered) => {
                 return self.finish(now, Reason::DestUnavailable(Unavailable::TrunkFull));
             }
             Err(LeaseRefused::NoPorts) => return self.finish(now, Reason::DestUnavailable(Unavailable::GatewayFull)),

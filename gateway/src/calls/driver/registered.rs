@@ -12,14 +12,12 @@ impl Driver {
     pub(super) fn enter(&mut self, trunk: &str) -> Result<(), LeaseRefused> {
         trunk.clone_into(&mut self.dialled);
         let is_held = self.trunk.as_ref().is_some_and(|(held, _)| held == trunk);
-        if !is_held {
-            self.trunk = None;
-        }
-        if !self.of_trunk(trunk, Registrations::may_carry).unwrap_or(true) {
-            return Err(LeaseRefused::Unregistered);
-        }
         // The place a call from this trunk came with is still its own.
         if !is_held {
+            self.trunk = None;
+            if !self.of_trunk(trunk, Registrations::may_carry).unwrap_or(true) {
+                return Err(LeaseRefused::Unregistered);
+            }
             let permit = self.shared.trunks.acquire(trunk, self.most_calls(trunk));
             self.trunk = permit.map(|permit| (trunk.to_owned(), permit));
         }
