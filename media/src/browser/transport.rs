@@ -15,6 +15,7 @@ use super::srtp::{Refusal, Srtp};
 use crate::api::{DropStats, Path, SetupFailure};
 use crate::outbox::{Outbox, Port};
 use crate::sdp::browser::{IceCredentials, Offer};
+use crate::srtp::Outbound;
 
 /// Events nobody has asked for yet; far more than one datagram can cause.
 const EVENTS_LIMIT: usize = 32;
@@ -149,12 +150,12 @@ impl BrowserTransport {
 
     /// Encrypts a plain RTP packet and sends it to the selected address; `false` while there are no keys.
     pub fn send_rtp(&mut self, plain: &[u8], out: &mut Outbox) -> bool {
-        self.send(out, |srtp| srtp.protect_rtp(plain))
+        self.send(plain, out, Outbound::protect_rtp)
     }
 
     /// Encrypts and sends a compound RTCP packet; `false` while there are no keys.
     pub fn send_rtcp(&mut self, plain: &[u8], out: &mut Outbox) -> bool {
-        self.send(out, |srtp| srtp.protect_rtcp(plain))
+        self.send(plain, out, Outbound::protect_rtcp)
     }
 
     /// Measures the round trip by a transaction of our own, every few seconds, once nothing else has told it for a
@@ -308,11 +309,10 @@ impl BrowserTransport {
             self.drops.undecryptable = self.drops.undecryptable.saturating_add(1);
             return Inbound::Consumed;
         };
-        let provider = &**self.identity.provider();
         let plain = if is_rtcp {
-            srtp.unprotect_rtcp(datagram, provider).map(Inbound::Rtcp)
+            srtp.inbound.unprotect_rtcp(datagram).map(Inbound::Rtcp)
         } else {
-            srtp.unprotect_rtp(datagram, provider).map(Inbound::Rtp)
+            srtp.inbound.unprotect_rtp(datagram).map(Inbound::Rtp)
         };
         match plain {
             Ok(inbound) => {
@@ -326,13 +326,19 @@ impl BrowserTransport {
         Inbound::Consumed
     }
 
-    fn send(&mut self, out: &mut Outbox, protect: impl FnOnce(&mut Srtp) -> Option<bytes::BytesMut>) -> bool {
+    fn send(
+        &mut self,
+        plain: &[u8],
+        out: &mut Outbox,
+        protect: impl FnOnce(&mut Outbound, &mut Vec<u8>, usize) -> Option<()>,
+    ) -> bool {
         let (Some(srtp), Some(to), Phase::Connected) = (&mut self.srtp, self.ice.selected(), self.phase) else {
             return false;
         };
-        if let Some(packet) = protect(srtp) {
-            out.push(Port::Browser, to, &packet);
-        }
+        out.push_if(Port::Browser, to, |buffer, start| {
+            buffer.extend_from_slice(plain);
+            protect(&mut srtp.outbound, buffer, start)
+        });
         true
     }
 

@@ -120,7 +120,7 @@ impl Inbound {
     }
 
     #[cfg(test)]
-    pub(super) fn sources(&self) -> (usize, usize) {
+    pub(crate) fn sources(&self) -> (usize, usize) {
         (self.current.rtp.len(), self.current.rtcp.len())
     }
 }

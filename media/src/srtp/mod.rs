@@ -178,6 +178,13 @@ pub(crate) enum Refusal {
 #[error("cannot key SRTP: {0}")]
 pub(crate) struct KeyError(String);
 
+impl KeyError {
+    /// There is less keying material than the suite takes.
+    pub(crate) fn too_short() -> Self {
+        Self("the keying material is too short".into())
+    }
+}
+
 impl From<rtc_crypto::CryptoError> for KeyError {
     fn from(error: rtc_crypto::CryptoError) -> Self {
         Self(error.to_string())
