@@ -96,17 +96,20 @@ impl Baresip {
         events.iter().filter_map(|e| e["type"].as_str().map(String::from)).collect()
     }
 
-    /// What it heard in the call that has ended, as PCM with its rate.
+    /// What it heard in the call that has ended, as PCM with its rate. Each hold begins another recording.
     pub fn heard(&self) -> Result<(Vec<i16>, u32)> {
+        let (mut pcm, mut rate) = (Vec::new(), None);
         for entry in std::fs::read_dir(self.directory.path().join("heard"))? {
             let path = entry?.path();
             if path.to_string_lossy().ends_with("-dec.wav") {
                 let mut reader = hound::WavReader::open(&path)?;
-                let rate = reader.spec().sample_rate;
-                return Ok((reader.samples::<i16>().collect::<Result<_, _>>()?, rate));
+                rate = Some(reader.spec().sample_rate);
+                for sample in reader.samples::<i16>() {
+                    pcm.push(sample?);
+                }
             }
         }
-        bail!("baresip recorded nothing\n{}", self.log())
+        rate.map(|rate| (pcm, rate)).with_context(|| format!("baresip recorded nothing\n{}", self.log()))
     }
 
     /// Its own log.
