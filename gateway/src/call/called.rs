@@ -174,7 +174,9 @@ impl Call {
     fn answered_by(&mut self, now: Instant, answerer: Answerer, trunk: String) {
         let Answerer { session, profile, metadata, lang, codec, ending_soon, hold } = answerer;
         let at = self.rung.now.iter().position(|rung| *rung == session);
-        at.map(|at| self.rung.before.push(self.rung.now.remove(at)));
+        if let Some(at) = at {
+            self.rung.before.push(self.rung.now.remove(at));
+        }
         self.dismiss("answered_elsewhere");
         self.about.session = Some(session);
         (self.about.profile, self.about.metadata, self.about.lang) = (profile, metadata, lang);

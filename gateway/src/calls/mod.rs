@@ -163,16 +163,16 @@ impl Calls {
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
             while let Some(event) = events.recv().await {
-                match event {
-                    Event::Snapshot { leg, call_id, serial, snapshot } => {
-                        journal::note(&shared, journal::Told { leg, call_id, serial, snapshot });
-                    }
-                    Event::Pinged { leg, result } => shared.sip.pinged(leg, result),
-                    Event::Replied { leg, result } => shared.sip.replied(leg, result),
-                    Event::Incoming { leg, door, peer, over, from, uri, headers, sdp } => {
-                        incoming::incoming(&shared, Incoming { leg, door, peer, over, from, uri, headers, sdp });
-                    }
-                    event => shared.desk.dispatch(event, &shared.counters),
+                if let Event::Snapshot { leg, call_id, serial, snapshot } = event {
+                    journal::note(&shared, journal::Told { leg, call_id, serial, snapshot });
+                } else if let Event::Pinged { leg, result } = event {
+                    shared.sip.pinged(leg, result);
+                } else if let Event::Replied { leg, result } = event {
+                    shared.sip.replied(leg, result);
+                } else if let Event::Incoming { leg, door, peer, over, from, uri, headers, sdp } = event {
+                    incoming::incoming(&shared, Incoming { leg, door, peer, over, from, uri, headers, sdp });
+                } else {
+                    shared.desk.dispatch(event, &shared.counters);
                 }
             }
             shared.desk.gone();

@@ -57,15 +57,13 @@ fn answered(mut bench: Bench, who: u8) -> Bench {
 
 /// What the browsers were told: whom, what, why.
 fn told(effects: &[Effect]) -> Vec<(Vec<String>, &'static str)> {
-    let tell = |effect: &Effect| match effect {
-        Effect::Tell { sessions, summons } => {
-            let what = match summons {
-                Summons::Incoming(_) => "incoming",
-                Summons::Cancelled(why) => why,
-            };
-            Some((sessions.iter().map(|session| session.as_str().to_owned()).collect(), what))
-        }
-        _ => None,
+    let tell = |effect: &Effect| {
+        let Effect::Tell { sessions, summons } = effect else { return None };
+        let what = match summons {
+            Summons::Incoming(_) => "incoming",
+            Summons::Cancelled(why) => why,
+        };
+        Some((sessions.iter().map(|session| session.as_str().to_owned()).collect(), what))
     };
     effects.iter().filter_map(tell).collect()
 }
@@ -75,9 +73,9 @@ fn sessions(names: &[&str]) -> Vec<String> {
 }
 
 fn refused(effects: &[Effect]) -> Option<(u16, String)> {
-    effects.iter().find_map(|effect| match effect {
-        Effect::Refuse { status, reason, .. } => Some((*status, reason.text.clone().unwrap_or_default())),
-        _ => None,
+    effects.iter().find_map(|effect| {
+        let Effect::Refuse { status, reason, .. } = effect else { return None };
+        Some((*status, reason.text.clone().unwrap_or_default()))
     })
 }
 
@@ -118,9 +116,9 @@ fn a_call_from_the_trunk_rings_all_and_is_the_first_ones() {
     assert_eq!(bench.leased(1), [], "the browser's keys are not in place yet");
     assert_eq!(bench.call.state(), State::Ringing, "the caller hears that it rings");
     bench.connect();
-    let accepted = bench.done.iter().find_map(|effect| match effect {
-        Effect::Accept { sdp, .. } => Some(String::from_utf8_lossy(sdp).into_owned()),
-        _ => None,
+    let accepted = bench.done.iter().find_map(|effect| {
+        let Effect::Accept { sdp, .. } = effect else { return None };
+        Some(String::from_utf8_lossy(sdp).into_owned())
     });
     assert!(accepted.is_some_and(|sdp| sdp.contains("m=audio 30000 RTP/AVP 0\r\n")), "{:?}", bench.done);
     assert_eq!(bench.call.state(), State::Talking);

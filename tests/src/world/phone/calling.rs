@@ -40,34 +40,31 @@ impl SimPhone {
 
     /// What becomes of a call of its own.
     pub(super) fn progressed(&mut self, now: Instant, event: Event) {
-        match event {
-            Event::Provisional { status, .. } => {
-                self.log.push(if status == 180 { "phone: it rings there" } else { "phone: progress" });
+        if let Event::Provisional { status, .. } = event {
+            self.log.push(if status == 180 { "phone: it rings there" } else { "phone: progress" });
+        } else if let Event::Answered { leg, sdp, .. } = event {
+            self.log.push("phone: answered");
+            let Some(line) = self.lines.iter_mut().find(|line| line.leg == leg) else { return };
+            let Some(described) = sdp.as_deref().and_then(sdp::read) else { return };
+            line.remote = described.address;
+            line.answered_at = Some(now);
+            line.confirmed = true;
+            if self.script.audio {
+                line.mouth.say(now, self.script.says);
             }
-            Event::Answered { leg, sdp, .. } => {
-                self.log.push("phone: answered");
-                let Some(line) = self.lines.iter_mut().find(|line| line.leg == leg) else { return };
-                let Some(described) = sdp.as_deref().and_then(sdp::read) else { return };
-                line.remote = described.address;
-                line.answered_at = Some(now);
-                line.confirmed = true;
-                if self.script.audio {
-                    line.mouth.say(now, self.script.says);
-                }
+        } else if let Event::Failed { leg, failure } = event {
+            self.log.push("phone: refused");
+            let end = if let Failure::Rejected { status, .. } = failure {
+                PhoneEnd::Rejected(status)
+            } else if failure == Failure::Cancelled {
+                PhoneEnd::HungUp
+            } else {
+                PhoneEnd::Lost
+            };
+            let Some(line) = self.lines.iter_mut().find(|line| line.leg == leg) else { return };
+            if line.end.is_none() {
+                line.finish(now, end);
             }
-            Event::Failed { leg, failure } => {
-                self.log.push("phone: refused");
-                let end = match failure {
-                    Failure::Rejected { status, .. } => PhoneEnd::Rejected(status),
-                    Failure::Cancelled => PhoneEnd::HungUp,
-                    _ => PhoneEnd::Lost,
-                };
-                let Some(line) = self.lines.iter_mut().find(|line| line.leg == leg) else { return };
-                if line.end.is_none() {
-                    line.finish(now, end);
-                }
-            }
-            _ => {}
         }
     }
 }
