@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use trunkline_config::ReliableProvisional;
 use trunkline_signaling::auth::Credentials;
 use trunkline_signaling::endpoint::{Event, Invite, LegId, Reason as ReasonHeader, Reliable, Traced};
 use trunkline_signaling::message::{HeaderName, Headers, Uri};
@@ -12,8 +13,6 @@ use trunkline_signaling::targets::{Target, Wanted};
 
 use crate::call::{InviteOrder, NotSent, ResolveError, SipEvent};
 
-/// From user of every INVITE: visitors have no number of their own.
-const FROM_USER: &str = "visitor";
 /// How long a visitor waits for a name server.
 const DNS_LIMIT: Duration = Duration::from_secs(2);
 
@@ -115,6 +114,13 @@ pub fn invite(order: InviteOrder) -> Result<Invite, NotSent> {
     for (name, value) in order.fields {
         headers.push(HeaderName::Other(name.into()), value);
     }
+    let calls = &order.route.calls;
+    if let Some(identity) = &calls.asserted_identity {
+        headers.push(HeaderName::other("P-Asserted-Identity"), format!("<{identity}>"));
+    }
+    if let Some(privacy) = &calls.privacy {
+        headers.push(HeaderName::other("Privacy"), privacy.clone());
+    }
     let credentials = order
         .route
         .credentials
@@ -124,14 +130,18 @@ pub fn invite(order: InviteOrder) -> Result<Invite, NotSent> {
         target: order.target.address,
         over: order.target.over,
         uri,
-        from_user: FROM_USER.to_owned(),
-        from_display: None,
+        from_user: calls.from_user.clone(),
+        from_display: calls.from_name.clone(),
         headers,
         sdp: order.sdp.into(),
         credentials,
         session_expires: order.route.session_expires,
-        reliable: Reliable::Supported,
-        anonymous: false,
+        reliable: match calls.reliable {
+            ReliableProvisional::Off => Reliable::Off,
+            ReliableProvisional::Supported => Reliable::Supported,
+            ReliableProvisional::Required => Reliable::Required,
+        },
+        anonymous: calls.privacy.is_some(),
         label: order.route.trunk.clone(),
     })
 }
@@ -198,6 +208,42 @@ mod tests {
         assert!(matches!(resolve(&wanted).await, Err(ResolveError::Failed(_))));
     }
 
+    #[test]
+    fn a_trunk_is_told_who_calls_as_it_is_configured() {
+        use trunkline_config::Calls;
+        let order = |calls: Calls| {
+            let route = crate::routing::Route { calls, ..crate::testing::route() };
+            let target = Target { address: "192.0.2.1:5070".parse().unwrap(), over: Transport::Udp, name: "t".into() };
+            let attempt = crate::call::AttemptId(1);
+            InviteOrder {
+                attempt,
+                target,
+                route: route.into(),
+                fields: Vec::new(),
+                dropped_fields: 0,
+                sdp: String::new(),
+            }
+        };
+        let plain = invite(order(Calls::default())).unwrap();
+        assert_eq!((plain.from_user.as_str(), plain.from_display, plain.anonymous), ("visitor", None, false));
+        assert!(plain.headers.is_empty());
+        assert_eq!(plain.reliable, Reliable::Supported);
+        let told = invite(order(Calls {
+            from_user: "+34910000000".into(),
+            from_name: Some("Acme".into()),
+            asserted_identity: Some("tel:+34910000001".into()),
+            privacy: Some("id;critical".into()),
+            reliable: ReliableProvisional::Required,
+            ..Calls::default()
+        }))
+        .unwrap();
+        assert_eq!((told.from_user.as_str(), told.from_display.as_deref()), ("+34910000000", Some("Acme")));
+        assert!(told.anonymous && told.reliable == Reliable::Required);
+        let field = |name| told.headers.get(&HeaderName::other(name)).unwrap().clone();
+        assert_eq!(field("P-Asserted-Identity"), "<tel:+34910000001>");
+        assert_eq!(field("Privacy"), "id;critical");
+    }
+
     /// The size estimate of `headers::of_invite` against what really goes out.
     #[test]
     fn an_invite_with_all_fields_that_fit_stays_within_the_limit() {
@@ -226,7 +272,7 @@ mod tests {
             target: "192.0.2.1:5070".parse().unwrap(),
             over: Transport::Udp,
             uri: Uri::parse(&Bytes::from(uri)).unwrap(),
-            from_user: FROM_USER.into(),
+            from_user: "visitor".into(),
             from_display: None,
             headers,
             sdp: sdp.into(),

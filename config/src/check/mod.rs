@@ -4,6 +4,7 @@
 
 mod answer;
 mod apps;
+mod calls;
 mod clashes;
 mod context;
 mod destinations;

@@ -1,5 +1,6 @@
 //! `[[trunks]]`
 
+use super::calls::calls;
 use super::context::{context_fields, user_to_user};
 use super::registration::registration;
 use super::shapes::host_port;
@@ -54,6 +55,7 @@ fn trunk(key: &str, raw: &RawTrunk, host: &Host, secrets: &Secrets<'_>, report: 
     }
     let context_fields = context_fields(&format!("{key}.context_fields"), &raw.context_fields, report);
     let user_to_user = user_to_user(&format!("{key}.user_to_user"), &raw.user_to_user, report);
+    let calls = calls(&format!("{key}.calls"), &raw.calls, report);
     let warning = (raw.max_duration_warning_seconds > 0).then(|| seconds(raw.max_duration_warning_seconds));
     let trunk = Trunk {
         id: raw.id.clone(),
@@ -96,6 +98,7 @@ fn trunk(key: &str, raw: &RawTrunk, host: &Host, secrets: &Secrets<'_>, report: 
         context_fields: context_fields?,
         user_to_user: user_to_user?,
         inbound: inbound?,
+        calls: calls?,
     };
     not_active(key, &trunk, report);
     keys_in_clear(key, &trunk, report);

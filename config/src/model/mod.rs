@@ -1,6 +1,7 @@
 //! The checked configuration: what the rest of the gateway sees.
 
 mod app;
+mod calls;
 mod inbound;
 mod public;
 mod quality;
@@ -19,6 +20,7 @@ pub use app::{
     AnswerHook, App, AppLimits, ContextLimits, EVENT_NAMES, Hours, Integration, Profile, Schedule, ScheduleException,
     WidgetKey,
 };
+pub use calls::{Calls, ReliableProvisional};
 pub use inbound::{Inbound, Network, Number, Receive, Strangers};
 pub use public::{ApiKey, Control, ControlLimits, IceCredentials, IceServer, Public, PublicLimits, Scope, TokenKey};
 pub use quality::{Bands, Events, Quality, Records};

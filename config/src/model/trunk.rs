@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Codec, Inbound, Registration, Secret, Tls};
+use super::{Calls, Codec, Inbound, Registration, Secret, Tls};
 
 /// A trunk.
 #[derive(Debug, Clone)]
@@ -49,6 +49,8 @@ pub struct Trunk {
     pub user_to_user: Option<UserToUser>,
     /// Calls from it, if they are taken.
     pub inbound: Option<Inbound>,
+    /// How calls are made, and who they say is calling.
+    pub calls: Calls,
 }
 
 impl Trunk {

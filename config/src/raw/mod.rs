@@ -2,6 +2,7 @@
 //! the file is held to.
 
 mod app;
+mod calls;
 mod inbound;
 mod public;
 mod quality;
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use app::{RawApp, RawException, RawHours, RawIntegration, RawProfile};
+pub(crate) use calls::{RawCalls, RawPassed, RawPrivacy, RawReliable};
 pub(crate) use inbound::{RawInbound, RawReceive, RawStrangers};
 pub(crate) use public::{RawIceServer, RawPublic, RawTls, RawTokenKeys};
 pub(crate) use quality::{RawBands, RawEvents, RawQuality, RawRecords};

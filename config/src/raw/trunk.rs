@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{RawCodec, RawInbound, RawRegistration, RawSecret, RawTls};
+use super::{RawCalls, RawCodec, RawInbound, RawRegistration, RawSecret, RawTls};
 
 /// A trunk: a SIP peer that calls are sent to.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
@@ -63,6 +63,8 @@ pub(crate) struct RawTrunk {
     pub(crate) user_to_user: RawUserToUser,
     /// Calls from the trunk to browsers that wait for some.
     pub(crate) inbound: RawInbound,
+    /// How calls are made, and who they say is calling.
+    pub(crate) calls: RawCalls,
 }
 
 impl Default for RawTrunk {
@@ -90,6 +92,7 @@ impl Default for RawTrunk {
             context_fields: RawContextFields::default(),
             user_to_user: RawUserToUser::default(),
             inbound: RawInbound::default(),
+            calls: RawCalls::default(),
         }
     }
 }

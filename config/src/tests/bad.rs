@@ -205,6 +205,24 @@ fn trunks() {
         &["line 4: trunks[0].outbound_proxy: must not hold a user: credentials belong to auth, users to destinations"],
     );
     trunk("dtmf = 'tones'", &["line 4: trunks[0].dtmf: \"tones\" is none of auto, rfc4733, info, inband"]);
+    trunk(
+        "calls = { redirects = 11, redirect_hosts = ['a b'] }",
+        &[
+            "line 4: trunks[0].calls.redirects: must be between 0 and 10",
+            "line 4: trunks[0].calls.redirect_hosts[0]: \"a b\" is no host name or address",
+        ],
+    );
+    trunk(
+        "calls = { from_user = '', asserted_identity = 'sip:a@b>;x' }",
+        &[
+            "line 4: trunks[0].calls.from_user: must be 1 to 128 octets without control characters",
+            "line 4: trunks[0].calls.asserted_identity: must be a sip:, sips: or tel: URI",
+        ],
+    );
+    trunk(
+        "calls = { privacy = ['all'] }",
+        &["line 4: trunks[0].calls.privacy[0]: \"all\" is none of id, header, session, user, critical"],
+    );
     trunk("srtp = 'on'", &["line 4: trunks[0].srtp: \"on\" is none of off, optional, required"]);
     trunk(
         "[[trunks]]\nid = 't'\ntarget = 'h:0'",

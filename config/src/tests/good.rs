@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::load_with;
-use crate::{Codec, Hours, SipTransport, WidgetKey, describe};
+use crate::{Calls, Codec, Hours, ReliableProvisional, SipTransport, WidgetKey, describe};
 
 #[test]
 fn an_empty_file_is_a_configuration() {
@@ -35,6 +35,26 @@ fn defaults_of_trunks_and_apps() {
     assert!(trunk.enabled && trunk.auth.is_none() && trunk.session_expires == 1800);
     assert!(matches!(app.hours, Hours::Always));
     assert_eq!((app.max_calls, app.context.value_bytes, app.context.total_bytes), (500, 256, 4096));
+}
+
+#[test]
+fn how_calls_of_a_trunk_are_made() {
+    let text = "[[trunks]]\nid = 't'\ntarget = 'h'\ncalls = { reliable_provisional = 'required', late_offer = true, \
+                redirect_hosts = ['Other.example', '2001:db8::1'], asserted_identity = 'tel:+34910000000', \
+                privacy = ['id', 'critical'], pass_headers = ['Diversion'] }\n\
+                [[trunks]]\nid = 'u'\ntarget = 'h'\n";
+    let config = load_with(text, &[]).unwrap().config;
+    assert_eq!(config.trunks[1].calls, Calls::default());
+    let expected = Calls {
+        reliable: ReliableProvisional::Required,
+        late_offer: true,
+        redirect_hosts: vec!["other.example".into(), "2001:db8::1".into()],
+        asserted_identity: Some("tel:+34910000000".into()),
+        privacy: Some("id;critical".into()),
+        pass_headers: vec!["Diversion"],
+        ..Calls::default()
+    };
+    assert_eq!(config.trunks[0].calls, expected);
 }
 
 #[test]

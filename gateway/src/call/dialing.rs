@@ -9,14 +9,16 @@ use std::time::Instant;
 use bytes::Bytes;
 use trunkline_media::api::{Command, Leg};
 use trunkline_media::sdp::trunk::{self, LocalMedia, Refusal, TrunkSdpError};
-use trunkline_signaling::endpoint::Failure;
+use trunkline_signaling::endpoint::{Failure, Fork};
 use trunkline_signaling::targets::Target;
 
 use super::called;
+use super::early::Branches;
 use super::headers::{self, Told};
 use super::holding::Offering;
 use super::input::{AttemptId, LeaseRefused, NotSent, ResolveError, SipEvent};
 use super::record::short;
+use super::redirects::Redirects;
 use super::timers::Timer;
 use super::{Call, Effect, InviteOrder, Inviting, PROMPT, STEP, Stage, Talking};
 use crate::outcome::{DestTimeout, LastSip, Phase, Reason, Unavailable, table};
@@ -78,6 +80,7 @@ impl Call {
     }
 
     fn lease(&mut self, now: Instant, route: Arc<Route>) {
+        self.redirects = Redirects::default();
         let attempt = self.next_attempt();
         self.effects.push_back(Effect::LeaseTrunk { attempt, trunk: route.trunk.clone() });
         self.timers.set(Timer::Step, now + STEP);
@@ -171,13 +174,24 @@ impl Call {
         if let Some(told) = told {
             local.address.set_ip(*told);
         }
-        let sdp = trunk::offer(&local);
+        // Where the trunk is to make the offer, ours is its answer.
+        let sdp = if route.calls.late_offer { String::new() } else { trunk::offer(&local) };
         let told = Told { own: &self.headers, context: &self.about.context, call: self.about.call.as_str() };
         let (fields, dropped_fields) = headers::of_invite(told, &route, &target.over, &sdp);
         self.notes.invited(&route, &target);
+        let ip = target.address.ip();
         let order = InviteOrder { attempt, target, route: Arc::clone(&route), fields, dropped_fields, sdp };
         self.effects.push_back(Effect::Invite(Box::new(order)));
-        self.stage = Stage::Inviting(Inviting { attempt, route, local, others, ringing: false, early: None });
+        self.stage = Stage::Inviting(Inviting {
+            attempt,
+            route,
+            local,
+            others,
+            ringing: false,
+            early: None,
+            branches: Branches::default(),
+            target: ip,
+        });
     }
 
     /// An event of the SIP side; those of attempts given up are ignored.
@@ -211,15 +225,10 @@ impl Call {
                 self.notes.evidence("tls", short(&error));
                 self.destination_failed(now, Reason::DestTls, None);
             }
-            SipEvent::Provisional { status, sdp, .. } => self.progress(now, status, sdp),
-            SipEvent::Answered { sdp, .. } => self.answered(now, sdp),
+            SipEvent::Provisional { fork, status, sdp } => self.progress(now, &fork, status, sdp),
+            SipEvent::Answered { fork, sdp } => self.answered(now, &fork, sdp),
             SipEvent::Failed(failure) => self.invite_failed(now, failure),
-            // Before our first offer is answered the trunk may not make one of its own (RFC 3264 section 4).
-            SipEvent::Offer { .. } => {
-                if let Stage::Inviting(inviting) = &self.stage {
-                    self.effects.push_back(Effect::AnswerOffer { attempt: inviting.attempt, answer: Err(491) });
-                }
-            }
+            SipEvent::Offer { fork, sdp } => self.offered_early(&fork, sdp.as_ref()),
             SipEvent::OfferAnswered(_)
             | SipEvent::Digit { .. }
             | SipEvent::DigitsRefused { .. }
@@ -234,41 +243,16 @@ impl Call {
         }
     }
 
-    fn progress(&mut self, now: Instant, status: u16, sdp: Option<Bytes>) {
-        self.notes.last_sip = Some(LastSip { message: "INVITE", code: Some(status) });
-        let Stage::Inviting(inviting) = &mut self.stage else { return };
-        if let Some(sdp) = sdp {
-            // Early media that cannot be used is no failure yet: the answer decides.
-            if let Ok(media) = trunk::accept_answer(&inviting.local, &sdp, inviting.route.rtp_source)
-                && inviting.early.as_ref() != Some(&media)
-            {
-                inviting.early = Some(media.clone());
-                self.effects.push_back(Effect::Media(Command::ConnectTrunk(media)));
-            }
-        }
-        if (180..190).contains(&status) {
-            inviting.ringing = true;
-            if self.notes.ringing_at.is_none() {
-                self.notes.ringing_at = Some(now);
-                self.emit("call_ringing", []);
-            }
-        }
-    }
-
-    fn answered(&mut self, now: Instant, sdp: Option<Bytes>) {
+    fn answered(&mut self, now: Instant, fork: &Fork, sdp: Option<Bytes>) {
         self.notes.last_sip = Some(LastSip { message: "INVITE", code: Some(200) });
         let Stage::Inviting(inviting) = &mut self.stage else { return };
-        let media = match (&sdp, &inviting.early) {
-            (Some(sdp), _) => trunk::accept_answer(&inviting.local, sdp, inviting.route.rtp_source),
-            // The answer came with the 183 (RFC 3261 section 13.2.1: the first one counts).
-            (None, early) => early.clone().ok_or(TrunkSdpError::Unacceptable(Refusal::NoAudio)),
-        };
-        let media = match media {
-            Ok(media) => media,
+        let settled = inviting.settled(fork, sdp.as_ref());
+        let (local, media) = match settled.unwrap_or(Err(TrunkSdpError::Unacceptable(Refusal::NoAudio))) {
+            Ok(settled) => settled,
             Err(error) => return self.answer_unusable(now, &error),
         };
         let changed = inviting.early.as_ref() != Some(&media);
-        let (attempt, route, local) = (inviting.attempt, Arc::clone(&inviting.route), inviting.local.clone());
+        let (attempt, route) = (inviting.attempt, Arc::clone(&inviting.route));
         if changed {
             self.media(Command::ConnectTrunk(media.clone()));
         }
@@ -288,7 +272,17 @@ impl Call {
                 }
                 (table::reason_of_status(status), Some(status))
             }
-            Failure::Redirected { status, .. } => (table::reason_of_status(status), Some(status)),
+            Failure::Redirected { status, contacts, reason } => {
+                if let Some(reason) = reason {
+                    self.notes.received_reason(&reason);
+                }
+                let reason = table::reason_of_status(status);
+                self.notes.last_sip = Some(LastSip { message: "INVITE", code: Some(status) });
+                if self.redirected(now, status, reason, &contacts) {
+                    return;
+                }
+                (reason, Some(status))
+            }
             Failure::AuthenticationFailed { status } => (Reason::DestAuth, Some(status)),
             Failure::NoProvisional => (Reason::DestTimeout(DestTimeout::NoProvisional), None),
             Failure::NoFinal => (Reason::DestTimeout(DestTimeout::NoFinal), None),
@@ -307,6 +301,11 @@ impl Call {
             self.notes.concluded(status, Some(reason));
             let attempt = self.next_attempt();
             return self.invite(attempt, route, local, target, others);
+        }
+        // A 6xx speaks for all of them (RFC 3261 section 21.6).
+        let is_global = status.is_some_and(|status| status >= 600);
+        if !is_global && self.next_contact(now, status, reason) {
+            return;
         }
         self.destination_failed(now, reason, status);
     }
@@ -396,7 +395,7 @@ impl Call {
         self.next_destination(now);
     }
 
-    fn next_attempt(&mut self) -> AttemptId {
+    pub(super) fn next_attempt(&mut self) -> AttemptId {
         self.attempts = self.attempts.saturating_add(1);
         AttemptId(self.attempts)
     }

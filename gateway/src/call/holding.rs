@@ -27,6 +27,8 @@ pub(super) struct Offering {
     /// One is under way: whether the trunk was held before it.
     before: Option<bool>,
     refused: u8,
+    /// Our latest answer, unless we have offered since.
+    pub(super) said: Option<String>,
 }
 
 impl Call {
@@ -54,6 +56,7 @@ impl Call {
             return;
         }
         talking.offering.before = Some(local.holding);
+        talking.offering.said = None;
         local.holding = self.held.trunk;
         local.version = local.version.saturating_add(1);
         let (attempt, sdp) = (talking.attempt, trunk::offer_again(local, &talking.media).into());
@@ -63,7 +66,7 @@ impl Call {
     /// Our offer was answered.
     pub(super) fn offer_taken(&mut self) {
         if let Stage::Talking(talking) = &mut self.stage {
-            talking.offering = Offering::default();
+            talking.offering = Offering { said: talking.offering.said.take(), ..Offering::default() };
         }
         self.offer_hold();
     }

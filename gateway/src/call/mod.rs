@@ -28,6 +28,7 @@ mod called;
 mod caller;
 mod dialing;
 mod digits;
+mod early;
 pub mod effect;
 mod ending;
 mod findings;
@@ -36,6 +37,7 @@ mod holding;
 pub mod input;
 mod quality;
 mod record;
+mod redirects;
 mod reports;
 mod script;
 mod series;
@@ -66,6 +68,7 @@ use digits::Digits;
 use holding::Held;
 use quality::Quality;
 use record::Notes;
+use redirects::Redirects;
 use script::Script;
 use speaking::Speakers;
 use stage::{Inviting, Stage, Talking};
@@ -155,6 +158,7 @@ pub struct Call {
     unheard: Option<reports::Unheard>,
     attempts: u32,
     seq: u64,
+    redirects: Redirects,
     /// How the last destination failed, and how far it had come.
     last_failure: Option<(Reason, Phase)>,
 }
@@ -191,6 +195,7 @@ impl Call {
             unheard: None,
             attempts: 0,
             seq: 0,
+            redirects: Redirects::default(),
             last_failure: None,
         }
     }

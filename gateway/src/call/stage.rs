@@ -1,12 +1,14 @@
 //! Where a call stands, with what belongs to each stage.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use trunkline_media::sdp::trunk::{LocalMedia, TrunkMedia};
 use trunkline_signaling::targets::Target;
 
 use super::called::Ringing;
+use super::early::Branches;
 use super::holding::Offering;
 use super::input::AttemptId;
 use crate::routing::Route;
@@ -83,6 +85,10 @@ pub(super) struct Inviting {
     pub(super) ringing: bool,
     /// What the media plane was told so far.
     pub(super) early: Option<TrunkMedia>,
+    /// What each of those that ring has described.
+    pub(super) branches: Branches,
+    /// Where the INVITE went.
+    pub(super) target: IpAddr,
 }
 
 #[derive(Debug)]

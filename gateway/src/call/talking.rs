@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use trunkline_media::api::{Command, Leg};
-use trunkline_media::sdp::trunk;
+use trunkline_media::sdp::trunk::{self, LocalMedia};
 
 use super::actions::Sound;
 use super::input::SipEvent;
@@ -13,6 +13,25 @@ use super::timers::Timer;
 use super::{Call, Effect, Stage, Talking};
 use crate::outcome::{LastSip, Reason, RemoteHangup};
 use crate::routing::Route;
+
+impl Talking {
+    /// What we answer now that `local` is ours, and was `before`. What is said again keeps its version (RFC 3264 section
+    /// 8): a refresh of the session changes nothing.
+    fn say(&mut self, before: LocalMedia, answer: String) -> String {
+        let unchanged = self.offering.said.as_ref().filter(|said| lines(said).eq(lines(&answer)));
+        if let Some(said) = unchanged {
+            self.local = before;
+            return said.clone();
+        }
+        self.offering.said = Some(answer.clone());
+        answer
+    }
+}
+
+/// A description without its version.
+fn lines(sdp: &str) -> impl Iterator<Item = &str> {
+    sdp.lines().filter(|line| !line.starts_with("o="))
+}
 
 impl Call {
     /// From here on a call from the trunk and one to it are the same.
@@ -95,17 +114,23 @@ impl Call {
         let attempt = talking.attempt;
         let Some(sdp) = sdp else {
             // Asked for an offer of ours; the answer comes with the ACK.
+            talking.offering.said = None;
             talking.local.version = talking.local.version.saturating_add(1);
             let offer = trunk::offer_again(&talking.local, &talking.media);
             self.effects.push_back(Effect::AnswerOffer { attempt, answer: Ok(offer.into()) });
             return;
         };
+        let before = talking.local.clone();
         match trunk::renegotiate(&mut talking.local, &talking.media, &sdp, &mut self.about.keys) {
             Ok((media, answer)) => {
+                let answer = talking.say(before, answer);
+                let changed = talking.media != media;
                 talking.media = media.clone();
                 self.notes.agreed(&media);
                 self.effects.push_back(Effect::AnswerOffer { attempt, answer: Ok(answer.into()) });
-                self.media(Command::ConnectTrunk(media));
+                if changed {
+                    self.media(Command::ConnectTrunk(media));
+                }
             }
             Err(_) => self.effects.push_back(Effect::AnswerOffer { attempt, answer: Err(488) }),
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trunkline_config::{
-    BrowserAudio, Codec as ConfigCodec, Config, ContextFields, Dtmf, RtpSource as ConfigRtpSource, Secret,
+    BrowserAudio, Calls, Codec as ConfigCodec, Config, ContextFields, Dtmf, RtpSource as ConfigRtpSource, Secret,
     SipTransport, Srtp, Trunk, TrunkTarget, UserToUser,
 };
 use trunkline_media::api::RtpSource;
@@ -63,6 +63,8 @@ pub struct Route {
     pub user_to_user: Option<UserToUser>,
     /// How digits go and come.
     pub dtmf: Dtmf,
+    /// How calls are made, and who they say is calling.
+    pub calls: Calls,
 }
 
 /// One destination of a plan.
@@ -174,6 +176,7 @@ fn plan(config: &Config, default_trunk: Option<&str>, destination: &str) -> Plan
         context_fields: trunk.context_fields.clone(),
         user_to_user: trunk.user_to_user.clone(),
         dtmf: trunk.dtmf,
+        calls: trunk.calls.clone(),
     }))
 }
 

@@ -155,6 +155,18 @@ impl World {
         self.phones[phone.0].set_direction(now, direction);
     }
 
+    /// The phone offers to be heard at another port: by re-INVITE, or while it rings by UPDATE.
+    pub fn phone_moves(&mut self, phone: PhoneId) {
+        let now = self.now();
+        self.phones[phone.0].move_audio(now);
+    }
+
+    /// The phone offers another codec. If that takes effect it speaks it from now on, else it goes on as before.
+    pub fn phone_offers_codec(&mut self, phone: PhoneId, codec: Codec, takes_effect: bool) {
+        let now = self.now();
+        self.phones[phone.0].offer_codec(now, codec, takes_effect);
+    }
+
     /// The phone hangs up.
     pub fn phone_hangs_up(&mut self, phone: PhoneId) {
         let now = self.now();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use trunkline::routing::Route;
-use trunkline_config::{ContextFields, Dtmf, Srtp};
+use trunkline_config::{Calls, ContextFields, Dtmf, Srtp};
 use trunkline_media::api::{Limits, RtpSource};
 use trunkline_media::audio::Codec;
 use trunkline_signaling::targets::Wanted;
@@ -36,6 +36,8 @@ pub struct Dial {
     pub srtp: Srtp,
     /// How digits go and come.
     pub dtmf: Dtmf,
+    /// How the trunk is called.
+    pub calls: Calls,
 }
 
 impl Default for Dial {
@@ -52,6 +54,7 @@ impl Default for Dial {
             rtp_source: RtpSource::Signalled,
             srtp: Srtp::Off,
             dtmf: Dtmf::Auto,
+            calls: Calls::default(),
         }
     }
 }
@@ -85,5 +88,6 @@ pub fn route(dial: &Dial, host: &str) -> Route {
         context_fields: ContextFields { prefix: "X-C2C-".into(), allow: vec!["*".into()] },
         user_to_user: None,
         dtmf: dial.dtmf,
+        calls: dial.calls.clone(),
     }
 }

@@ -32,6 +32,13 @@ pub fn read(bytes: &[u8]) -> Option<Described> {
     Some(Described { address: SocketAddr::new(ip, port), formats, direction: direction.unwrap_or("sendrecv".into()) })
 }
 
+/// Somebody who has not described himself yet.
+#[must_use]
+pub fn anybody(codec: Codec) -> Described {
+    let address = SocketAddr::from(([192, 0, 2, 255], 9));
+    Described { address, formats: vec![payload_type(codec)], direction: "sendrecv".into() }
+}
+
 /// The payload type of a codec on a trunk.
 #[must_use]
 pub fn payload_type(codec: Codec) -> u8 {

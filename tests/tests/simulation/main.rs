@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
 mod diagnosis;
+mod dialogs;
 mod digits;
 mod hold;
 mod inbound;

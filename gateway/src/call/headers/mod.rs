@@ -3,7 +3,7 @@
 //!
 //! Values are the visitor's: they are cleaned so that none can become a header field of its own.
 
-use trunkline_config::ContextFields;
+use trunkline_config::{Calls, ContextFields};
 use trunkline_signaling::endpoint::Transport;
 
 use crate::routing::Route;
@@ -21,7 +21,7 @@ pub const MAX_DATAGRAM: usize = 1_250;
 pub const MAX_STREAM: usize = 16 * 1_024;
 /// Octets of an INVITE beside Request-URI, SDP and further fields: request line, Via, From, Call-ID, CSeq, Contact,
 /// Max-Forwards, Allow, Supported, User-Agent, Content-*, blank line, and an Authorization is not counted.
-const BASE: usize = 610;
+const BASE: usize = 640;
 
 /// Header fields in order, name and value.
 pub type Fields = Vec<(String, String)>;
@@ -43,7 +43,13 @@ pub struct Told<'a> {
 pub fn of_invite(told: Told<'_>, route: &Route, over: &Transport, sdp: &str) -> (Fields, usize) {
     let mut packed = Packed::new(route, over, sdp);
     for (name, value) in told.own {
-        packed.push(name.clone(), &clean(value, room_for(name)));
+        if !is_history(name) {
+            packed.push(name.clone(), &clean(value, room_for(name)));
+        } else if route.calls.pass_headers.iter().any(|passed| passed.eq_ignore_ascii_case(name)) {
+            packed.push(name.clone(), &on_one_line(value));
+        } else {
+            packed.dropped = packed.dropped.saturating_add(1);
+        }
     }
     if let Some(template) = &route.user_to_user
         && !packed.has(user_to_user::NAME)
@@ -62,12 +68,26 @@ pub fn of_invite(told: Told<'_>, route: &Route, over: &Transport, sdp: &str) -> 
     (packed.fields, packed.dropped)
 }
 
-/// Whether a back end may set a field of this name: an extension's own (`X-…`), or User-to-User.
+/// Whether a back end may set a field of this name: an extension's own (`X-…`), User-to-User, or where the call has been
+/// before, which goes to trunks that want it.
 #[must_use]
 pub fn is_free(name: &str) -> bool {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b);
     let extension = name.len() > 2 && name.get(..2).is_some_and(|x| x.eq_ignore_ascii_case("x-"));
-    (extension || name.eq_ignore_ascii_case(user_to_user::NAME)) && name.len() <= 128 && name.bytes().all(token)
+    let known = name.eq_ignore_ascii_case(user_to_user::NAME) || is_history(name);
+    (extension || known) && name.len() <= 128 && name.bytes().all(token)
+}
+
+/// Whether a field tells where a call has been before (RFC 5806, RFC 7044).
+fn is_history(name: &str) -> bool {
+    ["Diversion", "History-Info"].iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// Octets that From and the fields about the caller's identity take, beyond those of a nameless visitor.
+fn identity_len(calls: &Calls) -> usize {
+    let field = |value: &Option<String>| value.as_ref().map_or(0, |value| value.len().saturating_add(28));
+    let named = [&calls.from_name, &calls.asserted_identity, &calls.privacy].map(field);
+    named.iter().fold(calls.from_user.len(), |all, len| all.saturating_add(*len))
 }
 
 /// Octets a value may have behind this name.
@@ -89,7 +109,10 @@ struct Packed {
 impl Packed {
     fn new(route: &Route, over: &Transport, sdp: &str) -> Self {
         // The URI stands in the request line and in To.
-        let used = BASE.saturating_add(route.request_uri.len().saturating_mul(2)).saturating_add(sdp.len());
+        let used = BASE
+            .saturating_add(route.request_uri.len().saturating_mul(2))
+            .saturating_add(sdp.len())
+            .saturating_add(identity_len(&route.calls));
         let most = if *over == Transport::Udp { MAX_DATAGRAM } else { MAX_STREAM };
         Self { fields: Fields::new(), room: most.saturating_sub(used), dropped: 0 }
     }
@@ -132,6 +155,19 @@ fn clean(value: &str, longest: usize) -> String {
         }
     }
     out.truncate(out.trim_end().len());
+    out
+}
+
+/// A value whose escapes are its own: controls become spaces, what is not ASCII is encoded.
+fn on_one_line(value: &str) -> String {
+    let mut out = String::new();
+    for c in value.trim().chars() {
+        match c {
+            c if c.is_control() => out.push(' '),
+            c if c.is_ascii() => out.push(c),
+            c => percent_encode(c, &mut out),
+        }
+    }
     out
 }
 

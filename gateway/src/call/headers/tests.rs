@@ -59,7 +59,7 @@ fn values_are_cleaned() {
 
 #[test]
 fn only_extensions_and_user_to_user_are_free() {
-    for good in ["X-Case", "x-a", "X-C2C-Order_Id.1", "user-to-user"] {
+    for good in ["X-Case", "x-a", "X-C2C-Order_Id.1", "user-to-user", "Diversion", "history-info"] {
         assert!(is_free(good), "{good}");
     }
     for bad in ["", "X-", "Via", "X-a b", "X-a:", "X-a\r\n", "Xé-a", "é-a", "User-to-Use"] {
@@ -155,4 +155,29 @@ proptest! {
             prop_assert!(value.bytes().all(|b| (0x20..0x7f).contains(&b)), "{}", value);
         }
     }
+}
+
+#[test]
+fn where_a_call_has_been_goes_to_trunks_that_want_it() {
+    let own = [
+        ("Diversion", "<sip:first@a.example>;reason=unconditional\r\nEvil: 1"),
+        ("history-info", "<sip:first@a.example?Reason=SIP%3Bcause%3D302>;index=1"),
+        ("X-Case", "7"),
+    ];
+    assert_eq!(fields(&route(|_| {}), &own, &[]), (vec!["X-Case: 7".to_owned()], 2));
+    let wanting = route(|route| route.calls.pass_headers = vec!["Diversion", "History-Info"]);
+    let expected = vec![
+        "Diversion: <sip:first@a.example>;reason=unconditional  Evil: 1".to_owned(),
+        "history-info: <sip:first@a.example?Reason=SIP%3Bcause%3D302>;index=1".to_owned(),
+        "X-Case: 7".to_owned(),
+    ];
+    assert_eq!(fields(&wanting, &own, &[]), (expected, 0));
+}
+
+#[test]
+fn a_name_that_differs_in_case_only_is_sent_once() {
+    let own = [("X-C2C-Order", "first"), ("x-c2c-ORDER", "second")];
+    let context = [("order", "third"), ("ORDER", "fourth"), ("other", "a\r\nVia: x")];
+    let expected = vec!["X-C2C-Order: first".to_owned(), "X-C2C-other: a  Via: x".to_owned()];
+    assert_eq!(fields(&route(|_| {}), &own, &context), (expected, 3));
 }

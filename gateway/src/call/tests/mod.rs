@@ -42,6 +42,7 @@ pub(super) fn route(destination: &str) -> Planned {
         context_fields: ContextFields { prefix: "X-C2C-".into(), allow: vec!["*".into()] },
         user_to_user: None,
         dtmf: Dtmf::Rfc4733,
+        calls: trunkline_config::Calls::default(),
     }))
 }
 
@@ -267,6 +268,7 @@ fn check_end(effects: &[Effect], header: Option<(&str, u16)>, event: &str) {
 mod browser;
 pub(super) mod called;
 mod dialing;
+mod dialogs;
 mod digits;
 mod ending;
 mod findings;

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use trunkline_media::audio::Codec;
 use trunkline_media::audio::dtmf::{DtmfReceiver, DtmfSender};
 use trunkline_media::rtp::{PayloadType, RtpPacket, Ssrc};
-use trunkline_signaling::endpoint::LegId;
+use trunkline_signaling::endpoint::{Fork, LegId};
 
 use super::rtcp::{Reporter, Rtcp, Sent};
 use super::{PhoneEnd, Script};
@@ -21,6 +22,8 @@ pub struct Line {
     /// Where it hears.
     pub rtp: SocketAddr,
     pub(super) remote: SocketAddr,
+    /// The other end of its dialog.
+    pub(super) other: Fork,
     pub(super) mouth: Mouth,
     /// What it hears.
     pub ear: Ear,
@@ -58,6 +61,7 @@ impl Line {
             leg,
             rtp,
             remote,
+            other: Fork::default(),
             mouth: Mouth::new(now, codec, PHONE_TONE),
             ear: Ear::default(),
             digits_out: DtmfSender::new(8_000),
@@ -89,6 +93,19 @@ impl Line {
         } else {
             self.end = Some(end);
         }
+    }
+
+    /// Its audio is at another port from now on.
+    pub(super) fn move_audio(&mut self) {
+        self.rtp.set_port(self.rtp.port() + 2_000);
+        self.sends_from = self.rtp;
+    }
+
+    /// It speaks and hears another codec from now on.
+    pub(super) fn change_codec(&mut self, now: Instant, codec: Codec, says: Says) {
+        self.mouth = Mouth::new(now, codec, PHONE_TONE);
+        self.mouth.say(now, says);
+        self.payload_type = sdp::payload_type(codec);
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {

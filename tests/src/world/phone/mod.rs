@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use trunkline_media::api::Digit;
-use trunkline_signaling::endpoint::{Endpoint, EndpointConfig, Event, InfoForm, LegId, Reason, Timers};
+use trunkline_media::audio::Codec;
+use trunkline_signaling::endpoint::{Endpoint, EndpointConfig, Event, Fork, InfoForm, LegId, Reason, Timers};
 
 pub use self::line::Line;
 use self::line::next_port;
@@ -129,6 +130,29 @@ impl SimPhone {
         let _ = self.sip.reinvite(now, line.leg, Bytes::from(text));
         line.mouth
             .say(now, if direction == "inactive" || !self.script.audio { Says::Nothing } else { self.script.says });
+    }
+
+    /// Offers to be heard at another port, by re-INVITE, or while it rings by UPDATE.
+    pub fn move_audio(&mut self, now: Instant) {
+        let Some(line) = self.lines.last_mut().filter(|line| line.end.is_none()) else { return };
+        line.move_audio();
+        line.version += 1;
+        let text = sdp::write(line.rtp, line.mouth.codec(), self.script.events, line.version, "sendrecv");
+        let _ = match line.answered_at {
+            Some(_) => self.sip.reinvite(now, line.leg, text.into()),
+            None => self.sip.update(now, line.leg, &line.other, text.into()),
+        };
+    }
+
+    /// Offers another codec, and speaks that from now on if it takes effect.
+    pub fn offer_codec(&mut self, now: Instant, codec: Codec, takes_effect: bool) {
+        let Some(line) = self.lines.last_mut().filter(|line| line.end.is_none()) else { return };
+        line.version += 1;
+        let text = sdp::write(line.rtp, codec, self.script.events, line.version, "sendrecv");
+        let _ = self.sip.reinvite(now, line.leg, text.into());
+        if takes_effect {
+            line.change_codec(now, codec, self.script.says);
+        }
     }
 
     /// Its SIP forgets every call, as after a restart; audio goes on.
@@ -269,11 +293,15 @@ impl SimPhone {
 
     fn happened(&mut self, now: Instant, event: Event) {
         let (leg, end, reason) = match event {
-            Event::Incoming { leg, sdp, .. } => return self.called(now, leg, sdp),
-            Event::Confirmed { leg, .. } => {
+            Event::Incoming { leg, sdp, from, .. } => {
+                let other = Fork(from.tag().cloned().unwrap_or_default());
+                return self.called(now, leg, other, sdp);
+            }
+            Event::Confirmed { leg, sdp } => {
                 self.log.push("phone: confirmed");
                 if let Some(line) = self.lines.iter_mut().find(|line| line.leg == leg) {
                     line.confirmed = true;
+                    line.remote = sdp.as_deref().and_then(sdp::read).map_or(line.remote, |described| described.address);
                 }
                 return;
             }
@@ -287,7 +315,14 @@ impl SimPhone {
                 let _ = self.sip.answer_offer(now, leg, Ok(text.into()));
                 return;
             }
-            Event::OfferAnswered { .. } => return self.log.push("phone: offer answered"),
+            Event::OfferAnswered { leg, result } => {
+                let described = result.ok().as_deref().and_then(sdp::read);
+                self.log.push(if described.is_some() { "phone: offer answered" } else { "phone: offer refused" });
+                if let (Some(line), Some(described)) = (self.lines.iter_mut().find(|line| line.leg == leg), described) {
+                    line.remote = described.address;
+                }
+                return;
+            }
             Event::Digit { digit, .. } => return self.by_info(digit),
             Event::Pinged { .. }
             | Event::Replied { .. }
@@ -309,15 +344,21 @@ impl SimPhone {
         }
     }
 
-    fn called(&mut self, now: Instant, leg: LegId, offer: Option<Bytes>) {
+    fn called(&mut self, now: Instant, leg: LegId, other: Fork, offer: Option<Bytes>) {
         self.log.push("phone: called");
-        let Some(described) = offer.as_deref().and_then(sdp::read) else {
+        let described = match &offer {
+            Some(offer) => sdp::read(offer),
+            // It is to make the offer itself.
+            None => Some(sdp::anybody(self.script.codec)),
+        };
+        let Some(described) = described else {
             let _ = self.sip.reject(now, leg, 488);
             return;
         };
         let port = 40_000 + 2 * u16::try_from(self.lines.len()).unwrap();
         let rtp = SocketAddr::new(self.address.ip(), port);
         let mut line = Line::new(now, leg, &self.script, rtp, described.address);
+        line.other = other;
         if described.formats.contains(&sdp::payload_type(self.script.codec)) {
             self.due.extend(self.script.ring.map(|after| (now + after, leg, Due::Ring)));
             match self.script.answer {
