@@ -51,6 +51,7 @@ pub(super) struct Ringing {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a call has one, and it is in a box")]
 enum Step {
     /// Nobody has answered.
     Unanswered,

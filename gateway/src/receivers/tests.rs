@@ -21,7 +21,7 @@ async fn a_browser_is_reached_while_its_stream_is_open_and_a_little_longer() {
     assert!(is_new);
     let (second, is_new) = receivers.join(now, &one, "ann", 0).unwrap();
     assert!(!is_new, "a second stream of the same session");
-    assert_eq!(of(&receivers, now.instant), [one.id.clone()]);
+    assert_eq!(of(&receivers, now.instant), std::slice::from_ref(&one.id));
     assert!(receivers.of(now.instant, "acme", "bob").is_empty() && receivers.of(now.instant, "idle", "ann").is_empty());
     drop(stream);
     let later = now.instant + Duration::from_secs(3_600);
