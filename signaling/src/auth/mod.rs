@@ -76,6 +76,11 @@ impl DigestClient {
         Self { credentials, cnonces: Cnonces::seeded(cnonce_seed), realms: Vec::new() }
     }
 
+    /// Whose answers it gives.
+    pub(crate) const fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
     /// Reads the challenges of a 401 or 407 (several header fields and schemes possible; the strongest algorithm we do
     /// is chosen per realm; stale nonces start anew). A response that a proxy gathered may hold challenges of both
     /// kinds (RFC 3261 section 22.3); all are read, those of the response's own kind must be there.

@@ -108,6 +108,12 @@ impl Dialog {
         self.remote_tag.as_ref()
     }
 
+    /// Where the peer is reached.
+    #[must_use]
+    pub fn remote_target(&self) -> &Uri {
+        &self.remote_target
+    }
+
     /// Number of our latest request.
     #[must_use]
     pub fn local_cseq(&self) -> u32 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{LegSnapshot, Transport};
+use super::{LegSnapshot, Transfer, Transport};
 use crate::admission::AdmissionStats;
 use crate::auth::Credentials;
 use crate::message::{Headers, NameAddr, Reason, Response, Uri};
@@ -263,6 +263,13 @@ pub enum Event {
         serial: u64,
         /// `None`: nothing is left to be ended.
         snapshot: Option<Box<LegSnapshot>>,
+    },
+    /// Something about handing the call over.
+    Transfer {
+        /// Whose.
+        leg: LegId,
+        /// What.
+        transfer: Transfer,
     },
     /// A message of the leg's was sent or received.
     Traced {

@@ -10,7 +10,9 @@ use crate::message::uri::escape_user;
 use crate::message::{HeaderName, Headers, Method, Reason, Request, Response};
 
 /// Methods we take.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY";
+/// Extensions of INVITE and REFER we know beside session timers (RFC 3891, RFC 4488).
+pub(super) const EXTENSIONS: &str = "replaces, norefersub";
 /// Bodies we take.
 pub(super) const SDP: &str = "application/sdp";
 
@@ -94,6 +96,7 @@ pub(super) fn push_abilities(headers: &mut Headers, advertised: SocketAddr) {
     headers.push(HeaderName::Contact, contact(advertised));
     headers.push(HeaderName::Allow, ALLOW);
     headers.push(HeaderName::Accept, SDP);
+    headers.push(HeaderName::Supported, EXTENSIONS);
 }
 
 pub(super) fn push_sdp(headers: &mut Headers, body: &mut Bytes, sdp: Bytes) {

@@ -11,13 +11,21 @@ use super::receive::Arrival;
 use super::refresh::{self, Session, Wish};
 use super::reliable::Provisionals;
 use super::transactions::{MergeKey, ServerMachine, TxId};
-use super::{Endpoint, Event, LegId, NoSuchLeg, SESSION_EXPIRES, lost, offers, via};
+use super::{Endpoint, Event, LegId, NoSuchLeg, SESSION_EXPIRES, Transfer, lost, offers, via};
 use crate::dialog::Dialog;
 use crate::message::{Headers, Request, Response};
 use crate::transaction::{Deadlines, ServerInvite, ServerInviteState, ServerKey};
 
 /// How long a call may ring here before it is refused with 480.
 const RING_LIMIT: Duration = Duration::from_secs(180);
+
+/// What an INVITE outside of dialogs is for.
+pub(super) enum Purpose {
+    /// A call, which came through this door.
+    Call(String),
+    /// To take the place of this leg.
+    Replace(LegId),
+}
 
 impl Endpoint {
     /// An INVITE outside of dialogs that is fit to be a call.
@@ -27,7 +35,7 @@ impl Endpoint {
         key: ServerKey,
         bytes: &Bytes,
         request: Request,
-        door: String,
+        purpose: Purpose,
     ) {
         let merge = MergeKey::of(&request.headers);
         if merge.as_ref().is_some_and(|merge| self.core.transactions.is_merged(merge)) {
@@ -53,8 +61,16 @@ impl Endpoint {
         let sdp = compose::sdp_of(&request.headers, &request.body);
         let (uri, headers) = (request.uri.clone(), request.headers.clone());
         // First of all: what else is told of the leg finds it known.
-        let (door_name, over) = (door.clone(), core.transport(id));
-        core.event(Event::Incoming { leg: id, door: door_name, peer: arrival.from, over, from, uri, headers, sdp });
+        let over = core.transport(id);
+        let call_id = dialog.id().call_id.clone();
+        core.event(match &purpose {
+            Purpose::Call(door) => {
+                Event::Incoming { leg: id, door: door.clone(), peer: arrival.from, over, from, uri, headers, sdp }
+            }
+            Purpose::Replace(leg) => {
+                Event::Transfer { leg: *leg, transfer: Transfer::Replaced { by: id, call_id, sdp } }
+            }
+        });
         let connection = core.connections.begin_leg(arrival.from, arrival.way);
         let peer = Peer { connection, ..Peer::at(arrival.from) };
         core.tracer.begin(id);
@@ -62,6 +78,10 @@ impl Endpoint {
         let machine = ServerMachine::Invite(ServerInvite::new(core.config.timers, core.reliability(arrival.way)));
         let tx = core.transactions.add_server(key, merge, machine, arrival.reply, arrival.from.ip(), id);
         core.answer(arrival.now, tx, Response::to_request(&request, 100, None));
+        let (label, auth) = match purpose {
+            Purpose::Call(door) => (door, None),
+            Purpose::Replace(leg) => self.belongings(leg),
+        };
         let (mut deadlines, mut wish) = (Deadlines::default(), Wish::new(SESSION_EXPIRES));
         wish.learn(&request.headers);
         deadlines.set(LegTimer::RingLimit, arrival.now + RING_LIMIT);
@@ -69,8 +89,8 @@ impl Endpoint {
             id,
             dialog_id: dialog.id().clone(),
             peer,
-            label: door,
-            auth: None,
+            label,
+            auth,
             deadlines,
             wish,
             ours: Ours::None,

@@ -11,6 +11,7 @@ use super::receive::Reply;
 use super::refresh::{Session, Wish};
 use super::reliable::Provisionals;
 use super::transactions::TxId;
+use super::transfer::Refers;
 use super::{Failure, Fork, Invite, LegId, Reason};
 use crate::auth::DigestClient;
 use crate::dialog::{Dialog, DialogId};
@@ -40,6 +41,10 @@ pub(super) enum LegTimer {
     Refresh,
     /// The session ends unless somebody refreshed it.
     SessionEnd,
+    /// The peer says nothing about our REFER.
+    ReferUntold,
+    /// The peer's REFER was not answered here, or has come to no end.
+    ReferOver,
 }
 
 impl LegTimer {
@@ -55,6 +60,8 @@ impl LegTimer {
             Self::NextDigit => "leg: next digit",
             Self::Refresh => "leg: refresh the session",
             Self::SessionEnd => "leg: session not refreshed",
+            Self::ReferUntold => "leg: no word about our REFER",
+            Self::ReferOver => "leg: no end of the peer's REFER",
         }
     }
 }
@@ -139,7 +146,16 @@ pub(super) struct Incoming {
 impl Up {
     /// A call that was answered just now.
     pub(super) fn new(dialog: Dialog, is_caller: bool, local_sdp: Option<Bytes>) -> Self {
-        Self { dialog, is_caller, unacked: None, hangup: None, session: None, local_sdp, digits: Sending::default() }
+        Self {
+            dialog,
+            is_caller,
+            unacked: None,
+            hangup: None,
+            session: None,
+            local_sdp,
+            digits: Sending::default(),
+            refers: Refers::default(),
+        }
     }
 }
 
@@ -189,6 +205,7 @@ pub(super) struct Up {
     pub(super) local_sdp: Option<Bytes>,
     /// Digits that go by INFO.
     pub(super) digits: Sending,
+    pub(super) refers: Refers,
 }
 
 /// Our offer.

@@ -13,6 +13,7 @@
 //!    ├─ offers     theirs: re-INVITE, UPDATE, PRACK, delayed ones
 //!    ├─ ours       our re-INVITE and UPDATE, glare
 //!    ├─ refresh    session timers
+//!    ├─ transfer   REFER, NOTIFY, Replaces
 //!    └─ lost       legs of a process that went away
 //! core ── transactions, schedule, the queues out
 //! ```
@@ -47,6 +48,7 @@ mod tests;
 mod timeout;
 mod trace;
 mod transactions;
+mod transfer;
 mod transport;
 mod via;
 mod way;
@@ -66,6 +68,7 @@ use self::core::Core;
 pub use self::digits::InfoForm;
 use self::leg::Leg;
 pub use self::lost::LegSnapshot;
+pub use self::transfer::{Asked, Refer, Transfer, TransferOrder};
 pub use self::transport::{StreamError, Transport};
 use self::way::Way;
 pub use crate::message::Reason;

@@ -250,7 +250,9 @@ impl Endpoint {
             | User::Cancel(_)
             | User::Digit(_)
             | User::Ask(_)
-            | User::Ping(..) => None,
+            | User::Ping(..)
+            | User::Refer(_)
+            | User::Notify(_) => None,
         }
     }
 }
@@ -339,7 +341,9 @@ pub(super) fn sent_invite(core: &mut Core, tx: TxId) -> Option<&mut SentInvite> 
         | User::Cancel(_)
         | User::Digit(_)
         | User::Ask(_)
-        | User::Ping(..) => None,
+        | User::Ping(..)
+        | User::Refer(_)
+        | User::Notify(_) => None,
     }
 }
 

@@ -7,11 +7,12 @@ use bytes::Bytes;
 
 use super::compose;
 use super::core::Core;
+use super::incoming::Purpose;
 use super::leg::Stage;
 use super::screen::screen;
 use super::transactions::{ClientMachine, ServerMachine, TxId, User};
 use super::way::Way;
-use super::{Endpoint, LegId, Transport, via};
+use super::{Endpoint, LegId, Transport, transfer, via};
 use crate::dialog::DialogId;
 use crate::message::{Headers, Message, Method, Request, Response, parse};
 use crate::transaction::{ClientKey, Reaction, ServerKey};
@@ -92,12 +93,22 @@ impl Endpoint {
             return self.handle_cancel(arrival, &request);
         }
         let is_in_dialog = request.headers.to().is_ok_and(|to| to.tag().is_some());
-        let mut door = String::new();
+        let mut purpose = Purpose::Call(String::new());
         // Before anything else: calls that are not wanted cost nothing.
         if request.method == Method::Invite && !is_in_dialog {
-            match self.core.admit(&mut arrival, &request) {
-                Some(name) => door = name,
-                None => return,
+            match self.replaced_by(&arrival, &request) {
+                Some(Ok(leg)) => purpose = Purpose::Replace(leg),
+                Some(Err(refusal)) => {
+                    arrival.is_peers = true;
+                    return self.core.refuse(&request, arrival, refusal);
+                }
+                None => match self.core.admit(&mut arrival, &request) {
+                    Some(_) if transfer::names_a_dialog(&request) => {
+                        return self.core.refuse(&request, arrival, (481, None));
+                    }
+                    Some(door) => purpose = Purpose::Call(door),
+                    None => return,
+                },
             }
         }
         if let Err(refusal) = screen(&request) {
@@ -105,7 +116,7 @@ impl Endpoint {
         }
         match request.method {
             _ if is_in_dialog => self.handle_in_dialog(arrival, key, request),
-            Method::Invite => self.handle_call(arrival, key, bytes, request, door),
+            Method::Invite => self.handle_call(arrival, key, bytes, request, purpose),
             Method::Options => self.core.answer_options(&request, arrival),
             Method::Ack
             | Method::Bye
@@ -221,7 +232,9 @@ impl Endpoint {
                 | User::Cancel(_)
                 | User::Digit(_)
                 | User::Ask(_)
-                | User::Ping(..),
+                | User::Ping(..)
+                | User::Refer(_)
+                | User::Notify(_),
             ) => Reaction::nothing(),
             (ClientMachine::Other(machine), _) => machine.handle_response(now, response.status),
         };
@@ -265,6 +278,14 @@ impl Endpoint {
                 self.handle_ask_response(leg, response);
             }
             User::Prack(_) => self.handle_prack_response(now, tx, response),
+            User::Refer(leg) => {
+                let leg = *leg;
+                self.handle_refer_response(now, leg, response);
+            }
+            User::Notify(leg) => {
+                let leg = *leg;
+                self.handle_told(now, leg, response);
+            }
             User::ByeToFork(_) | User::Cancel(_) => {}
         }
     }

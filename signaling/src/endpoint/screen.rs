@@ -27,6 +27,8 @@ pub(super) fn screen(request: &Request) -> Result<(), Refusal> {
             check_offer(request)
         }
         Method::Bye | Method::Prack | Method::Options | Method::Info => check_common(request),
+        // Nobody has subscribed to anything, and nobody is referred, outside of a call.
+        Method::Refer | Method::Notify if is_in_dialog(request) => check_common(request),
         // Those have no answer of this kind, or their own rules.
         Method::Ack | Method::Cancel => Ok(()),
         Method::Register | Method::Refer | Method::Notify | Method::Subscribe | Method::Message | Method::Publish => {
@@ -41,12 +43,17 @@ fn allow() -> Option<(HeaderName, String)> {
     Some((HeaderName::Allow, ALLOW.to_owned()))
 }
 
+fn is_in_dialog(request: &Request) -> bool {
+    request.headers.to().is_ok_and(|to| to.tag().is_some())
+}
+
 fn check_common(request: &Request) -> Result<(), Refusal> {
     if matches!(request.uri, Uri::Other(_)) {
         return Err((416, None));
     }
     // Of extensions that a peer could require we do these alone.
-    let required: Vec<Bytes> = request.headers.unsupported(&HeaderName::Require, &["timer", RELIABLE]);
+    let required: Vec<Bytes> =
+        request.headers.unsupported(&HeaderName::Require, &["timer", RELIABLE, "replaces", "norefersub"]);
     if !required.is_empty() {
         let names: Vec<_> = required.iter().map(|option| String::from_utf8_lossy(option)).collect();
         return Err((420, Some((HeaderName::Unsupported, names.join(", ")))));

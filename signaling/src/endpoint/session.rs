@@ -10,7 +10,7 @@ use super::leg::{Cancel, Leg, LegTimer, Ours, Stage, Up};
 use super::outgoing::{MAX_CHALLENGES, cancel_call, send_cancel};
 use super::receive::Arrival;
 use super::transactions::{ServerMachine, TxId, User};
-use super::{Endpoint, Event, Failure, LegId, NoSuchLeg, Reason, offers};
+use super::{Endpoint, Event, Failure, LegId, NoSuchLeg, Reason, offers, transfer};
 use crate::message::{HeaderName, Headers, Method, NameAddr, Request, Response};
 use crate::transaction::{Server, ServerInvite, ServerKey};
 
@@ -30,6 +30,8 @@ impl Endpoint {
             Method::Options => self.core.answer_options(&request, arrival),
             Method::Info => self.handle_info(arrival, key, id, &request),
             Method::Bye => self.handle_bye(arrival, key, id, &request),
+            Method::Refer => self.handle_refer(arrival, key, id, request),
+            Method::Notify => self.handle_notify(arrival, key, id, &request),
             Method::Prack => {
                 if self.is_full() {
                     return self.core.refuse_overload(&request, arrival);
@@ -46,8 +48,6 @@ impl Endpoint {
             Method::Ack
             | Method::Cancel
             | Method::Register
-            | Method::Refer
-            | Method::Notify
             | Method::Subscribe
             | Method::Message
             | Method::Publish
@@ -146,6 +146,7 @@ impl Endpoint {
         let Self { core, legs, .. } = self;
         let Some(leg) = legs.get_mut(&id) else { return };
         offers::withdraw(core, now, leg, 487);
+        transfer::flush(core, now, leg);
         let Stage::Up(up) = &leg.stage else { return };
         let dialog = Box::new(up.dialog.clone());
         leg.stage = Stage::Closing { dialog, reason, challenges: 0 };

@@ -117,6 +117,14 @@ impl Endpoint {
                 let leg = *leg;
                 self.handle_ask_fault(leg, fault);
             }
+            User::Refer(leg) => {
+                let leg = *leg;
+                self.handle_refer_fault(leg);
+            }
+            User::Notify(leg) => {
+                let leg = *leg;
+                self.forget_refer(leg);
+            }
             // The INVITE's own story goes on.
             User::ByeToFork(_) | User::Prack(_) | User::Cancel(_) => {}
         }
@@ -137,6 +145,8 @@ impl Endpoint {
             Some(LegTimer::Refresh) => self.refresh(now, id),
             Some(LegTimer::SessionEnd) => self.expire(now, id),
             Some(LegTimer::NextDigit) => self.send_next_digit(now, id),
+            Some(LegTimer::ReferUntold) => self.give_up_refer(id),
+            Some(LegTimer::ReferOver) => self.give_up_serving(now, id),
             Some(LegTimer::RingLimit) => self.give_up_ringing(now, id),
             None => {}
         }

@@ -42,6 +42,10 @@ pub(super) enum User {
     Update(LegId),
     /// A PRACK.
     Prack(Box<SentPrack>),
+    /// A REFER.
+    Refer(LegId),
+    /// A NOTIFY about a REFER of the peer's.
+    Notify(LegId),
     /// A CANCEL. What matters is what becomes of the INVITE.
     Cancel(LegId),
     /// An INFO with a digit.
@@ -64,6 +68,8 @@ impl User {
             | Self::Cancel(leg)
             | Self::Digit(leg)
             | Self::Ask(leg)
+            | Self::Refer(leg)
+            | Self::Notify(leg)
             | Self::Ping(leg, _) => *leg,
         }
     }
@@ -148,7 +154,9 @@ impl ClientTx {
                 | User::Cancel(_)
                 | User::Digit(_)
                 | User::Ask(_)
-                | User::Ping(..),
+                | User::Ping(..)
+                | User::Refer(_)
+                | User::Notify(_),
             ) => false,
             (ClientMachine::Other(machine), _) => match machine.state() {
                 ClientState::Trying { .. } | ClientState::Proceeding => false,

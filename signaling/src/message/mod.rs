@@ -14,6 +14,7 @@ pub mod host;
 pub mod method;
 pub mod name_addr;
 pub mod parse;
+pub mod replaces;
 #[cfg(test)]
 mod tests;
 pub mod uri;
@@ -26,6 +27,7 @@ pub use headers::{CSeq, HeaderError, HeaderName, Headers};
 pub use method::Method;
 pub use name_addr::NameAddr;
 pub use parse::{ParseError, parse};
+pub use replaces::{Replaces, Replacing};
 pub use uri::{Host, SipUri, Uri};
 pub use via::Via;
 

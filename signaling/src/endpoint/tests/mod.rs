@@ -24,6 +24,7 @@ mod seeds;
 mod session_timers;
 mod streams;
 mod strict;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -263,6 +264,7 @@ pub(super) fn name(event: &Event) -> String {
             format!("digits refused {status:?} {}", digits.iter().map(|(digit, _)| *digit).collect::<String>())
         }
         Event::Snapshot { .. } => "snapshot".into(),
+        Event::Transfer { transfer, .. } => transferred(transfer),
         Event::Traced { .. } => "traced".into(),
     }
 }
@@ -271,6 +273,17 @@ pub(super) fn name(event: &Event) -> String {
 pub(super) fn is_end(event: &Event) -> bool {
     let name = name(event);
     ["rejected", "failed", "ended", "lost", "expired", "cancelled"].iter().any(|end| name.starts_with(end))
+}
+
+fn transferred(transfer: &Transfer) -> String {
+    match transfer {
+        Transfer::Accepted { watched } => if *watched { "refer accepted" } else { "refer accepted unwatched" }.into(),
+        Transfer::Progress(status) => format!("refer progress {status}"),
+        Transfer::Refused(status) => format!("refer refused {status:?}"),
+        Transfer::Untold => "refer untold".into(),
+        Transfer::Asked(asked) => format!("asked for {}", asked.to),
+        Transfer::Replaced { .. } => "replaced".into(),
+    }
 }
 
 pub(super) fn leg_of(event: &Event) -> LegId {
@@ -292,6 +305,7 @@ pub(super) fn leg_of(event: &Event) -> LegId {
         | Event::DigitsSent { leg }
         | Event::DigitsRefused { leg, .. }
         | Event::Snapshot { leg, .. }
+        | Event::Transfer { leg, .. }
         | Event::Traced { leg, .. } => *leg,
     }
 }
@@ -323,6 +337,7 @@ pub(super) fn obliging(end: &mut Endpoint, now: Instant, _side: usize, event: &E
         | Event::DigitsSent { .. }
         | Event::DigitsRefused { .. }
         | Event::Snapshot { .. }
+        | Event::Transfer { .. }
         | Event::Traced { .. } => {}
     }
 }

@@ -36,7 +36,7 @@ fn check(request: String, status: u16, field: Option<(HeaderName, &str)>) {
 
 #[test]
 fn answers_without_state() {
-    let allow = || Some((HeaderName::Allow, "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO"));
+    let allow = || Some((HeaderName::Allow, "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY"));
     let sdp = || Some((HeaderName::Accept, "application/sdp"));
     check(stranger("OPTIONS", "", ""), 200, allow());
     check(stranger("OPTIONS", "", ""), 200, sdp());
@@ -155,7 +155,7 @@ fn requests_in_a_dialog() {
     assert_eq!(ask("INFO", 12, "Content-Type: text/plain\r\n", "Signal=1").status, 415);
     let package = ask("INFO", 13, "Info-Package: dtmf\r\n", "");
     assert_eq!((package.status, package.headers.get(&HeaderName::other("Recv-Info")).is_some()), (469, true));
-    assert_eq!(ask("REFER", 14, "", "").status, 405);
+    assert_eq!(ask("MESSAGE", 14, "", "").status, 405);
     assert_eq!(ask("BYE", 9, "", "").status, 500, "out of order");
     assert_eq!(ask("BYE", 15, "Require: magic\r\n", "").status, 420);
     assert_eq!(ask("BYE", 16, "Reason: SIP;cause=200, Q.850;cause=16;text=\"bye\"\r\n", "").status, 200);
