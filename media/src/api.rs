@@ -155,6 +155,11 @@ pub enum Command {
     ConnectTrunk(TrunkMedia),
     /// The trunk leg is over (attempt failed, next destination follows): quarantine its ports.
     ReleaseTrunk,
+    /// The leg on the pair leased beside the trunk's takes the trunk's place, with this media; nothing is left of the old
+    /// leg. Without such a pair nothing changes.
+    SwapTrunk(TrunkMedia),
+    /// The pair leased beside the trunk's is not needed: quarantine it.
+    ReleaseSpare,
     /// The trunk has answered: from now on silence is nobody's right.
     Answered,
     /// The browser told more of its candidates.

@@ -8,6 +8,7 @@ mod inbound;
 mod listening;
 mod presence;
 mod random;
+mod spare;
 mod stats;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -47,6 +48,8 @@ pub struct Call {
     chance: Chance,
     browser: BrowserLeg,
     trunk: Option<TrunkLeg>,
+    /// The RTP address of a pair leased for whoever may take the trunk's place.
+    spare: Option<SocketAddr>,
     to_trunk: Flow,
     to_browser: Flow,
     presence: Presence,
@@ -106,6 +109,7 @@ impl Call {
             chance,
             browser,
             trunk: None,
+            spare: None,
             to_trunk: Flow::new(Comfort::Always, rate, ear()),
             to_browser: Flow::new(Comfort::OnceHeard, rate, ear()),
             presence: Presence::new(open.limits),
@@ -176,6 +180,8 @@ impl Call {
         match command {
             Command::ConnectTrunk(media) => self.connect_trunk(now, media),
             Command::ReleaseTrunk => self.release_trunk(now, out),
+            Command::SwapTrunk(media) => self.swap_trunk(now, media, out),
+            Command::ReleaseSpare => self.spare = None,
             Command::Answered => {
                 self.answered = true;
                 self.look_now(now);

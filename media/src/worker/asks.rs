@@ -31,6 +31,10 @@ pub(super) enum Ask {
         key: CallKey,
         reply: oneshot::Sender<Result<SocketAddr, LeaseError>>,
     },
+    LeaseSpare {
+        key: CallKey,
+        reply: oneshot::Sender<Result<SocketAddr, LeaseError>>,
+    },
     Command {
         key: CallKey,
         command: Command,
@@ -77,6 +81,9 @@ impl Worker {
             Ask::Lease { key, reply } => {
                 // Nobody waits for it any more, but the call will be closed, and the pair with it.
                 let _ = reply.send(self.lease(now, key));
+            }
+            Ask::LeaseSpare { key, reply } => {
+                let _ = reply.send(self.lease_spare(now, key));
             }
             Ask::Command { key, command } => {
                 if !self.command(now, key, command) {
@@ -128,11 +135,16 @@ impl Worker {
     pub(super) fn command(&mut self, now: Instant, key: CallKey, command: Command) -> bool {
         let Some(index) = self.calls.index(key) else { return false };
         let (closes, releases) = (matches!(command, Command::Close), matches!(command, Command::ReleaseTrunk));
+        let (swaps, spares) = (matches!(command, Command::SwapTrunk(_)), matches!(command, Command::ReleaseSpare));
         self.enter(now, index, |call, out| call.handle_command(now, command, out));
         if closes {
             self.remove(now, index);
         } else if releases {
             self.release(now, index);
+        } else if spares {
+            self.release_spare(now, index);
+        } else if swaps {
+            self.swap(now, index);
         }
         true
     }
@@ -144,8 +156,37 @@ impl Worker {
         }
     }
 
+    /// Leases a pair beside the call's own.
+    fn lease_spare(&mut self, now: Instant, key: CallKey) -> Result<SocketAddr, LeaseError> {
+        let index = self.calls.index(key).ok_or(LeaseError::NoSuchCall)?;
+        self.release_spare(now, index);
+        let (link, address) = self.ports.lease(self.poll.registry(), index)?;
+        if let Some(slot) = self.calls.get_mut(index) {
+            slot.spare = Some(link);
+        }
+        self.enter(now, index, |call, _| call.attach_spare(address)).ok_or(LeaseError::NoSuchCall)?;
+        Ok(address)
+    }
+
+    fn release_spare(&mut self, now: Instant, index: usize) {
+        if let Some(link) = self.calls.get_mut(index).and_then(|slot| slot.spare.take()) {
+            self.ports.release(now, link);
+        }
+    }
+
+    /// The spare pair is the call's own from now on.
+    fn swap(&mut self, now: Instant, index: usize) {
+        if let Some(spare) = self.calls.get_mut(index).and_then(|slot| slot.spare.take()) {
+            self.release(now, index);
+            if let Some(slot) = self.calls.get_mut(index) {
+                slot.link = Some(spare);
+            }
+        }
+    }
+
     pub(super) fn remove(&mut self, now: Instant, index: usize) {
         self.release(now, index);
+        self.release_spare(now, index);
         if let Some(slot) = self.calls.remove(index)
             && catch_unwind(AssertUnwindSafe(|| drop(slot))).is_err()
         {

@@ -38,6 +38,8 @@ pub(super) struct Slot {
     pub(super) call: Call,
     /// Its leased port pair.
     pub(super) link: Option<usize>,
+    /// Leased beside it.
+    pub(super) spare: Option<usize>,
     /// When its timer is set, if it is.
     pub(super) scheduled: Option<Instant>,
     tuples: Vec<SocketAddr>,
@@ -78,6 +80,7 @@ impl Calls {
                 key,
                 call,
                 link: None,
+                spare: None,
                 scheduled: None,
                 tuples: Vec::new(),
                 ufrags: Vec::new(),

@@ -67,7 +67,9 @@ impl Worker {
             let Some(held) = self.ports.link(link) else { return false };
             let mut inbox = std::mem::replace(&mut self.inbox, Inbox::absent());
             let count = inbox.receive(held.socket(side), TRUNK_BATCH).unwrap_or_default();
-            let owner = held.owner;
+            // What comes on a pair that is not the call's yet is for nobody.
+            let owner =
+                held.owner.filter(|index| self.calls.get_mut(*index).is_some_and(|slot| slot.link == Some(link)));
             for at in 0..count {
                 self.stats.received += 1;
                 let (Some(index), Some((from, datagram))) = (owner, inbox.datagram(at)) else {

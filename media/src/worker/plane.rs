@@ -132,6 +132,13 @@ impl Plane {
         worker.ask(|reply| Ask::Lease { key, reply }).await.unwrap_or(Err(LeaseError::Stopped))
     }
 
+    /// Leases a second port pair, for a leg that is to take the trunk leg's place ([`Command::SwapTrunk`]). One the call
+    /// had is released.
+    pub async fn lease_spare(&self, key: CallKey) -> Result<SocketAddr, LeaseError> {
+        let worker = self.0.home(key).ok_or(LeaseError::NoSuchCall)?;
+        worker.ask(|reply| Ask::LeaseSpare { key, reply }).await.unwrap_or(Err(LeaseError::Stopped))
+    }
+
     /// Sends a command; `false` if the worker's queue is full or gone. [`Command::Close`] always gets through, and is
     /// owed for every call that was opened, one that crashed included.
     pub fn command(&self, key: CallKey, command: Command) -> bool {
