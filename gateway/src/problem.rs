@@ -76,7 +76,7 @@ problems! {
     call_already_connected, "call-already-connected", 409, "The call has a destination already";
     too_many_prompts, "too-many-prompts", 409, "The leg has too much to hear already";
     speech_unavailable, "speech-unavailable", 409, "Texts cannot be spoken here";
-    transfer_not_supported, "transfer-not-supported", 409, "Calls cannot be transferred";
+    transfer_in_progress, "transfer-in-progress", 409, "The call is being transferred";
     reload_unavailable, "reload-unavailable", 409, "There is no configuration file to reload";
     precondition_failed, "precondition-failed", 412, "The entity tag is not the current one";
     payload_too_large, "payload-too-large", 413, "The body is too large";

@@ -37,6 +37,7 @@ pub fn leg_of(event: &Event) -> LegId {
         | Event::DigitsSent { leg }
         | Event::DigitsRefused { leg, .. }
         | Event::Snapshot { leg, .. }
+        | Event::Transfer { leg, .. }
         | Event::Traced { leg, .. } => *leg,
     }
 }
@@ -58,6 +59,7 @@ pub fn translate(event: Event) -> Option<SipEvent> {
         }
         Event::Digit { digit, duration, .. } => SipEvent::Digit { digit, duration },
         Event::DigitsRefused { status, digits, .. } => SipEvent::DigitsRefused { status, digits },
+        Event::Transfer { transfer, .. } => SipEvent::Transfer(Box::new(transfer)),
         Event::Traced { traced, .. } => SipEvent::Traced(traced),
         Event::Confirmed { sdp, .. } => SipEvent::Confirmed { sdp },
         Event::Cancelled { reason, .. } => SipEvent::Cancelled { reason },
@@ -89,6 +91,7 @@ pub fn is_last(event: &SipEvent) -> bool {
         | SipEvent::Confirmed { .. }
         | SipEvent::Digit { .. }
         | SipEvent::DigitsRefused { .. }
+        | SipEvent::Transfer(_)
         | SipEvent::Traced(_) => false,
     }
 }
@@ -264,7 +267,7 @@ mod tests {
         let context: Vec<_> = (0..16).map(|n| (format!("key-{n}"), "v".repeat(30))).collect();
         let route = crate::routing::Route { request_uri: uri.into(), ..crate::testing::route() };
         let (kept, dropped) =
-            of_invite(Told { own: &[], context: &context, call: "call_1" }, &route, &Transport::Udp, &sdp);
+            of_invite(Told { ours: &[], own: &[], context: &context, call: "call_1" }, &route, &Transport::Udp, &sdp);
         assert!(kept.len() > 3 && dropped > 3, "{} kept, {dropped} dropped", kept.len());
         let mut headers = Headers::default();
         kept.into_iter().for_each(|(name, value)| headers.push(HeaderName::Other(name.into()), value));

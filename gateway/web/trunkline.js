@@ -634,6 +634,7 @@ const EVENT_NAMES = [
   'call_reconnected',
   'dtmf_received',
   'call_transferred',
+  'call_transfer_failed',
   'call_ended',
   'call_error',
 ];

@@ -8,8 +8,8 @@ use super::urls::is_local;
 use super::{codecs, every, id, seconds, unique};
 use crate::host::Host;
 use crate::lines::item;
-use crate::model::{BrowserAudio, Dtmf, RtpSource, Sip, SipTransport, Srtp, Trunk, TrunkAuth, TrunkTarget};
-use crate::raw::{RawAuth, RawBrowserAudio, RawDtmf, RawRtpSource, RawSrtp, RawTrunk};
+use crate::model::{BrowserAudio, Dtmf, RtpSource, Sip, SipTransport, Srtp, Transfers, Trunk, TrunkAuth, TrunkTarget};
+use crate::raw::{RawAuth, RawBrowserAudio, RawDtmf, RawRtpSource, RawSrtp, RawTransfers, RawTrunk};
 use crate::report::Report;
 use crate::secrets::Secrets;
 
@@ -93,6 +93,10 @@ fn trunk(key: &str, raw: &RawTrunk, host: &Host, secrets: &Secrets<'_>, report: 
         rtp_source: match raw.rtp_source {
             RawRtpSource::Signalled => RtpSource::Signalled,
             RawRtpSource::Latch => RtpSource::Latch,
+        },
+        transfers: match raw.transfers {
+            RawTransfers::Off => Transfers::Off,
+            RawTransfers::Bridge => Transfers::Bridge,
         },
         max_duration_warning: warning,
         context_fields: context_fields?,

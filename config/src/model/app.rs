@@ -136,7 +136,7 @@ pub struct Profile {
 }
 
 /// Names of the events there are: what an integration may ask for.
-pub const EVENT_NAMES: [&str; 16] = [
+pub const EVENT_NAMES: [&str; 17] = [
     "session_created",
     "call_started",
     "call_ringing",
@@ -148,6 +148,7 @@ pub const EVENT_NAMES: [&str; 16] = [
     "call_reconnected",
     "dtmf_received",
     "call_transferred",
+    "call_transfer_failed",
     "call_ended",
     "call_error",
     "trunk_state_changed",

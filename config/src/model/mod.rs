@@ -29,7 +29,7 @@ pub use signing::{KeysError, SigningKeys};
 pub use sip::Sip;
 pub use tls::{Identity, Tls};
 pub use trunk::{
-    BrowserAudio, ContextFields, Dtmf, RtpSource, SipTransport, Srtp, Trunk, TrunkAuth, TrunkTarget, UserToUser,
+    BrowserAudio, ContextFields, Dtmf, RtpSource, SipTransport, Srtp, Transfers, Trunk, TrunkAuth, TrunkTarget, UserToUser,
     UuiEncoding,
 };
 

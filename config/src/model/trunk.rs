@@ -41,6 +41,8 @@ pub struct Trunk {
     pub enabled: bool,
     /// Whose RTP is believed.
     pub rtp_source: RtpSource,
+    /// What becomes of calls that its telephones hand over.
+    pub transfers: Transfers,
     /// How long before the end of the longest call a tone warns of it.
     pub max_duration_warning: Option<Duration>,
     /// The visitor's context as header fields.
@@ -191,4 +193,13 @@ pub enum RtpSource {
     Signalled,
     /// The SDP's IP, any port, locked on the first packets.
     Latch,
+}
+
+/// What becomes of calls that a trunk's telephones hand over (REFER, INVITE with Replaces).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transfers {
+    /// They are refused.
+    Off,
+    /// Whoever is named is dialled over the same trunk, and bridged.
+    Bridge,
 }

@@ -54,6 +54,8 @@ pub(crate) struct RawTrunk {
     pub(crate) enabled: bool,
     /// Whose RTP is believed.
     pub(crate) rtp_source: RawRtpSource,
+    /// What becomes of calls that the trunk's telephones hand over, by REFER or by an INVITE with Replaces.
+    pub(crate) transfers: RawTransfers,
     /// A tone tells both sides this long before `max_duration_seconds` is over; 0 = none.
     #[schemars(range(min = 0, max = 3600))]
     pub(crate) max_duration_warning_seconds: u32,
@@ -88,6 +90,7 @@ impl Default for RawTrunk {
             session_expires_seconds: 1800,
             enabled: true,
             rtp_source: RawRtpSource::Signalled,
+            transfers: RawTransfers::Bridge,
             max_duration_warning_seconds: 60,
             context_fields: RawContextFields::default(),
             user_to_user: RawUserToUser::default(),
@@ -153,6 +156,16 @@ pub(crate) enum RawRtpSource {
     Signalled,
     /// The address in the SDP, at the port the first packets come from: for peers behind NAT.
     Latch,
+}
+
+/// What becomes of calls that the trunk's telephones hand over.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawTransfers {
+    /// Refused with 603.
+    Off,
+    /// The gateway dials whomever the REFER names over the same trunk, and bridges the visitor to him.
+    Bridge,
 }
 
 /// The visitor's context as SIP header fields: `<prefix><key>: value`.

@@ -236,8 +236,9 @@ impl Call {
 
     /// The browser is away and somebody waits for it: say so, once.
     pub(super) fn tell_reconnecting(&mut self) {
+        let is_talking = matches!(self.stage, Stage::Talking(_)) || self.has_parked();
         let Some(lost) = self.browser.lost.as_mut().filter(|l| !l.told) else { return };
-        if matches!(self.stage, Stage::Talking(_)) {
+        if is_talking {
             lost.told = true;
             let cause = loss_word(lost.how);
             self.emit("call_reconnecting", [("cause", cause.into())]);

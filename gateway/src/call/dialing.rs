@@ -42,7 +42,7 @@ impl Call {
                     self.last_failure = Some((reason, Phase::Routing));
                 }
                 None => {
-                    if self.goes_on(now) {
+                    if self.give_back(now) || self.goes_on(now) {
                         return;
                     }
                     return match self.last_failure {
@@ -82,13 +82,16 @@ impl Call {
     fn lease(&mut self, now: Instant, route: Arc<Route>) {
         self.redirects = Redirects::default();
         let attempt = self.next_attempt();
-        self.effects.push_back(Effect::LeaseTrunk { attempt, trunk: route.trunk.clone() });
+        self.lease_ports(attempt, route.trunk.clone());
         self.timers.set(Timer::Step, now + STEP);
         self.notes.dialing(&route);
         self.stage = Stage::Leasing { attempt, route };
     }
 
     pub(super) fn handle_leased(&mut self, now: Instant, attempt: AttemptId, result: Result<SocketAddr, LeaseRefused>) {
+        if self.leased_for_replacing(attempt, &result) {
+            return;
+        }
         if matches!(self.stage, Stage::Called(_)) {
             return self.called_leased(now, attempt, result);
         }
@@ -176,7 +179,8 @@ impl Call {
         }
         // Where the trunk is to make the offer, ours is its answer.
         let sdp = if route.calls.late_offer { String::new() } else { trunk::offer(&local) };
-        let told = Told { own: &self.headers, context: &self.about.context, call: self.about.call.as_str() };
+        let (ours, own) = (self.transfer_fields(), &self.headers);
+        let told = Told { ours, own, context: &self.about.context, call: self.about.call.as_str() };
         let (fields, dropped_fields) = headers::of_invite(told, &route, &target.over, &sdp);
         self.notes.invited(&route, &target);
         let ip = target.address.ip();
@@ -196,6 +200,7 @@ impl Call {
 
     /// An event of the SIP side; those of attempts given up are ignored.
     pub(super) fn handle_sip(&mut self, now: Instant, attempt: AttemptId, event: SipEvent) {
+        let Some(event) = self.transfer_event(now, attempt, event) else { return };
         match &self.stage {
             Stage::Inviting(inviting) if inviting.attempt == attempt => self.handle_sip_inviting(now, event),
             Stage::Talking(talking) if talking.attempt == attempt => self.handle_sip_talking(now, event),
@@ -230,6 +235,7 @@ impl Call {
             SipEvent::Failed(failure) => self.invite_failed(now, failure),
             SipEvent::Offer { fork, sdp } => self.offered_early(&fork, sdp.as_ref()),
             SipEvent::OfferAnswered(_)
+            | SipEvent::Transfer(_)
             | SipEvent::Digit { .. }
             | SipEvent::DigitsRefused { .. }
             | SipEvent::Traced(_)
@@ -253,6 +259,9 @@ impl Call {
         };
         let changed = inviting.early.as_ref() != Some(&media);
         let (attempt, route) = (inviting.attempt, Arc::clone(&inviting.route));
+        if self.take_over(now, attempt, (&route, &local), &media) {
+            return;
+        }
         if changed {
             self.media(Command::ConnectTrunk(media.clone()));
         }
@@ -347,24 +356,6 @@ impl Call {
         }
     }
 
-    /// The SIP side of this node is gone: whatever was up with it is over.
-    pub(super) fn sip_gone(&mut self, now: Instant) {
-        match &self.stage {
-            Stage::Inviting(_) => self.destination_failed(now, Reason::DestUnreachable, None),
-            Stage::Called(_) | Stage::Talking(_) => {
-                self.notes.evidence("sip_side", "gone");
-                self.finish_without_leg(now, Reason::SipTransportLost);
-            }
-            Stage::Idle
-            | Stage::Asking
-            | Stage::Acting
-            | Stage::NoDestination { .. }
-            | Stage::Leasing { .. }
-            | Stage::Resolving { .. }
-            | Stage::Ended => {}
-        }
-    }
-
     /// The destination being tried is over; its leg is gone or hung up.
     pub(super) fn destination_failed(&mut self, now: Instant, reason: Reason, status: Option<u16>) {
         let phase = self.phase();
@@ -387,7 +378,7 @@ impl Call {
             | Stage::Talking(_)
             | Stage::Ended => None,
         };
-        self.media(Command::ReleaseTrunk);
+        self.release_ports();
         if let Some(destination) = destination {
             self.note_failed_destination(now, &destination, reason);
         }

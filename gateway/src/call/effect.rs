@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use trunkline_media::api::Command;
-use trunkline_signaling::endpoint::Reason as ReasonHeader;
+use trunkline_signaling::endpoint::{LegId, Reason as ReasonHeader, TransferOrder};
 use trunkline_signaling::targets::{Target, Wanted};
 
 use super::actions::Sound;
@@ -28,6 +28,34 @@ pub enum Effect {
         attempt: AttemptId,
         /// Whose limit counts.
         trunk: String,
+    },
+    /// The same for a leg that may take the trunk's place, beside it.
+    LeaseSpare {
+        /// For whom.
+        attempt: AttemptId,
+        /// Whose limit counts.
+        trunk: String,
+    },
+    /// Find out where a transfer leads over this trunk; comes back as `Input::TransferPlanned`.
+    PlanTransfer {
+        /// Which trunk.
+        trunk: String,
+        /// A URI.
+        to: String,
+    },
+    /// Do what a transfer needs of a leg. What comes of it is told by `SipEvent`s.
+    Transfer {
+        /// Whose.
+        attempt: AttemptId,
+        /// What.
+        order: TransferOrder,
+    },
+    /// A leg that called in the place of another is this attempt's from now on.
+    Adopt {
+        /// Whose.
+        attempt: AttemptId,
+        /// Which.
+        leg: LegId,
     },
     /// Find out where requests go; comes back as `Input::Resolved`.
     Resolve {

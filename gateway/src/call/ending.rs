@@ -43,6 +43,7 @@ impl Call {
         } {
             self.effects.push_back(Effect::Hangup { attempt, reason: table::reason_header(reason) });
         }
+        self.end_transfer(reason);
         self.stage = Stage::Ended;
         self.timers.stop_all();
         self.media(Command::Close);
@@ -116,8 +117,32 @@ impl Call {
         );
     }
 
+    /// The SIP side of this node is gone: whatever was up with it is over.
+    pub(super) fn sip_gone(&mut self, now: Instant) {
+        if self.lose_both(now) {
+            return;
+        }
+        match &self.stage {
+            Stage::Inviting(_) => self.destination_failed(now, Reason::DestUnreachable, None),
+            Stage::Talking(_) => {
+                self.notes.evidence("sip_side", "gone");
+                self.finish_without_leg(now, Reason::SipTransportLost);
+            }
+            Stage::Idle
+            | Stage::Asking
+            | Stage::Acting
+            | Stage::NoDestination { .. }
+            | Stage::Leasing { .. }
+            | Stage::Resolving { .. }
+            | Stage::Ended => {}
+        }
+    }
+
     /// How far the call has come.
     pub(super) fn phase(&self) -> Phase {
+        if let Some(phase) = self.transfer_phase() {
+            return phase;
+        }
         match &self.stage {
             Stage::Idle | Stage::Asking | Stage::Acting => self.last_failure.map_or(Phase::Routing, |(_, phase)| phase),
             Stage::NoDestination { .. } | Stage::Leasing { .. } | Stage::Resolving { .. } => Phase::Routing,

@@ -8,13 +8,15 @@ use bytes::Bytes;
 use trunkline_media::api::{Leg, MediaEvent};
 use trunkline_media::audio::Codec;
 use trunkline_media::audio::prompt::Prompt;
-use trunkline_signaling::endpoint::{Failure, Fork, Reason as ReasonHeader, Traced};
+use trunkline_signaling::endpoint::{Failure, Fork, Reason as ReasonHeader, Traced, Transfer};
 use trunkline_signaling::targets::Target;
 
 use super::actions::{Action, Sound};
 use super::caller::Answerer;
+use super::transfer::HandOver;
 use crate::hook::Asked;
 use crate::ids::SessionId;
+use crate::routing::Planned;
 
 /// Names one try to reach somebody inside a call: one leased trunk leg, or one INVITE over it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,7 +38,7 @@ pub enum Input {
     },
     /// Somebody asks for something through the API.
     Api(Api),
-    /// What became of [`super::Effect::LeaseTrunk`].
+    /// What became of [`super::Effect::LeaseTrunk`] or [`super::Effect::LeaseSpare`].
     TrunkLeased {
         /// For whom.
         attempt: AttemptId,
@@ -50,6 +52,8 @@ pub enum Input {
         /// Where to, best first; never empty when `Ok`.
         result: Result<Vec<Target>, ResolveError>,
     },
+    /// What became of [`super::Effect::PlanTransfer`].
+    TransferPlanned(Planned),
     /// What became of [`super::Effect::Ask`].
     Asked(Box<Asked>),
     /// What became of [`super::Effect::Fetch`].
@@ -86,7 +90,7 @@ pub enum ReceiverSays {
 /// What the SIP side says of an attempt.
 #[derive(Debug, Clone)]
 pub enum SipEvent {
-    /// The INVITE is on its way; its Call-ID.
+    /// The INVITE is on its way; its Call-ID. Of a leg that called us: its 200 is on its way.
     Sent(Option<String>),
     /// It could not be sent.
     NotSent(NotSent),
@@ -146,6 +150,8 @@ pub enum SipEvent {
         /// Those it did not take.
         digits: Vec<(char, Duration)>,
     },
+    /// Something about handing the call over.
+    Transfer(Box<Transfer>),
     /// A message was sent or received.
     Traced(Box<Traced>),
     /// Nobody refreshed the session in time (RFC 4028); the leg is gone.
@@ -253,6 +259,8 @@ pub enum Api {
         /// Which.
         leg: Leg,
     },
+    /// Hand the call over.
+    Transfer(Box<HandOver>),
     /// Run these actions.
     Act(Vec<Action>),
     /// ICE was restarted.

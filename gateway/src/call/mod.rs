@@ -44,8 +44,10 @@ mod series;
 mod speaking;
 mod stage;
 mod talking;
+mod telling;
 mod timers;
 mod trail;
+mod transfer;
 mod vanishing;
 
 #[cfg(test)]
@@ -62,6 +64,7 @@ pub use input::{Api, AttemptId, Input, LeaseRefused, NotSent, ReceiverSays, Reso
 pub use record::Timings;
 pub use stage::State;
 pub use trail::SdpKind;
+pub use transfer::HandOver;
 
 use browser::Browser;
 use digits::Digits;
@@ -74,6 +77,7 @@ use speaking::Speakers;
 use stage::{Inviting, Stage, Talking};
 use timers::{Timer, Timers};
 use trail::Trail;
+use transfer::Transfers;
 
 /// How much later than the media plane the call itself gives up waiting for the media plane's word.
 const BACKSTOP: Duration = Duration::from_secs(5);
@@ -150,6 +154,7 @@ pub struct Call {
     script: Script,
     speakers: Speakers,
     held: Held,
+    transfers: Transfers,
     /// The back end's header fields for the trunk, those of a connect action before the session's.
     headers: headers::Fields,
     /// Of a call from the trunk: whom it rings or rang.
@@ -189,6 +194,7 @@ impl Call {
             script: Script::default(),
             speakers: Speakers::default(),
             held: Held::default(),
+            transfers: Transfers::default(),
             headers: own,
             rung: called::Rung::default(),
             findings: Findings::default(),
@@ -213,6 +219,7 @@ impl Call {
             Input::Api(api) => self.handle_api(now, api),
             Input::TrunkLeased { attempt, result } => self.handle_leased(now, attempt, result),
             Input::Resolved { attempt, result } => self.handle_resolved(now, attempt, result),
+            Input::TransferPlanned(planned) => self.planned(now, planned),
             Input::Asked(asked) => self.asked(now, *asked),
             Input::Fetched { id, result } => self.fetched(now, id, result),
             Input::Receiver(says) => self.receiver(now, says),
@@ -252,6 +259,7 @@ impl Call {
                 Timer::HeardByBrowser => self.spoken_too_long(now, Leg::Browser),
                 Timer::HeardBySip => self.spoken_too_long(now, Leg::Trunk),
                 Timer::OfferAgain => self.offer_hold(),
+                Timer::Transfer => self.transfer_overdue(now),
             }
         }
     }
@@ -280,6 +288,13 @@ impl Call {
     #[must_use]
     pub fn state(&self) -> State {
         match &self.stage {
+            _ if self.has_parked() => {
+                if self.browser.is_lost() {
+                    State::Reconnecting
+                } else {
+                    State::Talking
+                }
+            }
             Stage::Idle
             | Stage::Asking
             | Stage::Acting
@@ -366,6 +381,7 @@ impl Call {
                 self.speak(now, leg, sound, looped);
             }
             Api::Stop { leg } => self.stop_speaking(now, leg),
+            Api::Transfer(order) => self.hand_over(now, *order),
             Api::Act(actions) => self.act(now, actions),
             Api::Restarted => self.browser.note_new_path(now, "ice_restart"),
             Api::Reattached { codec } => {
@@ -382,29 +398,5 @@ impl Call {
             return;
         }
         self.effects.push_back(Effect::Media(command));
-    }
-
-    fn emit<const N: usize>(&mut self, name: &'static str, own: [(&str, Value); N]) {
-        self.emit_fields(name, own.into_iter().map(|(key, value)| (key.to_owned(), value)).collect());
-    }
-
-    fn emit_fields(&mut self, name: &'static str, own: Map<String, Value>) {
-        self.seq = self.seq.saturating_add(1);
-        let mut data = Map::new();
-        data.insert("call".into(), self.about.call.as_str().into());
-        data.insert("session".into(), self.about.session.as_ref().map(SessionId::as_str).into());
-        data.insert("context".into(), self.context());
-        data.insert("state".into(), self.state().word().into());
-        data.extend(own);
-        self.effects.push_back(Effect::Emit(CallEvent { seq: self.seq, name, data }));
-    }
-
-    fn context(&self) -> Value {
-        self.about
-            .context
-            .iter()
-            .map(|(key, value)| (key.clone(), Value::from(value.clone())))
-            .collect::<Map<_, _>>()
-            .into()
     }
 }

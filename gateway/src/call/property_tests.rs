@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use trunkline_media::api::{BackCause, BrowserLoss, Command, GapKind, Leg, MediaEvent, Path, SetupFailure};
 use trunkline_media::audio::Codec;
-use trunkline_signaling::endpoint::{Failure, Fork};
+use trunkline_signaling::endpoint::{Asked as Referral, Failure, Fork, LegId, Refer, Transfer, TransferOrder};
+use trunkline_signaling::message::Uri;
 
 use super::tests::called::answerer;
 use super::tests::{LEASED, about, route, sdp, target};
@@ -71,6 +72,33 @@ fn sip() -> impl Strategy<Value = SipEvent> {
     ]
 }
 
+fn uri() -> Uri {
+    Uri::parse(&bytes::Bytes::from_static(b"sip:other@trunk.example")).unwrap()
+}
+
+fn transfer() -> impl Strategy<Value = SipEvent> {
+    let offer =
+        prop_oneof![Just(None), Just(Some(sdp(4_010, "0", "sendrecv"))), Just(Some(sdp(4_010, "18", "sendrecv")))];
+    let referral = Referral { to: uri(), replaces: None, referred_by: None };
+    let what = prop_oneof![
+        3 => Just(Transfer::Asked(Box::new(referral))),
+        2 => (1..9_u64, offer).prop_map(|(by, sdp)| Transfer::Replaced { by: LegId(by), call_id: "c".into(), sdp }),
+        1 => any::<bool>().prop_map(|watched| Transfer::Accepted { watched }),
+        1 => (100..700_u16).prop_map(Transfer::Progress),
+        1 => Just(Transfer::Untold),
+    ];
+    what.prop_map(|transfer| SipEvent::Transfer(Box::new(transfer)))
+}
+
+fn handed_over() -> impl Strategy<Value = Api> {
+    let plan = proptest::collection::vec(0..4_u8, 0..3).prop_map(|kinds| plan(&kinds));
+    let order = prop_oneof![
+        3 => plan.prop_map(|plan| HandOver::Bridge { destination: "sip:other@acme".into(), plan, replaces: None }),
+        1 => Just(HandOver::Refer { destination: "sip:other@acme".into(), refer: Refer { to: uri(), replaces: None } }),
+    ];
+    order.prop_map(|order| Api::Transfer(Box::new(order)))
+}
+
 /// Something that happens; attempts are named from the newest backwards.
 #[derive(Debug, Clone)]
 enum Step {
@@ -82,6 +110,7 @@ enum Step {
     Asked(Option<Vec<Action>>),
     Fetched(u32, bool),
     Receiver(u8, u8),
+    Planned(u8),
     Other(u8),
     NextTimer,
 }
@@ -135,6 +164,9 @@ fn step() -> impl Strategy<Value = Step> {
             Just(Api::Mute { leg: Leg::Browser, muted: true }),
         ].prop_map(Step::Api),
         4 => steered().prop_map(Step::Api),
+        3 => handed_over().prop_map(Step::Api),
+        4 => (back(), transfer()).prop_map(|(n, e)| Step::Sip(n, e)),
+        3 => (0..4_u8).prop_map(Step::Planned),
         2 => proptest::option::of(actions()).prop_map(Step::Asked),
         2 => (0..4_u32, any::<bool>()).prop_map(|(id, good)| Step::Fetched(id, good)),
         4 => (0..3_u8, 0..4_u8).prop_map(|(says, who)| Step::Receiver(says, who)),
@@ -167,6 +199,7 @@ fn input(step: Step, newest: u32) -> Option<Input> {
             1 => ReceiverSays::Declined(session(who)),
             _ => ReceiverSays::Joined(session(who)),
         }),
+        Step::Planned(kind) => Input::TransferPlanned(plan(&[kind]).remove(0)),
         Step::Other(0) => Input::SipGone,
         Step::Other(1) => Input::Broken("broken".into()),
         Step::Other(_) => Input::Shutdown,
@@ -181,6 +214,7 @@ struct Watch {
     terminal: usize,
     finished: usize,
     leased: bool,
+    spare: bool,
     closed: bool,
     /// INVITEs whose end nobody has told us, nor we them.
     open_legs: Vec<AttemptId>,
@@ -196,12 +230,26 @@ impl Watch {
                 self.terminal += usize::from(event.name == "call_ended" || event.name == "call_error");
             }
             Effect::Media(Command::ReleaseTrunk) => self.leased = false,
-            Effect::Media(Command::Close) => (self.leased, self.closed) = (false, true),
+            Effect::Media(Command::ReleaseSpare) => self.spare = false,
+            Effect::Media(Command::SwapTrunk(_)) => {
+                assert!(self.spare, "a swap without a pair");
+                (self.leased, self.spare) = (true, false);
+            }
+            Effect::Media(Command::Close) => (self.leased, self.spare, self.closed) = (false, false, true),
             Effect::Media(Command::ConnectTrunk(_)) => assert!(self.leased, "media without a port"),
             Effect::LeaseTrunk { .. } => {
                 assert!(!self.leased, "a second lease without a release");
                 self.leased = true;
             }
+            Effect::LeaseSpare { .. } => {
+                assert!(!self.spare, "a second spare lease without a release");
+                self.spare = true;
+            }
+            Effect::Adopt { attempt, .. } => self.open_legs.push(attempt),
+            Effect::Transfer { attempt, order: TransferOrder::Reject(_) | TransferOrder::Finish(_) } => {
+                self.open_legs.retain(|a| *a != attempt);
+            }
+            Effect::Transfer { attempt, .. } => assert!(self.open_legs.contains(&attempt)),
             Effect::Invite(order) => self.open_legs.push(order.attempt),
             Effect::Ring { attempt } | Effect::Accept { attempt, .. } => assert!(self.open_legs.contains(&attempt)),
             Effect::Tell { sessions, .. } => assert!(!sessions.is_empty()),
@@ -212,7 +260,11 @@ impl Watch {
                 assert!(self.open_legs.contains(&attempt))
             }
             Effect::Finished(_) => self.finished += 1,
-            Effect::Media(_) | Effect::Resolve { .. } | Effect::Ask(_) | Effect::Fetch { .. } => {}
+            Effect::Media(_)
+            | Effect::Resolve { .. }
+            | Effect::PlanTransfer { .. }
+            | Effect::Ask(_)
+            | Effect::Fetch { .. } => {}
         }
     }
 }

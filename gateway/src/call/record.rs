@@ -51,6 +51,14 @@ pub(super) struct Notes {
     pub(super) outcome: Option<Outcome>,
 }
 
+/// What the record says of the leg that talks.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LegNote {
+    dialled: Option<(String, String)>,
+    call_id: Option<String>,
+    codec: Option<Codec>,
+}
+
 #[derive(Debug)]
 struct AttemptNote {
     destination: String,
@@ -101,6 +109,21 @@ impl Notes {
             stats: None,
             outcome: None,
         }
+    }
+
+    /// What is noted of the leg that talks, before another one is tried.
+    pub(super) fn leg(&self) -> LegNote {
+        LegNote { dialled: self.dialled.clone(), call_id: self.sip_call_id.clone(), codec: self.trunk_codec }
+    }
+
+    /// It is that leg again.
+    pub(super) fn restore_leg(&mut self, note: LegNote) {
+        (self.dialled, self.sip_call_id, self.trunk_codec) = (note.dialled, note.call_id, note.codec);
+    }
+
+    /// What the last INVITE was answered with.
+    pub(super) fn last_status(&self) -> Option<u16> {
+        self.attempts.last().and_then(|attempt| attempt.status)
     }
 
     /// A destination's turn has come.
@@ -327,7 +350,7 @@ impl Call {
 
     fn sip_record(&self) -> Value {
         let notes = &self.notes;
-        let connected = matches!(self.stage, Stage::Talking(_) | Stage::Ended);
+        let connected = matches!(self.stage, Stage::Talking(_) | Stage::Ended) || self.has_parked();
         json!({
             "trunk": notes.dialled.as_ref().map(|(trunk, _)| trunk),
             "destination": notes.dialled.as_ref().map(|(_, destination)| destination),

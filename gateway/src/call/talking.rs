@@ -103,6 +103,7 @@ impl Call {
             | SipEvent::Provisional { .. }
             | SipEvent::Answered { .. }
             | SipEvent::Confirmed { .. }
+            | SipEvent::Transfer(_)
             | SipEvent::Traced(_) => {}
         }
     }

@@ -27,10 +27,12 @@ pub(super) enum Timer {
     HeardBySip,
     /// An offer that met another is made again.
     OfferAgain,
+    /// A transfer should have come to something.
+    Transfer,
 }
 
 impl Timer {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Setup,
         Self::Step,
         Self::Ring,
@@ -42,6 +44,7 @@ impl Timer {
         Self::HeardByBrowser,
         Self::HeardBySip,
         Self::OfferAgain,
+        Self::Transfer,
     ];
 
     /// The timer's name in logs and evidence.
@@ -58,6 +61,7 @@ impl Timer {
             Self::HeardByBrowser => "heard_by_browser",
             Self::HeardBySip => "heard_by_sip",
             Self::OfferAgain => "offer_again",
+            Self::Transfer => "transfer",
         }
     }
 }

@@ -52,6 +52,10 @@ fn five_places_agree_on_every_reason() {
                 Effect::Finished(how) => outcome = Some(how),
                 Effect::Media(_)
                 | Effect::LeaseTrunk { .. }
+                | Effect::LeaseSpare { .. }
+                | Effect::PlanTransfer { .. }
+                | Effect::Transfer { .. }
+                | Effect::Adopt { .. }
                 | Effect::Resolve { .. }
                 | Effect::Invite(_)
                 | Effect::AnswerOffer { .. }

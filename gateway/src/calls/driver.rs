@@ -10,7 +10,6 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, watch};
 use trunkline_media::api::Command;
-use trunkline_media::worker::LeaseError;
 use trunkline_signaling::endpoint::{LegId, Reason as ReasonHeader};
 
 use super::Shared;
@@ -30,6 +29,7 @@ const CLOSE_AGAIN: Duration = Duration::from_millis(100);
 const CLOSE_TRIES: u32 = 50;
 
 mod called;
+mod handing;
 mod helped;
 mod late;
 mod registered;
@@ -44,9 +44,13 @@ pub(super) struct Driver {
     trunk: Option<(String, Permit)>,
     /// Whose leg was leased last.
     dialled: String,
+    /// The same for a leg that may take its place.
+    spare: Option<(String, Permit)>,
     /// The app's place, while the call lives.
     app: Option<Permit>,
     tally: CallTally,
+    /// The journal knows of another trunk leg than talks.
+    rewrite: bool,
     /// What the journal knows of the call's state.
     journalled: State,
     /// Turns true when the call is over: nobody waits for what is no use any more.
@@ -83,8 +87,10 @@ impl Driver {
             legs: Vec::new(),
             trunk: None,
             dialled: String::new(),
+            spare: None,
             app: Some(app),
             tally: CallTally::default(),
+            rewrite: false,
             journalled: State::Setup,
             over: watch::Sender::new(false),
             finished: false,
@@ -166,6 +172,10 @@ impl Driver {
                         self.shared.sip.answer_offer(*leg, answer);
                     }
                 }
+                Some(Effect::LeaseSpare { attempt, trunk }) => self.lease_spare(attempt, &trunk),
+                Some(Effect::PlanTransfer { trunk, to }) => self.plan_transfer(&trunk, &to),
+                Some(Effect::Transfer { attempt, order }) => self.transfer(attempt, order),
+                Some(Effect::Adopt { attempt, leg }) => self.adopt(attempt, leg),
                 Some(Effect::Offer { attempt, sdp }) => self.offer(attempt, sdp),
                 Some(Effect::Ring { attempt }) => self.ring(attempt),
                 Some(Effect::Accept { attempt, sdp }) => self.accept(attempt, sdp),
@@ -190,7 +200,8 @@ impl Driver {
             State::Talking => matches!(self.journalled, State::Setup | State::Ringing),
             State::Setup | State::Reconnecting | State::Ended => false,
         };
-        if further && !self.finished {
+        let again = std::mem::take(&mut self.rewrite);
+        if (further || again) && !self.finished {
             self.journalled = state;
             self.shared.store.keep(self.live.journal(state == State::Talking));
         }
@@ -202,9 +213,7 @@ impl Driver {
 
     fn media(&mut self, command: Command) {
         self.count_played(&command);
-        if matches!(command, Command::ReleaseTrunk | Command::Close) {
-            self.trunk = None;
-        }
+        self.move_permits(&command);
         let closing = matches!(command, Command::Close);
         // overflow: a call whose worker does not take its commands cannot be right and ends; closing is tried again.
         if self.shared.media.command(self.live.key, command) {
@@ -233,11 +242,7 @@ impl Driver {
         }
         let lease = self.shared.media.lease_trunk(self.live.key);
         self.later(async move {
-            let result = lease.await.map_err(|error| match error {
-                LeaseError::Exhausted => LeaseRefused::NoPorts,
-                LeaseError::NoSuchCall | LeaseError::Stopped => LeaseRefused::MediaGone,
-            });
-            Done::Input(Input::TrunkLeased { attempt, result })
+            Done::Input(Input::TrunkLeased { attempt, result: lease.await.map_err(handing::refused) })
         });
     }
 
@@ -330,7 +335,7 @@ impl Driver {
         log_end(outcome);
         self.finished = true;
         self.over.send_replace(true);
-        (self.trunk, self.app) = (None, None);
+        (self.trunk, self.spare, self.app) = (None, None, None);
         // What the browser said with its last breath may lie behind what ended the call.
         while let Ok(input) = self.inbox.try_recv() {
             self.late(now, input);

@@ -109,6 +109,18 @@ impl Desk {
         self.lock().legs.remove(&leg);
     }
 
+    /// The leg that an endpoint knows an attempt of a call by.
+    pub(super) fn leg(&self, of: &Inbox, attempt: AttemptId) -> Option<LegId> {
+        let inner = self.lock();
+        let found = inner.legs.iter().find(|(_, (inbox, a))| *a == attempt && inbox.sender.same_channel(&of.sender));
+        found.map(|(leg, _)| *leg)
+    }
+
+    /// Whether a call would hear of a leg.
+    pub(super) fn knows(&self, leg: LegId) -> bool {
+        self.lock().legs.contains_key(&leg)
+    }
+
     /// The SIP side says something.
     pub(super) fn dispatch(&self, event: Event, counters: &Counters) {
         let leg = sip::leg_of(&event);

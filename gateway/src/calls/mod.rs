@@ -48,6 +48,7 @@ mod telling;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod transferring;
 mod types;
 
 pub use counters::CallCounters;
@@ -55,6 +56,7 @@ pub use drain::Drain;
 pub use papers::CallPapers;
 pub use ports::{MediaPort, Placed, SipPort};
 pub use probes::{Begun, Verdict};
+pub use transferring::{HandOverBy, HandOverTo};
 pub use types::{CallFilter, CallPage, HangupBy, IfMatch, Patched, Restart, Started};
 
 pub use crate::events::EventStream;
@@ -172,6 +174,7 @@ impl Calls {
                 } else if let Event::Incoming { leg, door, peer, over, from, uri, headers, sdp } = event {
                     incoming::incoming(&shared, Incoming { leg, door, peer, over, from, uri, headers, sdp });
                 } else {
+                    transferring::announce(&shared, &event);
                     shared.desk.dispatch(event, &shared.counters);
                 }
             }

@@ -8,7 +8,7 @@ use trunkline_media::api::{CallKey, Command, OpenCall, OpenError, Opened, Restar
 use trunkline_media::sdp::browser::IceCredentials;
 use trunkline_media::worker::{LeaseError, Plane};
 use trunkline_signaling::auth::Credentials;
-use trunkline_signaling::endpoint::{Failure, LegId, LegSnapshot, Reason as ReasonHeader};
+use trunkline_signaling::endpoint::{Failure, LegId, LegSnapshot, Reason as ReasonHeader, Refer, TransferOrder};
 use trunkline_signaling::message::Response;
 
 use crate::call::{InviteOrder, NotSent};
@@ -23,6 +23,8 @@ pub trait MediaPort: Send + Sync + 'static {
     fn restart_ice(&self, key: CallKey, remote: IceCredentials) -> BoxFuture<'static, Result<Restarted, OpenError>>;
     /// See [`Plane::lease_trunk`].
     fn lease_trunk(&self, key: CallKey) -> BoxFuture<'static, Result<std::net::SocketAddr, LeaseError>>;
+    /// See [`Plane::lease_spare`].
+    fn lease_spare(&self, key: CallKey) -> BoxFuture<'static, Result<std::net::SocketAddr, LeaseError>>;
     /// See [`Plane::command`].
     fn command(&self, key: CallKey, command: Command) -> bool;
 }
@@ -49,6 +51,11 @@ pub trait SipPort: Send + Sync + 'static {
     fn offer(&self, leg: LegId, sdp: Bytes) -> BoxFuture<'static, bool>;
     /// Sends digits by INFO, in order. A leg that is gone is no error.
     fn send_digits(&self, _leg: LegId, _digits: Vec<(char, Duration)>) {}
+    /// Does what a transfer needs of a leg; what comes of it is told by events of the leg. `false`: the leg is gone, or in
+    /// another state.
+    fn transfer(&self, leg: LegId, order: TransferOrder) -> BoxFuture<'static, bool>;
+    /// What it takes to take our place in the dialog of an answered leg; `None`: there is no such leg.
+    fn replaceable(&self, leg: LegId) -> BoxFuture<'static, Option<Refer>>;
     /// A leg's snapshot is written down: what is sent of the leg need not wait any longer.
     fn snapshot_kept(&self, leg: LegId, serial: u64) -> BoxFuture<'static, ()>;
     /// Ends a leg of a process that is no more; `false`: there is no room.
@@ -89,6 +96,11 @@ impl MediaPort for Plane {
     fn lease_trunk(&self, key: CallKey) -> BoxFuture<'static, Result<std::net::SocketAddr, LeaseError>> {
         let plane = self.clone();
         Box::pin(async move { plane.lease_trunk(key).await })
+    }
+
+    fn lease_spare(&self, key: CallKey) -> BoxFuture<'static, Result<std::net::SocketAddr, LeaseError>> {
+        let plane = self.clone();
+        Box::pin(async move { plane.lease_spare(key).await })
     }
 
     fn command(&self, key: CallKey, command: Command) -> bool {

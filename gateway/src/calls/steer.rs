@@ -69,9 +69,15 @@ impl Calls {
         if live.inbox.offer(Input::Api(Api::Mute { leg, muted })) { Ok(()) } else { Err(over(call)) }
     }
 
-    /// Puts a leg on hold, or takes it back; asking twice changes nothing. Problems: `call-not-connected`, `call-ended`.
+    /// Puts a leg on hold, or takes it back; asking twice changes nothing. Problems:
+    /// `call-not-connected`, `call-ended`, `transfer-in-progress`.
     pub fn hold(&self, call: &CallId, leg: Leg, held: bool) -> Result<(), Problem> {
         let live = self.connected(call, "a leg can be held once the call is answered")?;
+        let busy = live.call().is_transferring();
+        if busy {
+            let problem = Problem::transfer_in_progress("the visitor waits for a transfer");
+            return Err(problem.with("call", call.as_str()));
+        }
         hand(&live, Api::Hold { leg, held })
     }
 
@@ -131,13 +137,6 @@ impl Calls {
         hand(&live, Api::Act(actions))
     }
 
-    /// Hands a call over to another destination: no trunk is asked to do so yet. Problems: `transfer-not-supported`, and
-    /// those of the call's state.
-    pub fn transfer(&self, call: &CallId) -> Result<(), Problem> {
-        self.connected(call, "a call can be transferred once it is answered")?;
-        Err(Problem::transfer_not_supported("the SIP side cannot transfer calls").with("call", call.as_str()))
-    }
-
     /// Whether a request of this key was taken already; it is not done twice.
     pub fn is_repeated(&self, call: &CallId, key: &str) -> Result<bool, Problem> {
         Ok(self.shared.find_live(call)?.taken().contains(key))
@@ -147,17 +146,6 @@ impl Calls {
     pub fn note_taken(&self, call: &CallId, key: String) {
         if let Some(live) = self.shared.get_live(call) {
             live.taken().push(key);
-        }
-    }
-
-    /// A call that is answered.
-    fn connected(&self, call: &CallId, why: &str) -> Result<Arc<Live>, Problem> {
-        let live = self.shared.find_live(call)?;
-        let state = live.call().state();
-        match state {
-            State::Talking | State::Reconnecting => Ok(live),
-            State::Setup | State::Ringing => Err(Problem::call_not_connected(why).with("call", call.as_str())),
-            State::Ended => Err(over(call)),
         }
     }
 
@@ -215,6 +203,6 @@ fn expect_browser(live: &Live) -> Result<(), Problem> {
 }
 
 /// Hands it to the call.
-fn hand(live: &Live, api: Api) -> Result<(), Problem> {
+pub(super) fn hand(live: &Live, api: Api) -> Result<(), Problem> {
     if live.inbox.offer(Input::Api(api)) { Ok(()) } else { Err(over(&live.id)) }
 }

@@ -57,6 +57,13 @@ pub(super) fn event(event: &CallEvent, counters: &Counters) {
     {
         counters.found(finding);
     }
+    let result = match event.name {
+        "call_transferred" => "done",
+        "call_transfer_failed" => "failed",
+        _ => return,
+    };
+    let word = |key: &str| event.data.get(key).and_then(|word| word.as_str()).unwrap_or_default();
+    counters.measures.transferred(word("mode"), word("by"), result);
 }
 
 /// What an INVITE has come to, if this event decides it: `answered`, `cancelled`, or the reason it failed for.
@@ -88,6 +95,7 @@ fn attempt_result(event: &SipEvent) -> Option<&'static str> {
         | SipEvent::Cancelled { .. }
         | SipEvent::Digit { .. }
         | SipEvent::DigitsRefused { .. }
+        | SipEvent::Transfer(_)
         | SipEvent::Traced(_) => return None,
     })
 }

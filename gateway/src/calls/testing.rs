@@ -11,7 +11,10 @@ use trunkline_media::audio::Codec;
 use trunkline_media::sdp::browser::IceCredentials;
 use trunkline_media::worker::LeaseError;
 use trunkline_signaling::auth::Credentials;
-use trunkline_signaling::endpoint::{EndpointConfig, Event, LegId, LegSnapshot, Reason as ReasonHeader, Timers};
+use trunkline_signaling::endpoint::{
+    EndpointConfig, Event, LegId, LegSnapshot, Reason as ReasonHeader, Refer, Timers, TransferOrder,
+};
+use trunkline_signaling::message::{Replaces, Uri};
 use trunkline_signaling::transport::udp::{self, Handle};
 
 use super::store::{IceSession, Live};
@@ -51,6 +54,10 @@ impl MediaPort for FakeMedia {
         Box::pin(async { Ok(([127, 0, 0, 1], 30_000).into()) })
     }
 
+    fn lease_spare(&self, _: CallKey) -> BoxFuture<'static, Result<SocketAddr, LeaseError>> {
+        Box::pin(async { Ok(([127, 0, 0, 1], 30_002).into()) })
+    }
+
     fn command(&self, key: CallKey, command: Command) -> bool {
         self.commands.lock().unwrap().push((key, command));
         true
@@ -64,6 +71,7 @@ pub(crate) struct FakeSip {
     pub(crate) hangups: Mutex<Vec<(LegId, ReasonHeader)>>,
     /// What became of the INVITEs of trunks: 180, 200, or what refused them.
     pub(crate) answers: Mutex<Vec<(LegId, u16, Option<Bytes>)>>,
+    pub(crate) orders: Mutex<Vec<(LegId, TransferOrder)>>,
     pub(crate) lost: Mutex<Vec<(LegSnapshot, Option<Credentials>, ReasonHeader)>>,
 }
 
@@ -91,6 +99,17 @@ impl SipPort for FakeSip {
 
     fn refuse(&self, leg: LegId, status: u16, _: Option<ReasonHeader>) {
         self.answers.lock().unwrap().push((leg, status, None));
+    }
+
+    fn transfer(&self, leg: LegId, order: TransferOrder) -> BoxFuture<'static, bool> {
+        self.orders.lock().unwrap().push((leg, order));
+        Box::pin(async { true })
+    }
+
+    fn replaceable(&self, leg: LegId) -> BoxFuture<'static, Option<Refer>> {
+        let to = Uri::parse(&Bytes::from(format!("sip:agent-{}@192.0.2.9", leg.0))).unwrap();
+        let replaces = Replaces::parse(&Bytes::from(format!("call-{};to-tag=b;from-tag=a", leg.0)));
+        Box::pin(async move { Some(Refer { to, replaces }) })
     }
 
     fn snapshot_kept(&self, _: LegId, _: u64) -> BoxFuture<'static, ()> {
@@ -154,6 +173,18 @@ impl SipPort for RealSip {
         tokio::spawn(
             async move { handle.call(move |endpoint, now| endpoint.reject_with(now, leg, status, &fields)).await },
         );
+    }
+
+    fn transfer(&self, leg: LegId, order: TransferOrder) -> BoxFuture<'static, bool> {
+        let handle = self.0.clone();
+        Box::pin(async move {
+            handle.call(move |endpoint, now| endpoint.transfer(now, leg, order)).await.is_ok_and(|done| done.is_ok())
+        })
+    }
+
+    fn replaceable(&self, leg: LegId) -> BoxFuture<'static, Option<Refer>> {
+        let handle = self.0.clone();
+        Box::pin(async move { handle.call(move |endpoint, _| endpoint.replaceable(leg)).await.ok().flatten() })
     }
 
     fn snapshot_kept(&self, _: LegId, _: u64) -> BoxFuture<'static, ()> {

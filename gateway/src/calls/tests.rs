@@ -15,6 +15,7 @@ mod admission;
 mod drained;
 mod inbound;
 mod kept;
+mod transfers;
 
 struct Bench {
     calls: Calls,

@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 
 use super::calls::{LegName, OneLeg, known};
 use super::{Api, auth};
+use crate::calls::{HandOverBy, HandOverTo};
 use crate::hook::answer::ActionList;
 use crate::ids::CallId;
 use crate::problem::Problem;
@@ -71,12 +72,21 @@ struct Say {
     leg: Option<LegName>,
 }
 
-/// Where a call shall go.
+/// Where a call shall go: to `destination` or to the other end of `call`, one of them.
 #[derive(Deserialize, ToSchema)]
 struct Transfer {
     /// Who takes over.
+    #[serde(default)]
     #[schema(max_length = 256, pattern = "^(sip|sips|tel):")]
-    destination: String,
+    destination: Option<String>,
+    /// The dialog of `destination` whose place is taken (RFC 3891): `call-id;to-tag=…;from-tag=…`.
+    #[serde(default)]
+    #[schema(max_length = 512, pattern = "^[!-+\\--~]+;(to|from)-tag=[!-~]+$")]
+    replaces: Option<String>,
+    /// Another live call of this node: whoever talks to its visitor takes over, and that call ends.
+    #[serde(default)]
+    #[schema(max_length = 128)]
+    call: Option<String>,
     /// `refer` if not said.
     #[serde(default)]
     mode: Option<Mode>,
@@ -95,7 +105,7 @@ enum Mode {
 ///
 /// It is not heard, and hears hold music. The sip leg is told so by a re-INVITE. Again changes nothing.
 #[utoipa::path(post, path = "/v1/calls/{call}/hold", tag = "calls", request_body = Option<OneLeg>, security(("api_key" = ["control"])),
-    responses((status = 204, description = "It is on hold"), (status = 409, description = "`call-ended`, `call-not-connected`")))]
+    responses((status = 204, description = "It is on hold"), (status = 409, description = "`call-ended`, `call-not-connected`, `transfer-in-progress`")))]
 async fn hold(State(api): State<Arc<Api>>, Path(call): Path<String>, request: Request) -> Taken {
     set_held(&api, &call, request, true).await
 }
@@ -104,7 +114,7 @@ async fn hold(State(api): State<Arc<Api>>, Path(call): Path<String>, request: Re
 ///
 /// Again changes nothing.
 #[utoipa::path(post, path = "/v1/calls/{call}/resume", tag = "calls", request_body = Option<OneLeg>, security(("api_key" = ["control"])),
-    responses((status = 204, description = "It is not on hold"), (status = 409, description = "`call-ended`, `call-not-connected`")))]
+    responses((status = 204, description = "It is not on hold"), (status = 409, description = "`call-ended`, `call-not-connected`, `transfer-in-progress`")))]
 async fn resume(State(api): State<Arc<Api>>, Path(call): Path<String>, request: Request) -> Taken {
     set_held(&api, &call, request, false).await
 }
@@ -179,21 +189,32 @@ async fn actions(State(api): State<Arc<Api>>, Path(call): Path<String>, request:
 
 /// Hand a call over
 ///
-/// Not in this version: the SIP side cannot.
+/// `refer` asks the trunk to take its agent to somebody else, and the call ends when it has. `bridge` dials him here and
+/// puts him in the agent's place when he answers; the visitor hears hold music until then. `call_transferred` or
+/// `call_transfer_failed` tells what came of it; after the latter the call is as it was.
 #[utoipa::path(post, path = "/v1/calls/{call}/transfer", tag = "calls", request_body = Transfer, security(("api_key" = ["control"])),
-    responses((status = 202, description = "It is being transferred"), (status = 409, description = "`call-ended`, `call-not-connected`, `transfer-not-supported`")))]
+    responses((status = 202, description = "It is being transferred"), (status = 409, description = "`call-ended`, `call-not-connected`, `transfer-in-progress`")))]
 async fn transfer(State(api): State<Arc<Api>>, Path(call): Path<String>, request: Request) -> Taken {
     let (parts, body) = request.into_parts();
     auth::require(&api, &parts.headers, Scope::Control)?;
     let call = known(&api, &call)?;
-    let Transfer { destination, mode } = read_json(&parts.headers, body).await?;
-    let scheme = ["sip:", "sips:", "tel:"].iter().any(|scheme| destination.starts_with(scheme));
-    if !scheme || destination.len() > MAX_DESTINATION {
-        return Err(Problem::invalid_request("destination is a sip:, sips: or tel: URI"));
-    }
-    match mode.unwrap_or(Mode::Refer) {
-        Mode::Refer | Mode::Bridge => api.calls.transfer(&call).map_err(about(&call))?,
-    }
+    let asked: Transfer = read_json(&parts.headers, body).await?;
+    let by = match asked.mode.unwrap_or(Mode::Refer) {
+        Mode::Refer => HandOverBy::Refer,
+        Mode::Bridge => HandOverBy::Bridge,
+    };
+    let to = match (asked.destination, asked.call, asked.replaces) {
+        (Some(destination), None, replaces) => {
+            let scheme = ["sip:", "sips:", "tel:"].iter().any(|scheme| destination.starts_with(scheme));
+            if !scheme || destination.len() > MAX_DESTINATION {
+                return Err(Problem::invalid_request("destination is a sip:, sips: or tel: URI"));
+            }
+            HandOverTo::Destination(destination, replaces)
+        }
+        (None, Some(other), None) => HandOverTo::Call(CallId::from_client(&other)),
+        _ => return Err(Problem::invalid_request("destination or call, and replaces with destination only")),
+    };
+    api.calls.transfer(&call, by, to).await.map_err(about(&call))?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -13,7 +13,7 @@ use trunkline_signaling::admission::Admission;
 use trunkline_signaling::auth::Credentials;
 use trunkline_signaling::endpoint::{
     Ask, EndpointConfig, EndpointStats, Event, Failure, InfoForm, LegId, LegSnapshot, Ping, Reason as ReasonHeader,
-    Timers, Transport,
+    Refer, Timers, TransferOrder, Transport,
 };
 use trunkline_signaling::message::{Request, Response, Uri};
 use trunkline_signaling::targets::Target;
@@ -158,6 +158,19 @@ impl SipPort for SipSide {
             let offered = handle.call(move |endpoint, now| endpoint.reinvite(now, leg, sdp)).await;
             offered.is_ok_and(|offered| offered.is_ok())
         })
+    }
+
+    fn transfer(&self, leg: LegId, order: TransferOrder) -> BoxFuture<'static, bool> {
+        let handle = self.handle();
+        Box::pin(async move {
+            let Some(handle) = handle else { return false };
+            handle.call(move |endpoint, now| endpoint.transfer(now, leg, order)).await.is_ok_and(|done| done.is_ok())
+        })
+    }
+
+    fn replaceable(&self, leg: LegId) -> BoxFuture<'static, Option<Refer>> {
+        let handle = self.handle();
+        Box::pin(async move { handle?.call(move |endpoint, _| endpoint.replaceable(leg)).await.ok().flatten() })
     }
 
     fn answer_offer(&self, leg: LegId, answer: Result<Bytes, u16>) {

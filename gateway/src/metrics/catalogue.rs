@@ -3,9 +3,9 @@
 use super::definition::Definition;
 use super::definition::Kind::{Counter, Gauge, Histogram, Trouble};
 use super::labels::{
-    ADMITTED, ANSWERED, APP, ATTEMPT, BLAME, CLASS, CLOSED, CODE, CONTEXT, DELIVERY, DROP, EVENT, FINDING, GOT,
-    HALF_LEG, HANDSHAKE, HOOK, INTEGRATION, INVARIANT, LEG, LEVEL, LIMIT, LISTENER, MOS_KIND, PHASE, PROBLEM, REASON,
-    REGISTRATION, RELOAD, REPORT, RESULT, ROUTE, SOURCE, STAGE, TRIED, TRUNK, VERSION, WORKER,
+    ADMITTED, ANSWERED, APP, ASKED_BY, ATTEMPT, BLAME, CLASS, CLOSED, CODE, CONTEXT, DELIVERY, DROP, EVENT, FINDING,
+    GOT, HALF_LEG, HANDED, HANDSHAKE, HOOK, INTEGRATION, INVARIANT, LEG, LEVEL, LIMIT, LISTENER, MOS_KIND, PHASE,
+    PROBLEM, REASON, REGISTRATION, RELOAD, REPORT, RESULT, ROUTE, SOURCE, STAGE, TRANSFER, TRIED, TRUNK, VERSION, WORKER,
 };
 
 /// Bounds of the histograms. Those of quality include the default bands of the levels.
@@ -67,6 +67,7 @@ catalogue! {
     TRUNK_REGISTERED: Gauge, "trunkline_trunk_registered", "boolean", [TRUNK], "1 while a registrar of the trunk knows us; of trunks that are registered with";
     TRUNK_REGISTRATIONS: Counter, "trunkline_trunk_registrations_total", "registrations", [TRUNK, REGISTRATION], "Registrations and refreshes by what they came to";
     TRUNK_ATTEMPTS: Counter, "trunkline_trunk_attempts_total", "INVITEs", [TRUNK, RESULT], "INVITEs by what they came to";
+    TRANSFERS: Counter, "trunkline_transfers_total", "transfers", [TRANSFER, ASKED_BY, HANDED], "Calls that were handed over, or were to be, by how and by whom";
 }
 "Hooks and recordings" {
     HOOK_CALLS: Counter, "trunkline_answer_hook_calls_total", "calls", [ANSWERED], "Calls whose app has an answer hook, by whether the hook decided or the static route was taken";

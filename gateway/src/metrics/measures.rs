@@ -29,6 +29,7 @@ pub struct CallMeasures {
     talk: Histogram,
     setup: Histogram,
     attempts: Ledger,
+    transfers: Tally,
     /// Hooks and recordings, which have a count of their own.
     pub(crate) hooks: Arc<HookMeasures>,
 }
@@ -48,6 +49,7 @@ impl Default for CallMeasures {
             talk: Histogram::new(&catalogue::CALL_TALK),
             setup: Histogram::new(&catalogue::CALL_SETUP),
             attempts: Ledger::new(&catalogue::TRUNK_ATTEMPTS),
+            transfers: Tally::new(&catalogue::TRANSFERS),
             hooks: Arc::default(),
         }
     }
@@ -82,6 +84,11 @@ impl CallMeasures {
         self.attempts.add(&[trunk, result]);
     }
 
+    /// A call was handed over, or was to be: `done`, `failed`.
+    pub fn transferred(&self, mode: &str, by: &str, result: &str) {
+        self.transfers.add(&[mode, by, result], 1);
+    }
+
     /// A call is over.
     pub fn ended(&self, outcome: &Outcome, timings: &Timings) {
         let reason = outcome.reason;
@@ -104,7 +111,7 @@ impl CallMeasures {
     /// All of it at this moment.
     #[must_use]
     pub fn read(&self) -> Vec<Family> {
-        let tallies = [&self.seconds, &self.findings, &self.drops, &self.dropped].map(Tally::read);
+        let tallies = [&self.seconds, &self.findings, &self.drops, &self.dropped, &self.transfers].map(Tally::read);
         let histograms = [&self.loss, &self.jitter, &self.rtt, &self.mos, &self.duration, &self.talk, &self.setup]
             .map(Histogram::read);
         tallies.into_iter().chain(histograms).chain([self.attempts.read()]).chain(self.hooks.read()).collect()

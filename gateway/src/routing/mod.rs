@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use trunkline_config::{
     BrowserAudio, Calls, Codec as ConfigCodec, Config, ContextFields, Dtmf, RtpSource as ConfigRtpSource, Secret,
-    SipTransport, Srtp, Trunk, TrunkTarget, UserToUser,
+    SipTransport, Srtp, Transfers, Trunk, TrunkTarget, UserToUser,
 };
 use trunkline_media::api::RtpSource;
 use trunkline_media::audio::Codec;
@@ -55,6 +55,8 @@ pub struct Route {
     pub srtp: Srtp,
     /// What the trunk is told in place of the address where RTP is received, by the family of its own address.
     pub rtp_told: Vec<IpAddr>,
+    /// The trunk may hand its calls over by REFER and Replaces.
+    pub transfers: bool,
     /// The trunk wants its own codec relayed to the browser.
     pub relay: bool,
     /// The visitor's context as header fields.
@@ -125,6 +127,12 @@ pub fn dial(config: &Config, app: &str, destinations: &[String], limits: Limits)
     destinations.iter().take(MAX_DESTINATIONS).map(|d| bound(plan(config, default_trunk, d))).collect()
 }
 
+/// What is dialled when a trunk's own REFER names this: whatever it names, over that trunk.
+#[must_use]
+pub fn over(config: &Config, trunk: &str, destination: &str) -> Planned {
+    plan(config, Some(trunk), destination)
+}
+
 /// What a trunk's target says of where requests go.
 #[must_use]
 pub fn wanted(target: &TrunkTarget) -> Wanted {
@@ -169,6 +177,7 @@ fn plan(config: &Config, default_trunk: Option<&str>, destination: &str) -> Plan
         },
         srtp: trunk.srtp,
         rtp_told: config.sip.rtp_told(config.media.rtp_listen),
+        transfers: trunk.transfers == Transfers::Bridge,
         relay: match trunk.browser_audio {
             BrowserAudio::Relay => true,
             BrowserAudio::Elastic | BrowserAudio::Opus => false,

@@ -17,6 +17,8 @@ mod thread;
 mod timers;
 
 #[cfg(test)]
+mod spare_tests;
+#[cfg(test)]
 mod tests;
 
 use std::net::{IpAddr, SocketAddr};

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::spare_tests::media;
 use super::{LeaseError, Plane, PlaneConfig, WorkerStats};
 use crate::api::RtpSource;
 use crate::api::{CallKey, Command, Digit, Leg, Limits, MediaEvent, OpenCall, OpenError, Report};
@@ -41,7 +42,7 @@ const OFFER: &str = "v=0\r\n\
     a=rtpmap:110 telephone-event/48000\r\n\
     a=ssrc:1399694169 cname:foo\r\n";
 
-fn open(key: u64) -> OpenCall {
+pub(super) fn open(key: u64) -> OpenCall {
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&key.to_be_bytes());
     OpenCall {
@@ -58,7 +59,7 @@ fn open(key: u64) -> OpenCall {
     }
 }
 
-fn config(workers: usize, rtp_ports: RangeInclusive<u16>) -> PlaneConfig {
+pub(super) fn config(workers: usize, rtp_ports: RangeInclusive<u16>) -> PlaneConfig {
     PlaneConfig {
         workers,
         udp_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -94,7 +95,7 @@ fn total(plane: &Plane) -> WorkerStats {
     })
 }
 
-async fn eventually(plane: &Plane, wanted: impl Fn(&WorkerStats) -> bool) -> WorkerStats {
+pub(super) async fn eventually(plane: &Plane, wanted: impl Fn(&WorkerStats) -> bool) -> WorkerStats {
     for _ in 0..1000 {
         let stats = total(plane);
         if wanted(&stats) {
@@ -335,21 +336,7 @@ async fn check_call(codec: Codec, payload_type: u8) {
     browser.accept(&opened.answer);
     let trunk = plane.lease_trunk(CallKey(1)).await.unwrap();
     let remote = phone_socket.local_addr().unwrap();
-    let media = TrunkMedia {
-        remote,
-        remote_rtcp: remote,
-        codec: Codec::Pcmu,
-        payload_type: PayloadType(0),
-        telephone_event: None,
-        ptime_ms: 20,
-        peer_direction: Direction::SendRecv,
-        source: RtpSource::Signalled,
-        srtp: None,
-        also: Vec::new(),
-        rtcp_mux: false,
-        lines: Default::default(),
-    };
-    assert!(plane.command(CallKey(1), Command::ConnectTrunk(media)));
+    assert!(plane.command(CallKey(1), Command::ConnectTrunk(media(remote))));
     let gateway = plane.addresses()[0];
     let mut peers = Peers { browser, browser_socket, phone: Phone::new(), phone_socket, gateway, trunk };
     for _ in 0..500 {

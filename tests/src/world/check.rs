@@ -19,7 +19,7 @@ pub(super) fn after_step(world: &World) {
             panic!("call {no:?}: {fault}; events {:?}", names(call));
         }
     }
-    let leases = gateway.calls.values().filter_map(|call| call.lease);
+    let leases = gateway.calls.values().flat_map(|call| [call.lease, call.spare]).flatten();
     let mut leases: Vec<u16> = leases.collect();
     let mut leased = gateway.ports.leased().to_vec();
     leases.sort_unstable();
@@ -65,7 +65,8 @@ fn check_call(call: &SimCall) -> Result<(), String> {
         (terminal == usize::from(over), "not one last event for one end"),
         (ends_last, "something was told after the end"),
         (!over || call.lease.is_none(), "an ended call leases a port"),
-        (!talks || call.lease.is_some(), "a trunk leg without a port"),
+        (!talks || call.lease.is_some() || call.call.is_transferring(), "a trunk leg without a port"),
+        (call.spare.is_none() || call.call.is_transferring(), "a second pair for nobody"),
         (!over || call.call.poll_timeout().is_none(), "an ended call has a timer"),
     ];
     if let Some((_, fault)) = rules.into_iter().find(|(holds, _)| !holds) {

@@ -123,6 +123,7 @@ impl World {
             Api::Play { .. }
             | Api::Stop { .. }
             | Api::Act(_)
+            | Api::Transfer(_)
             | Api::VisitorHangup
             | Api::OperatorHangup(_)
             | Api::Dtmf { .. }

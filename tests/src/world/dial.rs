@@ -84,6 +84,7 @@ pub fn route(dial: &Dial, host: &str) -> Route {
         rtp_source: dial.rtp_source,
         srtp: dial.srtp,
         rtp_told: Vec::new(),
+        transfers: true,
         relay: dial.relay,
         context_fields: ContextFields { prefix: "X-C2C-".into(), allow: vec!["*".into()] },
         user_to_user: None,

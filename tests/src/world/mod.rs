@@ -35,7 +35,7 @@ pub use browser::{BrowserId, SimBrowser, Visitor};
 pub use dial::Dial;
 pub use gateway::{CallNo, SimGateway};
 pub use net::{Link, Loss, SimNet, Towards};
-pub use phone::{Answer, Lie, PhoneEnd, PhoneId, Rtcp, Script, SimPhone};
+pub use phone::{Answer, Lie, Obeys, PhoneEnd, PhoneId, Rtcp, Script, SimPhone};
 pub use trunkline_media::quality::HalfLeg;
 pub use voice::{Manner, Says};
 pub use world::World;

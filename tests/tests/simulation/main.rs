@@ -18,4 +18,5 @@ mod setup;
 mod signalling;
 mod talk;
 mod teardown;
+mod transfer;
 mod walk;

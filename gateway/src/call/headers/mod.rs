@@ -21,7 +21,7 @@ pub const MAX_DATAGRAM: usize = 1_250;
 pub const MAX_STREAM: usize = 16 * 1_024;
 /// Octets of an INVITE beside Request-URI, SDP and further fields: request line, Via, From, Call-ID, CSeq, Contact,
 /// Max-Forwards, Allow, Supported, User-Agent, Content-*, blank line, and an Authorization is not counted.
-const BASE: usize = 640;
+const BASE: usize = 690;
 
 /// Header fields in order, name and value.
 pub type Fields = Vec<(String, String)>;
@@ -29,6 +29,8 @@ pub type Fields = Vec<(String, String)>;
 /// What there is to tell a trunk.
 #[derive(Debug, Clone, Copy)]
 pub struct Told<'a> {
+    /// Those of the gateway itself, which go first and always.
+    pub ours: &'a [(String, String)],
     /// The back end's own header fields, from the session.
     pub own: &'a [(String, String)],
     /// What the page knows of the visitor, in order.
@@ -42,6 +44,7 @@ pub struct Told<'a> {
 #[must_use]
 pub fn of_invite(told: Told<'_>, route: &Route, over: &Transport, sdp: &str) -> (Fields, usize) {
     let mut packed = Packed::new(route, over, sdp);
+    told.ours.iter().for_each(|(name, value)| packed.put(name.clone(), value));
     for (name, value) in told.own {
         if !is_history(name) {
             packed.push(name.clone(), &clean(value, room_for(name)));
@@ -131,6 +134,10 @@ impl Packed {
             self.dropped = self.dropped.saturating_add(1);
             return;
         }
+        self.put(name, value);
+    }
+
+    fn put(&mut self, name: String, value: &str) {
         self.room = self.room.saturating_sub(name.len().saturating_add(value.len()).saturating_add(4));
         self.fields.push((name, value.to_owned()));
     }

@@ -25,7 +25,8 @@ fn fields_over(
     context: &[(&str, &str)],
 ) -> (Vec<String>, usize) {
     let (own, context) = (pairs(own), pairs(context));
-    let (fields, dropped) = of_invite(Told { own: &own, context: &context, call: "call_1" }, route, over, "v=0");
+    let (fields, dropped) =
+        of_invite(Told { ours: &[], own: &own, context: &context, call: "call_1" }, route, over, "v=0");
     (fields.into_iter().map(|(name, value)| format!("{name}: {value}")).collect(), dropped)
 }
 
@@ -145,7 +146,7 @@ proptest! {
             route.user_to_user = Some(UserToUser { fields: vec![context.first().map_or("a".into(), |c| c.0.clone())], ..user_to_user() });
         });
         let over = if tcp { Transport::Tcp } else { Transport::Udp };
-        let (fields, dropped) = of_invite(Told { own: &[], context: &context, call: "call_1" }, &route, &over, "v=0");
+        let (fields, dropped) = of_invite(Told { ours: &[], own: &[], context: &context, call: "call_1" }, &route, &over, "v=0");
         prop_assert!(fields.len() <= MAX_FIELDS);
         prop_assert!(fields.iter().filter(|(name, _)| name == user_to_user::NAME).count() <= 1);
         let x_fields = fields.iter().filter(|(name, _)| name != user_to_user::NAME).count();

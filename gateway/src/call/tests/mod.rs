@@ -38,6 +38,7 @@ pub(super) fn route(destination: &str) -> Planned {
         rtp_source: RtpSource::Signalled,
         srtp: Srtp::Off,
         rtp_told: Vec::new(),
+        transfers: true,
         relay: false,
         context_fields: ContextFields { prefix: "X-C2C-".into(), allow: vec!["*".into()] },
         user_to_user: None,
@@ -278,3 +279,4 @@ mod security;
 mod steering;
 mod talking;
 mod trail;
+mod transfer;

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use trunkline_media::api::{Command, MediaEvent};
-use trunkline_signaling::endpoint::{Failure, Reason as ReasonHeader};
+use trunkline_signaling::endpoint::{Failure, Reason as ReasonHeader, Transfer};
 
 use super::super::browser::{back_word, leg_word, loss_word};
 use super::super::record::path_word;
-use super::super::{Api, CallEvent, Effect, Input, ReceiverSays, SipEvent, Summons};
+use super::super::{Api, CallEvent, Effect, HandOver, Input, ReceiverSays, SipEvent, Summons};
 use super::{TIMELINE, Trail, object, short};
 
 /// Who said it.
@@ -84,7 +84,11 @@ impl Trail {
             Input::Broken(error) => self.text(Source::Call, "broken", "error", error),
             Input::SipGone => self.add(Source::Sip, "sip_gone", Detail::Nothing),
             Input::Shutdown => self.add(Source::Call, "shutdown", Detail::Nothing),
-            Input::Start | Input::TrunkLeased { .. } | Input::Resolved { .. } | Input::Fetched { .. } => {}
+            Input::Start
+            | Input::TrunkLeased { .. }
+            | Input::Resolved { .. }
+            | Input::TransferPlanned(_)
+            | Input::Fetched { .. } => {}
             #[cfg(test)]
             Input::Panic => {}
         }
@@ -146,6 +150,10 @@ impl Trail {
             Effect::Finished(_) => self.over = true,
             Effect::Media(_)
             | Effect::LeaseTrunk { .. }
+            | Effect::LeaseSpare { .. }
+            | Effect::PlanTransfer { .. }
+            | Effect::Transfer { .. }
+            | Effect::Adopt { .. }
             | Effect::Resolve { .. }
             | Effect::AnswerOffer { .. }
             | Effect::Fetch { .. } => {}
@@ -222,6 +230,7 @@ impl Trail {
                 ("cancelled", Detail::Text("reason", reason_text(reason).into()))
             }
             SipEvent::Cancelled { reason: None } => ("cancelled", Detail::Nothing),
+            SipEvent::Transfer(transfer) => referred(transfer),
             SipEvent::Sent(_) | SipEvent::Traced(_) => return,
         };
         self.add(Source::Sip, what, detail);
@@ -253,6 +262,7 @@ impl Trail {
             }
             Api::Play { leg, .. } => (Source::Call, "play", Detail::Word("leg", leg_word(*leg))),
             Api::Stop { leg } => (Source::Call, "stop", Detail::Word("leg", leg_word(*leg))),
+            Api::Transfer(order) => (Source::Call, "transfer", handed_over(order)),
             Api::Act(actions) => (Source::Call, "actions", Detail::Number("actions", actions.len() as u64)),
             Api::Restarted => (Source::Browser, "ice_restart", Detail::Nothing),
             Api::Reattached { codec } => (Source::Browser, "reattach", Detail::Word("codec", codec.name())),
@@ -274,6 +284,26 @@ impl Trail {
 
 fn many(value: &Value) -> Detail {
     Detail::Many(value.to_string().into())
+}
+
+fn handed_over(order: &HandOver) -> Detail {
+    let (mode, destination) = match order {
+        HandOver::Refer { destination, .. } => ("refer", destination),
+        HandOver::Bridge { destination, .. } => ("bridge", destination),
+    };
+    many(&json!({ "mode": mode, "destination": short(destination) }))
+}
+
+fn referred(transfer: &Transfer) -> (&'static str, Detail) {
+    match transfer {
+        Transfer::Accepted { .. } => ("refer_accepted", Detail::Nothing),
+        Transfer::Progress(status) => ("refer_progress", Detail::Number("status", (*status).into())),
+        Transfer::Refused(Some(status)) => ("refer_refused", Detail::Number("status", (*status).into())),
+        Transfer::Refused(None) => ("refer_refused", Detail::Word("how", "no_answer")),
+        Transfer::Untold => ("refer_untold", Detail::Nothing),
+        Transfer::Asked(asked) => ("refer", Detail::Text("to", short(&asked.to.to_string()).into())),
+        Transfer::Replaced { .. } => ("replaced", Detail::Nothing),
+    }
 }
 
 fn failed(failure: &Failure) -> Detail {

@@ -61,6 +61,7 @@ impl Driver {
             self.live.call().late_report(now, code, detail);
             return true;
         }
+        self.turn_away(&input);
         let traced = matches!(&input, Input::Sip { event: SipEvent::Traced(_), .. });
         if traced {
             self.live.call().handle(now, input);

@@ -110,6 +110,7 @@ impl Desk {
                 | Event::DigitsSent { .. }
                 | Event::DigitsRefused { .. }
                 | Event::Snapshot { .. }
+                | Event::Transfer { .. }
                 | Event::Traced { .. } => {}
             }
         }

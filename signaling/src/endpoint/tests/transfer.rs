@@ -295,8 +295,8 @@ fn the_last_word_goes_out_before_the_bye() {
     let (leg, invite) = lone.answered_call();
     lone.give(asks(&invite, 1, "<sip:bob@192.0.2.9>", ""));
     lone.end.transfer(lone.now, leg, TransferOrder::Answer(Ok(()))).unwrap();
-    lone.end.transfer(lone.now, leg, TransferOrder::Report(200)).unwrap();
-    lone.end.hangup(lone.now, leg, None).unwrap();
+    let reason = Reason { protocol: "Q.850".into(), cause: 16, text: None };
+    lone.end.transfer(lone.now, leg, TransferOrder::Finish(reason)).unwrap();
     let methods: Vec<_> = lone.sent_requests().into_iter().map(|request| request.method).collect();
     assert_eq!(methods, [Method::Notify, Method::Notify, Method::Bye]);
 }

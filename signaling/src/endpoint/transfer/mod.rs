@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::leg::Stage;
-use super::{Endpoint, LegId, NoSuchLeg};
+use super::{Endpoint, LegId, NoSuchLeg, Reason};
 use crate::message::{HeaderName, Replaces, Uri};
 
 use self::asked::Served;
@@ -57,6 +57,8 @@ pub enum TransferOrder {
     Answer(Result<(), u16>),
     /// How far what was asked for has come: the status of the call made for it. From 200 on it is the last word.
     Report(u16),
+    /// It was done: says so, and hangs the leg up.
+    Finish(Reason),
     /// Answers the leg that [`Transfer::Replaced`] named.
     Accept(Bytes),
     /// Refuses it; the leg it would have replaced stays as it is.
@@ -110,6 +112,11 @@ impl Endpoint {
             TransferOrder::Refer(refer) => self.send_refer(now, leg, refer),
             TransferOrder::Answer(answer) => self.answer_refer(now, leg, answer),
             TransferOrder::Report(status) => self.report(now, leg, status),
+            TransferOrder::Finish(reason) => {
+                // A peer that has stopped listening is hung up on all the same.
+                let _ = self.report(now, leg, 200);
+                self.hangup(now, leg, Some(reason))
+            }
             TransferOrder::Accept(sdp) => self.accept(now, leg, sdp),
             TransferOrder::Reject(status) => self.reject(now, leg, status),
         }

@@ -18,6 +18,8 @@ pub struct SimCall {
     pub(super) media: Option<MediaCall>,
     /// The port pair it leases, by its RTP port.
     pub lease: Option<u16>,
+    /// The pair beside it.
+    pub spare: Option<u16>,
     pub(super) legs: Vec<(AttemptId, LegId)>,
     /// Its events, in order, and when each came.
     pub events: Vec<(Instant, CallEvent)>,
@@ -44,6 +46,7 @@ impl SimCall {
             call,
             media,
             lease: None,
+            spare: None,
             legs: Vec::new(),
             events: Vec::new(),
             outcomes: Vec::new(),

@@ -96,6 +96,13 @@ impl SimGateway {
                     let result = found.ok_or_else(|| ResolveError::Failed("no such name".into()));
                     self.later(now, no, Input::Resolved { attempt, result });
                 }
+                Effect::LeaseSpare { attempt, trunk: _ } => {
+                    let result = self.lease_spare(now, no);
+                    self.later(now, no, Input::TrunkLeased { attempt, result });
+                }
+                Effect::PlanTransfer { to, .. } => self.plan_transfer(now, no, to),
+                Effect::Transfer { attempt, order } => self.transfer(now, no, attempt, order),
+                Effect::Adopt { attempt, leg } => self.adopt(no, attempt, leg),
                 Effect::Invite(order) => self.invite(now, no, *order),
                 Effect::Hangup { attempt, reason } => {
                     if let Some(leg) = self.take_leg(no, attempt) {
@@ -162,7 +169,10 @@ impl SimGateway {
             let stats = self.stats(now, no);
             self.calls.get_mut(&no).unwrap().sampled(stats);
         }
+        let spares = matches!(command, Command::Close | Command::ReleaseSpare);
+        let swaps = matches!(command, Command::SwapTrunk(_));
         self.media(now, no, |call, out| call.handle_command(now, command, out));
+        self.move_ports(now, no, spares, swaps);
         if closes || releases {
             let call = self.calls.get_mut(&no).unwrap();
             if let Some(port) = call.lease.take() {
@@ -209,7 +219,7 @@ impl SimGateway {
         self.later(now, no, Input::Sip { attempt, event });
     }
 
-    fn take_leg(&mut self, no: CallNo, attempt: AttemptId) -> Option<LegId> {
+    pub(super) fn take_leg(&mut self, no: CallNo, attempt: AttemptId) -> Option<LegId> {
         let call = self.calls.get_mut(&no)?;
         let at = call.legs.iter().position(|(a, _)| *a == attempt)?;
         let (_, leg) = call.legs.swap_remove(at);

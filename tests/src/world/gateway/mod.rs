@@ -3,6 +3,7 @@
 mod call;
 mod called;
 mod effects;
+mod transfer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -62,6 +63,8 @@ pub struct SimGateway {
     by_ufrag: HashMap<String, CallNo>,
     /// Host names and their addresses; a name that is missing does not exist.
     pub names: HashMap<String, Vec<SocketAddr>>,
+    /// Where the REFERs of phones lead.
+    pub transfers: HashMap<String, Planned>,
     surroundings: Surroundings,
     chance: Chance,
     /// What happens a little later: answers of other tasks.
@@ -116,6 +119,7 @@ impl SimGateway {
             by_tuple: HashMap::new(),
             by_ufrag: HashMap::new(),
             names: HashMap::new(),
+            transfers: HashMap::new(),
             surroundings: Surroundings {
                 identity: Arc::clone(identity()),
                 candidates: Arc::from([candidate]),

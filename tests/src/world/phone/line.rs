@@ -81,6 +81,13 @@ impl Line {
         }
     }
 
+    /// Another codec from now on.
+    pub(super) fn speak_in(&mut self, now: Instant, codec: Codec) {
+        self.mouth = Mouth::new(now, codec, PHONE_TONE);
+        self.payload_type = sdp::payload_type(codec);
+        self.sends_from = self.rtp;
+    }
+
     /// Whether RTP for it goes there: where it said, or where its own comes from.
     pub(super) fn hears_at(&self, to: SocketAddr) -> bool {
         self.rtp == to || self.sends_from == to

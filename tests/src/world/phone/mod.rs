@@ -4,6 +4,7 @@ mod calling;
 mod line;
 pub mod rtcp;
 mod script;
+mod transfer;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ pub use self::line::Line;
 use self::line::next_port;
 pub use self::rtcp::{Lie, Rtcp};
 pub use self::script::{Answer, Script};
+pub use self::transfer::Obeys;
 use super::sdp;
 use super::voice::Says;
 
@@ -315,6 +317,7 @@ impl SimPhone {
                 let _ = self.sip.answer_offer(now, leg, Ok(text.into()));
                 return;
             }
+            Event::Transfer { leg, transfer } => return self.transferred(now, leg, transfer),
             Event::OfferAnswered { leg, result } => {
                 let described = result.ok().as_deref().and_then(sdp::read);
                 self.log.push(if described.is_some() { "phone: offer answered" } else { "phone: offer refused" });

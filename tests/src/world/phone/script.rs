@@ -6,6 +6,7 @@ use std::time::Duration;
 use trunkline_media::audio::Codec;
 
 use super::rtcp::Rtcp;
+use super::transfer::Obeys;
 use crate::world::voice::Says;
 
 /// What a phone does with a call.
@@ -33,6 +34,8 @@ pub struct Script {
     pub events: bool,
     /// Hangs up this long after it answered.
     pub hang_up: Option<Duration>,
+    /// What it says when it is asked to hand its caller over.
+    pub obeys: Obeys,
 }
 
 /// How a phone ends its ringing.
@@ -62,6 +65,7 @@ impl Script {
             payload_type: None,
             events: true,
             hang_up: None,
+            obeys: Obeys::Refuses(405),
         }
     }
 
