@@ -76,6 +76,11 @@ impl Baresip {
         self.command(if held { "hold" } else { "resume" }, "").await
     }
 
+    /// Hands its caller to somebody else, by REFER.
+    pub async fn transfer(&mut self, to: &str) -> Result<()> {
+        self.command("transfer", to).await
+    }
+
     /// Sends one digit.
     pub async fn send_digit(&mut self, digit: char) -> Result<()> {
         self.command("sndcode", &digit.to_string()).await

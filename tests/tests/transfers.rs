@@ -4,12 +4,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
 use trunkline_media::audio::Codec;
+use trunkline_tests::baresip::Baresip;
 use trunkline_tests::gateway::{CONTROL, Gateway, Plan};
 use trunkline_tests::media_phone::MediaPhone;
+use trunkline_tests::page::write_tone;
 use trunkline_tests::sipp::Sipp;
 use trunkline_tests::web_client::WebClient;
 
@@ -66,7 +68,7 @@ async fn an_operator_hands_a_call_over_by_a_bridge() -> Result<()> {
 async fn a_transfer_that_is_refused_leaves_the_agent_with_the_visitor() -> Result<()> {
     let agent = MediaPhone::start(Codec::Pcmu, AGENT).await?;
     let first = Sipp::start("answer", &keys(&agent)).await?;
-    let busy = Sipp::start("reject", &[("status", "486".into()), ("phrase", "Busy Here".into())]).await?;
+    let busy = Sipp::start("reject", &[("code", "486".into())]).await?;
     let gateway = Gateway::start(Plan::to(&[first.address(), busy.address()]).relay()).await?;
     let visitor = WebClient::call(&gateway, Codec::Pcmu, VISITOR).await?;
     visitor.hears(AGENT, VISITOR).await?;
@@ -131,6 +133,25 @@ async fn an_operator_has_the_trunk_take_its_agent_away() -> Result<()> {
         ensure!(trace.contains(&format!("Refer-To: <sip:2001@{}", sipp_host(&trace))), "{trace}");
         gateway.stop().await;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn baresip_hands_the_visitor_to_another() -> Result<()> {
+    let other = MediaPhone::start(Codec::Pcmu, OTHER).await?;
+    let second = Sipp::start("answer", &keys(&other)).await?;
+    let voice = tempfile::tempdir()?;
+    write_tone(&voice.path().join("voice.wav"), AGENT, 8_000, 1)?;
+    let mut agent = Baresip::start("PCMU", &voice.path().join("voice.wav")).await?;
+    let gateway = Gateway::start(Plan::to(&[agent.address(), second.address()]).relay()).await?;
+    let visitor = WebClient::call(&gateway, Codec::Pcmu, VISITOR).await?;
+    visitor.hears(AGENT, VISITOR).await?;
+    agent.transfer("sip:2001@t1").await?;
+    visitor.hears(OTHER, AGENT).await.with_context(|| agent.log())?;
+    other.hears(VISITOR, OTHER).await?;
+    gateway.visitor(&visitor.session, Method::DELETE, &visitor.call, "", None).await?;
+    second.finish().await?;
+    gateway.stop().await;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use trunkline_media::api::{Command, Leg, Limits};
 use trunkline_media::audio::Codec;
 use trunkline_media::audio::prompt::Prompt;

@@ -169,7 +169,7 @@ fn hang_ups_during_a_transfer_end_the_call_once_and_both_legs() {
     let mut bench = dialling();
     let effects = bench.feed(Input::Api(Api::VisitorHangup));
     assert_eq!(words_of(&effects), ["bye 2 16", "bye 1 16", "close", "call_ended"]);
-    assert_eq!(words(&bench.outcome()), "ended user_hangup - talking visitor");
+    assert_eq!(words(&bench.outcome()), "ended user_hangup - talking none");
     assert_eq!(bench.feed(of(2, answered_by_new())), []);
 
     // The agent leaves: the visitor waits on for whoever is dialled.

@@ -87,10 +87,8 @@ impl Driver {
         if let Transfer::Replaced { by, .. } = **transfer {
             self.shared.desk.placed(None);
             let (sip, leg) = (Arc::clone(&self.shared.sip), by);
-            self.later(async move {
-                sip.transfer(leg, TransferOrder::Reject(481)).await;
-                Done::Nothing
-            });
+            // Nobody waits for what an ended call still has to do.
+            tokio::spawn(async move { sip.transfer(leg, TransferOrder::Reject(481)).await });
         }
     }
 }

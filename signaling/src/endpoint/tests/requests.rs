@@ -47,8 +47,8 @@ fn answers_without_state() {
     for method in ["BYE", "INFO", "UPDATE", "PRACK", "CANCEL"] {
         check(stranger(method, "", ""), 481, None);
     }
-    let required = stranger("INVITE", "Require: 100rel, replaces, timer\r\n", "");
-    check(required, 420, Some((HeaderName::Unsupported, "replaces")));
+    let required = stranger("INVITE", "Require: 100rel, replaces, precondition, timer\r\n", "");
+    check(required, 420, Some((HeaderName::Unsupported, "precondition")));
     check(stranger("INVITE", "Content-Type: text/plain\r\n", "hello"), 415, sdp());
     let packed = stranger("INVITE", "Content-Type: application/sdp\r\nContent-Encoding: gzip\r\n", "hello");
     check(packed, 415, Some((HeaderName::AcceptEncoding, "identity")));
