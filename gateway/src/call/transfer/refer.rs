@@ -13,7 +13,7 @@ use crate::outcome::{Reason, RemoteHangup};
 impl Call {
     pub(super) fn refer(&mut self, now: Instant, attempt: AttemptId, refer: Refer) {
         self.timers.set(Timer::Transfer, now + REFER);
-        self.effects.push_back(Effect::Transfer { attempt, order: TransferOrder::Refer(refer) });
+        self.effects.push_back(Effect::Transfer { attempt, order: TransferOrder::Refer(Box::new(refer)) });
     }
 
     /// The trunk says what becomes of our REFER.

@@ -9,7 +9,7 @@ fn uri(text: &str) -> Uri {
 }
 
 fn refer(to: &str) -> TransferOrder {
-    TransferOrder::Refer(Refer { to: uri(to), replaces: None })
+    TransferOrder::Refer(Box::new(Refer { to: uri(to), replaces: None }))
 }
 
 fn field(request: &Request, name: &'static str) -> String {
@@ -69,7 +69,7 @@ fn a_refer_names_its_target_and_who_refers_and_the_dialog_to_replace() {
     let mut lone = Lone::new();
     let (leg, _) = lone.answered_call();
     let replaces = Replaces::parse(&Bytes::from_static(b"c1;to-tag=b;from-tag=a")).ok_or(()).unwrap();
-    let order = TransferOrder::Refer(Refer { to: uri("sip:bob@192.0.2.9"), replaces: Some(replaces) });
+    let order = TransferOrder::Refer(Box::new(Refer { to: uri("sip:bob@192.0.2.9"), replaces: Some(replaces) }));
     lone.end.transfer(lone.now, leg, order).unwrap();
     let sent = lone.sent_requests().remove(0);
     assert_eq!(sent.method, Method::Refer);

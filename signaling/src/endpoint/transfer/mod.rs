@@ -52,7 +52,7 @@ pub struct Refer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransferOrder {
     /// Send REFER in the leg's dialog; [`Transfer`] tells what comes of it.
-    Refer(Refer),
+    Refer(Box<Refer>),
     /// The answer to [`Transfer::Asked`]: taken on, or a status.
     Answer(Result<(), u16>),
     /// How far what was asked for has come: the status of the call made for it. From 200 on it is the last word.
@@ -109,7 +109,7 @@ impl Endpoint {
     /// way.
     pub fn transfer(&mut self, now: Instant, leg: LegId, order: TransferOrder) -> Result<(), NoSuchLeg> {
         match order {
-            TransferOrder::Refer(refer) => self.send_refer(now, leg, refer),
+            TransferOrder::Refer(refer) => self.send_refer(now, leg, *refer),
             TransferOrder::Answer(answer) => self.answer_refer(now, leg, answer),
             TransferOrder::Report(status) => self.report(now, leg, status),
             TransferOrder::Finish(reason) => {

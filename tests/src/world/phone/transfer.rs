@@ -34,7 +34,7 @@ impl SimPhone {
     pub fn refer(&mut self, now: Instant, to: &str) {
         let leg = self.line().leg;
         let refer = Refer { to: uri(to), replaces: None };
-        let _ = self.sip.transfer(now, leg, TransferOrder::Refer(refer));
+        let _ = self.sip.transfer(now, leg, TransferOrder::Refer(Box::new(refer)));
     }
 
     /// Speaks another codec from now on, at another port, and says so by a re-INVITE: what a trunk does that was restarted
