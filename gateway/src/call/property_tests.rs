@@ -94,7 +94,7 @@ fn handed_over() -> impl Strategy<Value = Api> {
     let plan = proptest::collection::vec(0..4_u8, 0..3).prop_map(|kinds| plan(&kinds));
     let order = prop_oneof![
         3 => plan.prop_map(|plan| HandOver::Bridge { destination: "sip:other@acme".into(), plan, replaces: None }),
-        1 => Just(HandOver::Refer { destination: "sip:other@acme".into(), refer: Refer { to: uri(), replaces: None } }),
+        1 => Just(HandOver::Refer { destination: "sip:other@acme".into(), refer: Box::new(Refer { to: uri(), replaces: None }) }),
     ];
     order.prop_map(|order| Api::Transfer(Box::new(order)))
 }

@@ -59,7 +59,7 @@ impl Calls {
             HandOverBy::Refer => {
                 let to = Uri::parse(&Bytes::from(route.request_uri.clone()))
                     .map_err(|_| Problem::invalid_request("the destination is no SIP URI"))?;
-                HandOver::Refer { destination, refer: Refer { to, replaces } }
+                HandOver::Refer { destination, refer: Box::new(Refer { to, replaces }) }
             }
             HandOverBy::Bridge => {
                 let replaces = replaces.map(|replaces| replaces.to_string());

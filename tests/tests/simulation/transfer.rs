@@ -27,7 +27,7 @@ fn refer() -> Api {
     let to = Uri::parse(&bytes::Bytes::from_static(b"sip:other@trunk.example")).unwrap();
     Api::Transfer(Box::new(HandOver::Refer {
         destination: "sip:other@acme".into(),
-        refer: Refer { to, replaces: None },
+        refer: Box::new(Refer { to, replaces: None }),
     }))
 }
 

@@ -274,6 +274,7 @@ mod digits;
 mod ending;
 mod findings;
 mod quality;
+mod replaced;
 mod script;
 mod security;
 mod steering;

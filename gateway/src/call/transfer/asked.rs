@@ -15,11 +15,9 @@ use crate::routing::Planned;
 
 impl Call {
     pub(super) fn asked_for(&mut self, now: Instant, attempt: AttemptId, asked: Asked) {
-        let route = match &self.stage {
-            Stage::Talking(talking) => &talking.route,
-            // Who has not answered has nobody to hand over.
-            _ => return self.answer_refer(attempt, Err(500)),
-        };
+        // Who has not answered has nobody to hand over.
+        let Stage::Talking(talking) = &self.stage else { return self.answer_refer(attempt, Err(500)) };
+        let route = &talking.route;
         if !route.transfers || self.transfers.begun >= MAX_TRANSFERS {
             return self.answer_refer(attempt, Err(603));
         }

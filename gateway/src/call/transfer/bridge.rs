@@ -20,18 +20,14 @@ use crate::routing::{Planned, Route};
 impl Call {
     /// Dials, with the trunk's leg parked. The visitor hears what a held leg hears.
     pub(super) fn bridge(&mut self, now: Instant, plan: Vec<Planned>) {
-        let Some(under_way) = &mut self.transfers.now else { return };
-        match std::mem::replace(&mut self.stage, Stage::Idle) {
-            Stage::Talking(talking) => {
-                under_way.step = Step::Dialling(Parked { talking: Ok(Box::new(talking)), noted: self.notes.leg() });
-            }
+        if !matches!(self.stage, Stage::Talking(_)) {
             // Nobody is there to be handed over.
-            stage => {
-                self.stage = stage;
-                self.transfers.now = None;
-                return;
-            }
+            self.transfers.now = None;
+            return;
         }
+        let Some(under_way) = &mut self.transfers.now else { return };
+        let Stage::Talking(talking) = std::mem::replace(&mut self.stage, Stage::Idle) else { return };
+        under_way.step = Step::Dialling(Parked { talking: Ok(Box::new(talking)), noted: self.notes.leg() });
         self.timers.stop(Timer::Transfer);
         self.timers.stop(Timer::OfferAgain);
         if !self.held.browser {
@@ -162,11 +158,10 @@ impl Call {
         }
         let reason = self.last_failure.take().map_or(Reason::DestNoAnswer, |(reason, _)| reason);
         let status = self.notes.last_status().filter(|status| *status >= 300);
-        self.report(status.unwrap_or(match reason {
-            Reason::DestNoAnswer | Reason::DestTimeout(_) => 480,
-            Reason::DestNotFound => 404,
-            _ => 503,
-        }));
+        let unanswered = matches!(reason, Reason::DestNoAnswer | Reason::DestTimeout(_));
+        let otherwise = if unanswered { 480 } else { 503 };
+        let otherwise = if reason == Reason::DestNotFound { 404 } else { otherwise };
+        self.report(status.unwrap_or(otherwise));
         let noted = self.parked().map(|parked| parked.noted.clone()).unwrap_or_default();
         let talking = match self.parked_mut().map(|parked| std::mem::replace(&mut parked.talking, Err(reason))) {
             Some(Ok(talking)) => talking,

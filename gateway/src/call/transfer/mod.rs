@@ -46,7 +46,7 @@ pub enum HandOver {
         /// As the request names it.
         destination: String,
         /// The same for the trunk.
-        refer: Refer,
+        refer: Box<Refer>,
     },
     /// Somebody else is dialled here.
     Bridge {

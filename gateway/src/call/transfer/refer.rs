@@ -11,9 +11,9 @@ use crate::call::{Call, Effect};
 use crate::outcome::{Reason, RemoteHangup};
 
 impl Call {
-    pub(super) fn refer(&mut self, now: Instant, attempt: AttemptId, refer: Refer) {
+    pub(super) fn refer(&mut self, now: Instant, attempt: AttemptId, refer: Box<Refer>) {
         self.timers.set(Timer::Transfer, now + REFER);
-        self.effects.push_back(Effect::Transfer { attempt, order: TransferOrder::Refer(Box::new(refer)) });
+        self.effects.push_back(Effect::Transfer { attempt, order: TransferOrder::Refer(refer) });
     }
 
     /// The trunk says what becomes of our REFER.

@@ -43,12 +43,8 @@ impl Call {
     ) {
         let new = self.next_attempt();
         self.effects.push_back(Effect::Adopt { attempt: new, leg });
-        let (route, early) = match &self.stage {
-            Stage::Talking(talking) if talking.attempt == attempt => (&talking.route, None),
-            Stage::Inviting(inviting) if inviting.attempt == attempt => (&inviting.route, Some(inviting.local.clone())),
-            _ => return self.reject(new, 481),
-        };
-        let (route, trunk) = (Arc::clone(route), route.trunk.clone());
+        let Some((route, early)) = self.current(attempt) else { return self.reject(new, 481) };
+        let trunk = route.trunk.clone();
         // An offer of our own would leave the visitor without anybody until it is answered.
         let Some(sdp) = sdp else { return self.reject(new, 488) };
         if !route.transfers || self.transfers.begun >= MAX_TRANSFERS {
@@ -68,6 +64,15 @@ impl Call {
             Some(local) => self.accept_replacing(local),
             None => self.effects.push_back(Effect::LeaseSpare { attempt: new, trunk }),
         }
+    }
+
+    /// The route of the leg that talks or rings, and what we offered if it rings.
+    fn current(&self, attempt: AttemptId) -> Option<(Arc<Route>, Option<LocalMedia>)> {
+        if let Stage::Talking(talking) = &self.stage {
+            return (talking.attempt == attempt).then(|| (Arc::clone(&talking.route), None));
+        }
+        let Stage::Inviting(inviting) = &self.stage else { return None };
+        (inviting.attempt == attempt).then(|| (Arc::clone(&inviting.route), Some(inviting.local.clone())))
     }
 
     pub(super) fn is_replacing(&self, new: AttemptId) -> bool {
@@ -98,17 +103,13 @@ impl Call {
     }
 
     fn accept_replacing(&mut self, local: LocalMedia) {
-        let route = match &self.stage {
-            Stage::Talking(talking) => Arc::clone(&talking.route),
-            Stage::Inviting(inviting) => Arc::clone(&inviting.route),
-            _ => return,
-        };
-        let Some(Step::Leasing { attempt, old, sdp, call_id }) = self.transfers.now.as_ref().map(|now| &now.step)
-        else {
+        let Some(Step::Leasing { attempt, old, call_id, .. }) = self.transfers.now.as_ref().map(|now| &now.step) else {
             return;
         };
         let (attempt, old, call_id) = (*attempt, *old, call_id.clone());
-        let early = matches!(self.stage, Stage::Inviting(_));
+        let Some((route, ringing)) = self.current(old) else { return self.turn_away(481) };
+        let early = ringing.is_some();
+        let Some(Step::Leasing { sdp, .. }) = self.transfers.now.as_ref().map(|now| &now.step) else { return };
         match trunk::answer_offer(&local, sdp, route.rtp_source) {
             Ok((media, answer)) => {
                 let taken = Box::new(Taken { route, local, media, call_id, old, early });

@@ -24,15 +24,15 @@ impl Driver {
 
     /// The trunks' places go with the legs that hold them.
     pub(super) fn move_permits(&mut self, command: &Command) {
-        match command {
-            Command::ReleaseTrunk => self.trunk = None,
-            Command::ReleaseSpare => self.spare = None,
-            Command::SwapTrunk(_) => {
-                self.trunk = self.spare.take();
-                self.rewrite = true;
-            }
-            Command::Close => (self.trunk, self.spare) = (None, None),
-            _ => {}
+        if matches!(command, Command::ReleaseTrunk | Command::Close) {
+            self.trunk = None;
+        }
+        if matches!(command, Command::ReleaseSpare | Command::Close) {
+            self.spare = None;
+        }
+        if matches!(command, Command::SwapTrunk(_)) {
+            self.trunk = self.spare.take();
+            self.rewrite = true;
         }
     }
 

@@ -19,6 +19,7 @@ mod pings;
 mod prack;
 mod races;
 mod redirects;
+mod replacing;
 mod requests;
 mod seeds;
 mod session_timers;
