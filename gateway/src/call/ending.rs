@@ -124,7 +124,7 @@ impl Call {
         }
         match &self.stage {
             Stage::Inviting(_) => self.destination_failed(now, Reason::DestUnreachable, None),
-            Stage::Talking(_) => {
+            Stage::Called(_) | Stage::Talking(_) => {
                 self.notes.evidence("sip_side", "gone");
                 self.finish_without_leg(now, Reason::SipTransportLost);
             }

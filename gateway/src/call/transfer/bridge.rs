@@ -188,7 +188,7 @@ impl Call {
     /// The leg that waits says something. Its new offers are taken as ever; its end is not that of the visitor.
     pub(super) fn parked_event(&mut self, now: Instant, event: SipEvent) {
         let gone = match &event {
-            SipEvent::Ended { reason } => {
+            SipEvent::Ended { reason } | SipEvent::Cancelled { reason } => {
                 self.notes.last_sip = Some(LastSip { message: "BYE", code: None });
                 self.notes.evidence("hung_up_by", "sip");
                 if let Some(reason) = reason {
@@ -217,6 +217,7 @@ impl Call {
             | SipEvent::Offer { .. }
             | SipEvent::OfferAnswered(_)
             | SipEvent::Transfer(_)
+            | SipEvent::Confirmed { .. }
             | SipEvent::Traced(_) => None,
         };
         if let Some(gone) = gone {

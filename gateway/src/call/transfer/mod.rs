@@ -198,6 +198,7 @@ impl Call {
             | Stage::NoDestination { .. }
             | Stage::Leasing { .. }
             | Stage::Resolving { .. }
+            | Stage::Called(_)
             | Stage::Ended => false,
         }
     }

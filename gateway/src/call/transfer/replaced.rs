@@ -97,8 +97,9 @@ impl Call {
             return true;
         };
         let address = SocketAddr::new(self.about.advertise.unwrap_or(leased.ip()), leased.port());
-        let local = LocalMedia { address, version: 1, holding: false, ..talking.local.clone() };
-        self.accept_replacing(local);
+        let (route, local) = (Arc::clone(&talking.route), talking.local.clone());
+        let encryption = self.encryption(&route);
+        self.accept_replacing(LocalMedia { address, version: 1, holding: false, encryption, ..local });
         true
     }
 
@@ -129,6 +130,7 @@ impl Call {
             SipEvent::NotSent(_)
             | SipEvent::Failed(_)
             | SipEvent::Ended { .. }
+            | SipEvent::Cancelled { .. }
             | SipEvent::Lost { .. }
             | SipEvent::SessionExpired { .. } => self.turn_away(487),
             SipEvent::Provisional { .. }
@@ -136,6 +138,7 @@ impl Call {
             | SipEvent::Offer { .. }
             | SipEvent::OfferAnswered(_)
             | SipEvent::Transfer(_)
+            | SipEvent::Confirmed { .. }
             | SipEvent::Traced(_) => {}
         }
     }
