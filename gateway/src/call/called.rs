@@ -278,6 +278,7 @@ impl Call {
             | SipEvent::OfferAnswered(_)
             | SipEvent::Digit { .. }
             | SipEvent::DigitsRefused { .. }
+            | SipEvent::Transfer(_)
             | SipEvent::Traced(_) => {}
         }
     }
