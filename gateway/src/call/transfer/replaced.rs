@@ -96,7 +96,8 @@ impl Call {
             self.turn_away(503);
             return true;
         };
-        let address = SocketAddr::new(self.about.advertise.unwrap_or(leased.ip()), leased.port());
+        // The trunk reaches us where it did.
+        let address = SocketAddr::new(talking.local.address.ip(), leased.port());
         let (route, local) = (Arc::clone(&talking.route), talking.local.clone());
         let encryption = self.encryption(&route);
         self.accept_replacing(LocalMedia { address, version: 1, holding: false, encryption, ..local });
