@@ -11,15 +11,12 @@ use tokio::sync::mpsc;
 
 use super::spare_tests::media;
 use super::{LeaseError, Plane, PlaneConfig, WorkerStats};
-use crate::api::RtpSource;
 use crate::api::{CallKey, Command, Digit, Leg, Limits, MediaEvent, OpenCall, OpenError, Report};
 use crate::audio::Codec;
 use crate::call::tests::browser::Browser;
 use crate::call::tests::phone::{Packet, Phone, is_tone, listen};
 use crate::quality::Policy;
-use crate::rtp::PayloadType;
-use crate::sdp::browser::{Direction, Offer};
-use crate::sdp::trunk::TrunkMedia;
+use crate::sdp::browser::Offer;
 
 const OFFER: &str = "v=0\r\n\
     o=- 4611731400430051336 2 IN IP4 127.0.0.1\r\n\
