@@ -29,8 +29,8 @@ pub use signing::{KeysError, SigningKeys};
 pub use sip::Sip;
 pub use tls::{Identity, Tls};
 pub use trunk::{
-    BrowserAudio, ContextFields, Dtmf, RtpSource, SipTransport, Srtp, Transfers, Trunk, TrunkAuth, TrunkTarget, UserToUser,
-    UuiEncoding,
+    BrowserAudio, ContextFields, Dtmf, RtpSource, SipTransport, Srtp, Transfers, Trunk, TrunkAuth, TrunkTarget,
+    UserToUser, UuiEncoding,
 };
 
 /// A whole, checked configuration.

@@ -19,8 +19,8 @@ pub(crate) use public::{RawIceServer, RawPublic, RawTls, RawTokenKeys};
 pub(crate) use quality::{RawBands, RawEvents, RawQuality, RawRecords};
 pub(crate) use registration::RawRegistration;
 pub(crate) use trunk::{
-    RawAuth, RawBrowserAudio, RawContextFields, RawDtmf, RawPdStyle, RawRtpSource, RawSrtp, RawTransfers, RawTrunk, RawUserToUser,
-    RawUuiEncoding, RawUuiPurpose,
+    RawAuth, RawBrowserAudio, RawContextFields, RawDtmf, RawPdStyle, RawRtpSource, RawSrtp, RawTransfers, RawTrunk,
+    RawUserToUser, RawUuiEncoding, RawUuiPurpose,
 };
 
 /// Trunkline configuration.

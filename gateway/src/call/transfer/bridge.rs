@@ -218,6 +218,8 @@ impl Call {
             | SipEvent::OfferAnswered(_)
             | SipEvent::Transfer(_)
             | SipEvent::Confirmed { .. }
+            | SipEvent::Digit { .. }
+            | SipEvent::DigitsRefused { .. }
             | SipEvent::Traced(_) => None,
         };
         if let Some(gone) = gone {

@@ -140,6 +140,8 @@ impl Call {
             | SipEvent::OfferAnswered(_)
             | SipEvent::Transfer(_)
             | SipEvent::Confirmed { .. }
+            | SipEvent::Digit { .. }
+            | SipEvent::DigitsRefused { .. }
             | SipEvent::Traced(_) => {}
         }
     }

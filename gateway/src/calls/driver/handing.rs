@@ -13,10 +13,8 @@ use crate::routing;
 impl Driver {
     /// A second pair, and a second place on the trunk, for a leg that may take the place of the one that talks.
     pub(super) fn lease_spare(&mut self, attempt: AttemptId, trunk: &str) {
-        self.spare = self.shared.trunks.acquire(trunk, self.most_calls(trunk)).map(|permit| (trunk.to_owned(), permit));
-        if self.spare.is_none() {
-            let result = Err(LeaseRefused::TrunkFull);
-            return self.later(async move { Done::Input(Input::TrunkLeased { attempt, result }) });
+        if let Err(refused) = self.enter_beside(trunk) {
+            return self.later(async move { Done::Input(Input::TrunkLeased { attempt, result: Err(refused) }) });
         }
         let lease = self.shared.media.lease_spare(self.live.key);
         self.later(async move { Done::Input(Input::TrunkLeased { attempt, result: lease.await.map_err(refused) }) });

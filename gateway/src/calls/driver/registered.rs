@@ -24,6 +24,18 @@ impl Driver {
         if self.trunk.is_some() { Ok(()) } else { Err(LeaseRefused::TrunkFull) }
     }
 
+    /// Takes a second place, for a leg that may take the place of the one that talks.
+    pub(super) fn enter_beside(&mut self, trunk: &str) -> Result<(), LeaseRefused> {
+        trunk.clone_into(&mut self.dialled);
+        self.spare = None;
+        if !self.of_trunk(trunk, Registrations::may_carry).unwrap_or(true) {
+            return Err(LeaseRefused::Unregistered);
+        }
+        let permit = self.shared.trunks.acquire(trunk, self.most_calls(trunk));
+        self.spare = permit.map(|permit| (trunk.to_owned(), permit));
+        if self.spare.is_some() { Ok(()) } else { Err(LeaseRefused::TrunkFull) }
+    }
+
     /// Where requests to the trunk being dialled go first: as planned, or where its registrar said.
     pub(super) fn first_hop(&self, planned: Wanted) -> Wanted {
         self.of_trunk(&self.dialled, Registrations::first_hop).unwrap_or(planned)
