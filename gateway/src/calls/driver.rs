@@ -18,7 +18,7 @@ use super::limits::Permit;
 use super::ports::Placed;
 use super::store::Live;
 use super::tally::CallTally;
-use crate::call::{AttemptId, Call, CallEvent, Effect, Input, InviteOrder, LeaseRefused, NotSent, SipEvent, State};
+use crate::call::{AttemptId, Call, CallEvent, Effect, Input, InviteOrder, NotSent, SipEvent, State};
 use crate::events::Word;
 use crate::outcome::Outcome;
 use crate::sip;

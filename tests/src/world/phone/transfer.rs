@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use trunkline_media::audio::Codec;
-use trunkline_signaling::endpoint::{Invite, LegId, Refer, Transfer, TransferOrder, Transport};
+use trunkline_signaling::endpoint::{Invite, LegId, Refer, Reliable, Transfer, TransferOrder, Transport};
 use trunkline_signaling::message::{HeaderName, Headers, Uri};
 
 use super::{Line, SimPhone};
@@ -78,24 +78,12 @@ impl SimPhone {
             sdp: text.into(),
             credentials: None,
             session_expires: 0,
+            reliable: Reliable::Off,
+            anonymous: false,
             label: String::new(),
         };
         let leg = self.sip.invite(now, invite).unwrap();
         self.lines.push(Line::new(now, leg, &self.script, rtp, rtp));
-    }
-
-    /// Its call to the gateway was answered.
-    pub(super) fn answered(&mut self, now: Instant, leg: LegId, answer: Option<&Bytes>) {
-        let described = answer.and_then(|answer| sdp::read(answer));
-        let says = self.script.says;
-        let (Some(line), Some(described)) = (self.lines.iter_mut().find(|line| line.leg == leg), described) else {
-            return;
-        };
-        line.remote = described.address;
-        (line.answered_at, line.confirmed) = (Some(now), true);
-        if self.script.audio {
-            line.mouth.say(now, says);
-        }
     }
 
     pub(super) fn transferred(&mut self, now: Instant, leg: LegId, transfer: Transfer) {
