@@ -94,13 +94,17 @@ impl Call {
     /// A provisional answer came.
     pub(super) fn progress(&mut self, now: Instant, fork: &Fork, status: u16, sdp: Option<Bytes>) {
         self.notes.last_sip = Some(LastSip { message: "INVITE", code: Some(status) });
+        let beside = self.has_parked();
         let Stage::Inviting(inviting) = &mut self.stage else { return };
-        if let Some(media) = sdp.and_then(|sdp| inviting.described(fork, &sdp)) {
+        // Who waits for a transfer hears what a held leg hears.
+        if let Some(media) = sdp.and_then(|sdp| inviting.described(fork, &sdp)).filter(|_| !beside) {
             self.effects.push_back(Effect::Media(Command::ConnectTrunk(media)));
         }
         if (180..190).contains(&status) {
             inviting.ringing = true;
-            if self.notes.ringing_at.is_none() {
+            if beside {
+                self.report_ringing(status);
+            } else if self.notes.ringing_at.is_none() {
                 self.notes.ringing_at = Some(now);
                 self.emit("call_ringing", []);
             }
@@ -118,7 +122,7 @@ impl Call {
             None => (Err(491), None),
         };
         self.effects.push_back(Effect::AnswerOffer { attempt, answer });
-        if let Some(media) = heard {
+        if let Some(media) = heard.filter(|_| !self.has_parked()) {
             self.media(Command::ConnectTrunk(media));
         }
     }

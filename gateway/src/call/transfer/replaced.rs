@@ -161,14 +161,11 @@ impl Call {
         let Taken { route, local, media, call_id, early, .. } = *taken;
         self.notes.sip_call_id = Some(call_id);
         self.let_go(old, Reason::RemoteHangup(RemoteHangup::Operator));
-        if let Stage::Inviting(inviting) = &mut self.stage {
-            inviting.attempt = attempt;
-            inviting.early = Some(media.clone());
-            self.media(Command::ConnectTrunk(media));
-            return self.answered(now, None);
-        }
         let talking = Talking { attempt, route, local, media, offering: Offering::default() };
-        if early {
+        if matches!(self.stage, Stage::Inviting(_)) {
+            self.media(Command::ConnectTrunk(talking.media.clone()));
+            self.talk(now, talking);
+        } else if early {
             // The INVITE it was to replace was answered meanwhile: they share their ports.
             self.media(Command::ConnectTrunk(talking.media.clone()));
             self.stage = Stage::Talking(talking);
