@@ -231,7 +231,7 @@ fn simulation_thirty_minutes_with_everything_keep_their_audio() {
     }
     quiet(&mut world, 300);
     let now = world.now();
-    world.phone_mut(agent).move_audio(now, Codec::Pcma);
+    world.phone_mut(agent).come_back(now, Codec::Pcma);
     world.assert_hearing(browser, agent, secs(1), secs(2));
     quiet(&mut world, 300);
     let other = world.add_phone(Script::answers_after(secs(4)).codec(Codec::Pcmu));
@@ -245,7 +245,7 @@ fn simulation_thirty_minutes_with_everything_keep_their_audio() {
     world.black_out_phone(other, secs(4));
     world.run_for(secs(5));
     let now = world.now();
-    world.phone_mut(other).move_audio(now, Codec::Pcma);
+    world.phone_mut(other).come_back(now, Codec::Pcma);
     world.assert_hearing(browser, other, secs(2), secs(2));
     quiet(&mut world, 600);
     world.assert_hearing(browser, other, secs(1), secs(2));

@@ -39,7 +39,7 @@ impl SimPhone {
 
     /// Speaks another codec from now on, at another port, and says so by a re-INVITE: what a trunk does that was restarted
     /// and has kept its calls.
-    pub fn move_audio(&mut self, now: Instant, codec: Codec) {
+    pub fn come_back(&mut self, now: Instant, codec: Codec) {
         let Some(line) = self.lines.last_mut().filter(|line| line.end.is_none()) else { return };
         line.rtp.set_port(line.rtp.port() + 100);
         line.speak_in(now, codec);
