@@ -261,6 +261,7 @@ fn a_node_publishes_the_whole_catalogue_within_its_bounds() {
     let open = [
         "trunkline_http_requests_total",
         "trunkline_trunk_attempts_total",
+        "trunkline_trunk_registrations_total",
         "trunkline_calls_total",
         "trunkline_webhook_attempts_total",
         "trunkline_webhook_deliveries_total",

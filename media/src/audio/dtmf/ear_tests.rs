@@ -34,6 +34,7 @@ fn heard(pcm: &[i16]) -> Vec<(char, u128)> {
 
 /// Of all sixteen pairs at some phases, the part that is heard as one digit each.
 fn share(make: impl Fn((f64, f64), usize) -> Vec<i16>) -> f64 {
+    let make = &make;
     let pairs = LOW.iter().flat_map(|low| HIGH.iter().map(move |high| (*low, *high)));
     let make = &make;
     let all: Vec<usize> = pairs.flat_map(|pair| (0..10).map(move |n| heard(&make(pair, n * 11)).len())).collect();
@@ -57,7 +58,7 @@ fn frequencies_lengths_twist_and_levels_within_bounds_are_heard_and_others_are_n
         assert_eq!(tone(0.01, ms, 0.0, 4_000.0) > 0.5, is_heard, "{ms} ms");
     }
     for (db, is_heard) in [(4.0, true), (8.0, true), (-8.0, true), (12.0, false), (-12.0, false)] {
-        assert_eq!(tone(0.0, 60, db, 2_000.0) > 0.99, is_heard, "{db} dB of twist");
+        assert_eq!(tone(0.0, 60, db, 4_000.0) > 0.99, is_heard, "{db} dB of twist");
     }
     for (level, is_heard) in [(15_000.0, true), (1_000.0, true), (800.0, true), (500.0, false)] {
         assert_eq!(tone(0.0, 50, 0.0, level) > 0.99, is_heard, "amplitude {level}");

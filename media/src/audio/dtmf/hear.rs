@@ -25,8 +25,8 @@ const HITS: u32 = 4;
 const MISSES: u32 = 4;
 /// Each tone is at least this loud, as amplitude: -36 dBov, some -29 dBm0.
 const FLOOR: f32 = 735.0;
-/// How much stronger one tone may be than the other, as power: some 9.5 dB, so that 8 dB pass.
-const TWIST: f32 = 9.0;
+/// How much stronger one tone may be than the other, as power: 10 dB, so that 8 dB pass.
+const TWIST: f32 = 10.0;
 /// The strongest tone of a group against each other one, as power: 8 dB.
 const STANDS_OUT: f32 = 6.31;
 /// Part of the block's energy that both tones hold: tones 1.5 % off still do, vowels do not.

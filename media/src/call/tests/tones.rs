@@ -21,10 +21,10 @@ fn spelt(world: &World, payload_type: u8, codec: Codec) -> String {
 }
 
 /// The trunk plays a digit, and sends it as an event too if it is one of those.
-fn trunk_plays(world: &mut World, digit: char, with_event: bool, lost: Option<usize>) {
+fn trunk_plays(world: &mut World, digit: char, with_event: bool, lost: Option<usize>, at: u32) {
     let recording = tones::recording(digits(&digit.to_string())[0], std::time::Duration::from_millis(120)).unwrap();
     let (mut player, mut encoder) = (Player::new(recording.into(), 8_000, false), Encoder::new(Pcmu, 8_000).unwrap());
-    let (from, began) = (world.phone_at, world.phone.timestamp());
+    let (from, began) = (world.phone_at, world.phone.timestamp() + at);
     let (mut frame, mut more, mut n) = ([0; 160], true, 0u32);
     while more {
         more = player.fill(&mut frame);
@@ -109,8 +109,8 @@ fn tones_of_the_trunk_are_told_once_whatever_else_it_sends() {
         world.phone.hush();
         world.command(Command::SetDigits { way: DigitWay::Events, listen });
         world.run(100);
-        for digit in "73*".chars() {
-            trunk_plays(&mut world, digit, with_event, None);
+        for (n, digit) in "73*".chars().enumerate() {
+            trunk_plays(&mut world, digit, with_event, None, n as u32 * 10_000);
         }
         world.run(1_000);
         assert_eq!(told(&world), expected, "listening: {listen}, events: {with_event}");
@@ -123,7 +123,7 @@ fn a_lost_packet_neither_divides_a_tone_nor_does_silence_keep_it() {
         let mut world = World::talking(&[Opus], Pcmu);
         world.phone.hush();
         world.command(Command::SetDigits { way: DigitWay::Events, listen: true });
-        trunk_plays(&mut world, '8', false, Some(lost));
+        trunk_plays(&mut world, '8', false, Some(lost), 0);
         // Nothing follows: no packet says that it is over.
         world.run(1_000);
         assert_eq!(told(&world), "8", "packet {lost} lost");
