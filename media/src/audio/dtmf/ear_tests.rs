@@ -36,7 +36,6 @@ fn heard(pcm: &[i16]) -> Vec<(char, u128)> {
 fn share(make: impl Fn((f64, f64), usize) -> Vec<i16>) -> f64 {
     let make = &make;
     let pairs = LOW.iter().flat_map(|low| HIGH.iter().map(move |high| (*low, *high)));
-    let make = &make;
     let all: Vec<usize> = pairs.flat_map(|pair| (0..10).map(move |n| heard(&make(pair, n * 11)).len())).collect();
     assert!(all.iter().all(|digits| *digits <= 1), "one tone is one digit at most");
     all.iter().sum::<usize>() as f64 / all.len() as f64

@@ -23,8 +23,8 @@ const HOP: usize = BLOCK / 2;
 const HITS: u32 = 4;
 /// Blocks in a row without it that end a digit: shorter gaps are drop-outs (Q.24 bridges 10 ms).
 const MISSES: u32 = 4;
-/// Each tone is at least this loud, as amplitude: -36 dBov, some -29 dBm0.
-const FLOOR: f32 = 735.0;
+/// Each tone is at least this loud, as amplitude: -37 dBov, some -30 dBm0.
+const FLOOR: f32 = 650.0;
 /// How much stronger one tone may be than the other, as power: 10 dB, so that 8 dB pass.
 const TWIST: f32 = 10.0;
 /// The strongest tone of a group against each other one, as power: 8 dB.
