@@ -1,6 +1,7 @@
 //! The crate as its users see it: texts in, values or complaints out.
 
 mod bad;
+mod bad_integrations;
 mod bad_sip;
 mod example;
 mod good;

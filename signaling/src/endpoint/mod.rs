@@ -18,6 +18,7 @@
 //! core ── transactions, schedule, the queues out
 //! ```
 
+mod ack;
 mod addresses;
 mod admit;
 mod api;

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::ack::send_ack;
 use super::compose;
 use super::core::Core;
 use super::early::send_prack;
 use super::incoming::{Answering, respond, send_2xx};
 use super::leg::{By, Cancel, Leg, LegTimer, Ours, Stage, Theirs, Up};
-use super::outgoing::{send_ack, send_cancel};
+use super::outgoing::send_cancel;
 use super::refresh;
 use super::transactions::{TxId, User};
 use super::{Endpoint, Event, Failure, Fork, LegId, NoSuchLeg, Reason, lost};

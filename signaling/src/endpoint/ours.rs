@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::ack::{repeat_ack, send_ack};
 use super::compose;
 use super::core::Core;
 use super::leg::{By, Cancel, Leg, LegTimer, Offer, Ours, Stage, Theirs};
-use super::outgoing::{MAX_CHALLENGES, repeat_ack, send_ack};
+use super::outgoing::MAX_CHALLENGES;
 use super::refresh;
 use super::transactions::{MAX_FORKS, SentInvite, TxId, User};
 use super::{Endpoint, Event, Fork, LegId, NoSuchLeg, lost};

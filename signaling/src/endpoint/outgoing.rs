@@ -1,16 +1,17 @@
 //! Calls we make: RFC 3261 sections 13.2 (INVITE, forks) and 9.1 (CANCEL), digest on the way.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::ack::{repeat_ack, send_ack};
 use super::compose;
 use super::core::Core;
 use super::early::RELIABLE;
 use super::leg::{Cancel, Leg, LegTimer, Ours, Outgoing, Peer, Stage, Theirs, Up};
 use super::refresh::{self, Wish};
-use super::sending::{May, Sending};
+use super::sending::Sending;
 use super::transactions::{ClientMachine, MAX_FORKS, SentInvite, TxId, User};
 use super::{
     Endpoint, Event, Failure, Fork, Full, Invite, LegId, Reason, Reliable, StreamError, lost, offers, redirect,
@@ -307,28 +308,6 @@ fn acknowledge(core: &mut Core, tx: TxId, peer: &Peer, response: &Response) -> O
     }
     send_ack(core, tx, dialog.remote_tag().cloned(), to, ack);
     Some(dialog)
-}
-
-/// Sends an ACK for a 2xx and keeps it with the transaction.
-pub(super) fn send_ack(core: &mut Core, tx: TxId, tag: Option<Bytes>, to: SocketAddr, ack: Request) {
-    let Some(transaction) = core.transactions.client(tx) else { return };
-    // Nothing tells of an ACK that got lost: it goes over a connection for its size if the INVITE got through so.
-    let (leg, grow) = (transaction.user.leg(), transaction.plain.is_some() && transaction.to == to);
-    let Sending { bytes, way, .. } = core.finish_request(leg, to, ack, May { grow, connect: true }).sending;
-    if let Some(sent) = sent_invite(core, tx) {
-        sent.acks.push((tag, (way, to), bytes.clone()));
-    }
-    core.send_over(way, Some(leg), to, bytes);
-}
-
-/// Repeats the ACK for a 2xx that comes again; `false` if it is a new one.
-pub(super) fn repeat_ack(core: &mut Core, tx: TxId, response: &Response) -> bool {
-    let Ok(to) = response.headers.to() else { return true };
-    let Some(sent) = sent_invite(core, tx) else { return true };
-    let Some((_, address, bytes)) = sent.acks.iter().find(|(tag, ..)| tag.as_ref() == to.tag()) else { return false };
-    let ((way, to), bytes, leg) = (*address, bytes.clone(), sent.leg);
-    core.resend_over(way, Some(leg), to, bytes);
-    true
 }
 
 pub(super) fn sent_invite(core: &mut Core, tx: TxId) -> Option<&mut SentInvite> {
