@@ -150,6 +150,8 @@ impl Call {
     pub(super) fn receiver(&mut self, now: Instant, says: ReceiverSays) {
         let Stage::Called(ringing) = &mut self.stage else { return };
         match says {
+            // The first answer wins.
+            ReceiverSays::Answered(_) if !matches!(ringing.step, Step::Unanswered) => {}
             ReceiverSays::Answered(answerer) => {
                 ringing.step = Step::Leasing;
                 let trunk = ringing.route.trunk.clone();
