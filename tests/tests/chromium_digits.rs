@@ -31,6 +31,10 @@ async fn digits_of_a_page_and_of_sipp_go_by_info() -> Result<()> {
     page.state("talking").await?;
     page.hears(AGENT, VISITOR).await?;
     page.browser().run("return call.dtmf(args)", json!("15")).await?;
+    // The API is faster than keys that are held down.
+    page.browser()
+        .wait_for("events.filter(e => e.name === 'dtmf_received').length === 2", Duration::from_secs(20))
+        .await?;
     page.browser().run("return call.dtmf(args, {viaApi: true})", json!("#")).await?;
     let told = "events.filter(e => e.name === 'dtmf_received').map(e => e.data.leg + e.data.digit).sort().join(' ') \
                 === 'browser1 browser5 sip* sip7'";
