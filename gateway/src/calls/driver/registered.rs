@@ -5,6 +5,7 @@ use trunkline_signaling::targets::Wanted;
 
 use super::Driver;
 use crate::call::{InviteOrder, LeaseRefused};
+use crate::routing::wanted;
 use crate::trunks::Registrations;
 
 impl Driver {
@@ -36,9 +37,15 @@ impl Driver {
         if self.spare.is_some() { Ok(()) } else { Err(LeaseRefused::TrunkFull) }
     }
 
-    /// Where requests to the trunk being dialled go first: as planned, or where its registrar said.
+    /// Where requests to the trunk being dialled go first: as planned, or where its registrar said. What a redirection
+    /// led to is planned otherwise, and gone to unless all the trunk's requests go through proxies.
     pub(super) fn first_hop(&self, planned: Wanted) -> Wanted {
-        self.of_trunk(&self.dialled, Registrations::first_hop).unwrap_or(planned)
+        let hop = self.of_trunk(&self.dialled, |registrations, trunk| {
+            let by_proxies = trunk.outbound_proxy.is_some() || !registrations.routes(trunk).is_empty();
+            let is_trunk = planned == wanted(trunk.first_hop());
+            (by_proxies || is_trunk).then(|| registrations.first_hop(trunk))
+        });
+        hop.flatten().unwrap_or(planned)
     }
 
     /// Puts the Route of its trunk into an INVITE.
