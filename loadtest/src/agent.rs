@@ -165,11 +165,11 @@ impl Desk {
                     }
                 }
                 Event::Offer { leg, .. } => drop(self.endpoint.answer_offer(now, leg, Err(488))),
-                Event::Trying { .. }
-                | Event::Provisional { .. }
+                Event::Provisional { .. }
                 | Event::Answered { .. }
                 | Event::Failed { .. }
                 | Event::OfferAnswered { .. }
+                | Event::Transfer { .. }
                 | Event::Pinged { .. }
                 | Event::Replied { .. }
                 | Event::Digit { .. }

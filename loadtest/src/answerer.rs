@@ -59,11 +59,11 @@ async fn run(handle: Handle, mut events: mpsc::Receiver<Event>, counts: Arc<Coun
             Event::Offer { leg, .. } => {
                 let _ = handle.call(move |endpoint, now| endpoint.answer_offer(now, leg, Err(488))).await;
             }
-            Event::Trying { .. }
-            | Event::Provisional { .. }
+            Event::Provisional { .. }
             | Event::Answered { .. }
             | Event::Failed { .. }
             | Event::OfferAnswered { .. }
+            | Event::Transfer { .. }
             | Event::Pinged { .. }
             | Event::Replied { .. }
             | Event::Digit { .. }

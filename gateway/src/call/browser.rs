@@ -11,9 +11,12 @@ use trunkline_media::quality::HalfLeg;
 use super::dialing::NO_DESTINATION;
 use super::digits::By;
 use super::timers::Timer;
-use super::{BACKSTOP, Call, MAX_DTMF_EVENTS, Stage};
+use super::{BACKSTOP, Call, Stage};
 use crate::diagnosis::Finding;
 use crate::outcome::{DtlsFailure, IceFailure, IceState, Phase, Reason};
+
+/// Digits that are told as events; more are counted only.
+const MAX_DTMF_EVENTS: u32 = 512;
 
 /// What is known of the browser.
 #[derive(Debug)]

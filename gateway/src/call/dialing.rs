@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use trunkline_media::api::{Command, Leg};
@@ -20,7 +20,7 @@ use super::input::{AttemptId, LeaseRefused, NotSent, ResolveError, SipEvent};
 use super::record::short;
 use super::redirects::Redirects;
 use super::timers::Timer;
-use super::{Call, Effect, InviteOrder, Inviting, PROMPT, STEP, Stage, Talking};
+use super::{Call, Effect, InviteOrder, Inviting, STEP, Stage, Talking};
 use crate::outcome::{DestTimeout, LastSip, Phase, Reason, Unavailable, table};
 use crate::routing::{Planned, Route};
 
@@ -28,6 +28,8 @@ use crate::routing::{Planned, Route};
 pub(super) const NO_DESTINATION: u32 = 0;
 /// Targets of one destination that are tried.
 const MAX_TARGETS: usize = 3;
+/// Longest a prompt of ours is waited for.
+const PROMPT: Duration = Duration::from_secs(30);
 
 impl Call {
     /// Goes on with the next destination; the call ends with the last one's failure when there is none.

@@ -83,10 +83,6 @@ use transfer::Transfers;
 const BACKSTOP: Duration = Duration::from_secs(5);
 /// Longest step before an INVITE: DNS gives up after two seconds, a worker answers in milliseconds.
 const STEP: Duration = Duration::from_secs(10);
-/// Longest a prompt of ours is waited for.
-const PROMPT: Duration = Duration::from_secs(30);
-/// Digits that are told as events; more are counted only.
-const MAX_DTMF_EVENTS: u32 = 512;
 
 /// What does not change over a call.
 #[derive(Debug, Clone)]
