@@ -306,18 +306,6 @@ impl Call {
         }
     }
 
-    /// Whether a connect action would do something: nobody is dialled or connected yet.
-    #[must_use]
-    pub fn may_connect(&self) -> bool {
-        matches!(self.stage, Stage::Asking | Stage::Acting)
-    }
-
-    /// Whether a browser has a part in it: not while a call from the trunk rings.
-    #[must_use]
-    pub fn has_browser(&self) -> bool {
-        self.browser.is_there()
-    }
-
     /// Whether it is about to end because there is nothing to dial.
     #[must_use]
     pub fn has_no_destination(&self) -> bool {

@@ -39,6 +39,18 @@ impl Script {
 }
 
 impl Call {
+    /// Whether a connect action would do something: nobody is dialled or connected yet.
+    #[must_use]
+    pub fn may_connect(&self) -> bool {
+        matches!(self.stage, Stage::Asking | Stage::Acting)
+    }
+
+    /// Whether a browser has a part in it: not while a call from the trunk rings.
+    #[must_use]
+    pub fn has_browser(&self) -> bool {
+        self.browser.is_there()
+    }
+
     /// Begins with the app's answer hook.
     pub(super) fn ask(&mut self, now: Instant, question: Arc<Question>) {
         self.stage = Stage::Asking;

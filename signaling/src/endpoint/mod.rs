@@ -290,6 +290,7 @@ impl Endpoint {
     fn drop_leg(&mut self, now: Instant, id: LegId) {
         if let Some(mut leg) = self.legs.remove(&id) {
             offers::withdraw(&mut self.core, now, &mut leg, 487);
+            transfer::withdraw(&mut self.core, now, &mut leg);
             self.core.forget_snapshot(id, &leg.dialog_id.call_id);
             self.dialogs.remove(&leg.dialog_id);
             self.core.tracer.end(id);

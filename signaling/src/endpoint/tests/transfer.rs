@@ -300,3 +300,16 @@ fn the_last_word_goes_out_before_the_bye() {
     let methods: Vec<_> = lone.sent_requests().into_iter().map(|request| request.method).collect();
     assert_eq!(methods, [Method::Notify, Method::Notify, Method::Bye]);
 }
+
+#[test]
+fn a_refer_that_a_bye_overtakes_leaves_nothing() {
+    let mut lone = Lone::new();
+    let (_, invite) = lone.answered_call();
+    lone.give(asks(&invite, 1, "<sip:bob@192.0.2.9>", ""));
+    lone.give(Lone::in_dialog(&invite, "BYE", 2, "", ""));
+    let mut answered = statuses(&mut lone);
+    answered.sort_unstable();
+    assert_eq!(answered, [200, 487]);
+    lone.wait(secs(40));
+    assert_eq!((lone.end.stats().legs, lone.end.stats().transactions), (0, 0));
+}

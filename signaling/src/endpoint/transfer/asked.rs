@@ -153,14 +153,20 @@ impl Endpoint {
     }
 }
 
+/// The leg goes: a REFER that nobody here has answered is refused, or its transaction would wait for ever.
+pub(in crate::endpoint) fn withdraw(core: &mut Core, now: Instant, leg: &mut Leg) {
+    let Stage::Up(up) = &mut leg.stage else { return };
+    if let Some((tx, request)) = up.refers.served.as_mut().and_then(|served| served.pending.take()) {
+        core.answer(now, tx, Response::to_request(&request, 487, None));
+        up.refers.served = None;
+    }
+}
+
 /// Before the BYE goes out: what the peer has not been told yet.
 pub(in crate::endpoint) fn flush(core: &mut Core, now: Instant, leg: &mut Leg) {
+    withdraw(core, now, leg);
     let Stage::Up(up) = &mut leg.stage else { return };
     let Some(served) = &mut up.refers.served else { return };
-    if let Some((tx, request)) = served.pending.take() {
-        core.answer(now, tx, Response::to_request(&request, 487, None));
-        return;
-    }
     served.telling = None;
     if let Some(last) = served.waiting.take() {
         tell(core, now, leg, last);

@@ -21,7 +21,7 @@ use super::{Endpoint, LegId, NoSuchLeg, Reason};
 use crate::message::{HeaderName, Replaces, Uri};
 
 use self::asked::Served;
-pub(super) use self::asked::flush;
+pub(super) use self::asked::{flush, withdraw};
 use self::asking::Sent;
 pub(super) use self::replacing::names_a_dialog;
 
