@@ -68,7 +68,17 @@ pub(super) fn words_of(effects: &[Effect]) -> Vec<String> {
             Effect::PlanTransfer { to, .. } => format!("plan {to}"),
             Effect::AnswerOffer { attempt, answer } => format!("answer {} {}", attempt.0, answer.is_ok()),
             Effect::Emit(event) => event.name.into(),
-            _ => return None,
+            Effect::Media(_)
+            | Effect::Resolve { .. }
+            | Effect::Offer { .. }
+            | Effect::Ring { .. }
+            | Effect::Accept { .. }
+            | Effect::Refuse { .. }
+            | Effect::Tell { .. }
+            | Effect::SendDigits { .. }
+            | Effect::Ask(_)
+            | Effect::Fetch { .. }
+            | Effect::Finished(_) => return None,
         })
     };
     effects.iter().filter_map(word).collect()
@@ -85,10 +95,8 @@ fn dialling() -> Bench {
 }
 
 fn told_of(effects: &[Effect], name: &str) -> Value {
-    let event = effects.iter().find_map(|effect| match effect {
-        Effect::Emit(event) if event.name == name => Some(event.data.clone()),
-        _ => None,
-    });
+    let events = effects.iter().filter_map(|effect| if let Effect::Emit(event) = effect { Some(event) } else { None });
+    let event = events.into_iter().find(|event| event.name == name).map(|event| event.data.clone());
     Value::Object(event.unwrap_or_default())
 }
 
