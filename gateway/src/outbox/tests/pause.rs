@@ -26,10 +26,19 @@ async fn twenty_failures_pause_for_good_a_restart_keeps_it_and_reactivation_lose
     let running = Running::start(&store, config(&[crm.clone()]));
     let told = tell(&store, "call_1", 25, &["crm"]);
     until(|| running.webhooks.stats().iter().any(|one| one.paused)).await;
-    until(|| store.pending_counts()["crm"] == 6).await;
+    let written = async {
+        loop {
+            // The pause is in the database a moment after the outbox knows of it.
+            let overview = running.overview("crm").await;
+            if overview.state.paused && overview.pending == 6 {
+                break overview;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let overview = tokio::time::timeout(SOON, written).await.unwrap();
+    assert!(overview.state.paused_at.is_some());
     assert_eq!(receiver.ids(), told[..20], "and not one more");
-    let overview = running.overview("crm").await;
-    assert!(overview.state.paused && overview.state.paused_at.is_some());
     assert_eq!((overview.state.consecutive_failures, overview.pending), (20, 6), "the pause is told it, too, later");
     assert_eq!(overview.state.last_error.as_deref(), Some("answered 410"));
     loop {
