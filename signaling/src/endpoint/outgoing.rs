@@ -242,19 +242,7 @@ impl Endpoint {
     }
 
     fn leg_of_invite(&mut self, tx: TxId) -> Option<LegId> {
-        match &self.core.transactions.client(tx)?.user {
-            User::Invite(sent) => Some(sent.leg),
-            User::Bye(_)
-            | User::ByeToFork(_)
-            | User::Update(_)
-            | User::Prack(_)
-            | User::Cancel(_)
-            | User::Digit(_)
-            | User::Ask(_)
-            | User::Ping(..)
-            | User::Refer(_)
-            | User::Notify(_) => None,
-        }
+        sent_invite(&mut self.core, tx).map(|sent| sent.leg)
     }
 }
 
