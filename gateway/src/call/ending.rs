@@ -29,18 +29,7 @@ impl Call {
             return;
         }
         self.leave_the_called(now, reason);
-        if let Some(attempt) = match &self.stage {
-            Stage::Inviting(inviting) => Some(inviting.attempt),
-            Stage::Talking(talking) => Some(talking.attempt),
-            Stage::Idle
-            | Stage::Asking
-            | Stage::Acting
-            | Stage::NoDestination { .. }
-            | Stage::Leasing { .. }
-            | Stage::Resolving { .. }
-            | Stage::Called(_)
-            | Stage::Ended => None,
-        } {
+        if let Some(attempt) = self.stage.attempt() {
             self.effects.push_back(Effect::Hangup { attempt, reason: table::reason_header(reason) });
         }
         self.end_transfer(reason);

@@ -99,3 +99,21 @@ pub(super) struct Talking {
     pub(super) media: TrunkMedia,
     pub(super) offering: Offering,
 }
+
+impl Stage {
+    /// The leg that talks, or rings.
+    pub(super) fn attempt(&self) -> Option<AttemptId> {
+        match self {
+            Self::Inviting(inviting) => Some(inviting.attempt),
+            Self::Talking(talking) => Some(talking.attempt),
+            Self::Idle
+            | Self::Asking
+            | Self::Acting
+            | Self::NoDestination { .. }
+            | Self::Leasing { .. }
+            | Self::Resolving { .. }
+            | Self::Called(_)
+            | Self::Ended => None,
+        }
+    }
+}

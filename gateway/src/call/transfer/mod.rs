@@ -189,18 +189,7 @@ impl Call {
 
     /// Whether this is the leg that talks, or rings.
     fn is_current(&self, attempt: AttemptId) -> bool {
-        match &self.stage {
-            Stage::Talking(talking) => talking.attempt == attempt,
-            Stage::Inviting(inviting) => inviting.attempt == attempt,
-            Stage::Idle
-            | Stage::Asking
-            | Stage::Acting
-            | Stage::NoDestination { .. }
-            | Stage::Leasing { .. }
-            | Stage::Resolving { .. }
-            | Stage::Called(_)
-            | Stage::Ended => false,
-        }
+        self.stage.attempt() == Some(attempt)
     }
 
     /// A transfer takes too long.
