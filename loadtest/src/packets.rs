@@ -140,6 +140,7 @@ impl World {
                     srtp: None,
                     also: Vec::new(),
                     rtcp_mux: false,
+                    extended: None,
                     lines: Default::default(),
                 };
                 self.call.handle_command(self.now, Command::ConnectTrunk(media), &mut self.out);

@@ -1,5 +1,7 @@
 //! What both legs have in common: an RTP stream each way, its RTCP, and the digits in it.
 
+mod extended;
+
 use std::time::{Duration, Instant};
 
 use crate::api::{Digit, DropStats, SentStats, StreamStats};

@@ -60,6 +60,7 @@ catalogue! {
     MOS_SCORE: Histogram(MOS), "trunkline_half_leg_mos", "MOS", [HALF_LEG, MOS_KIND], "E-model score, listening (lq) and conversational (cq), observed each second it is known";
     FINDINGS: Trouble, "trunkline_findings_total", "findings", [FINDING], "Causes of bad calls that were found";
     MEDIA_DROPS: Trouble, "trunkline_media_drops_total", "datagrams", [LEG, DROP], "Datagrams of calls that were not used, by leg and why";
+    MEDIA_RESENT: Counter, "trunkline_media_resent_packets_total", "packets", [], "Packets of audio sent again because a browser asked";
     CLIENT_REPORTS: Counter, "trunkline_client_reports_total", "reports", [REPORT], "Reports from browsers, by code";
 }
 "Trunks" {

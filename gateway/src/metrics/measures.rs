@@ -24,6 +24,7 @@ pub struct CallMeasures {
     mos: Histogram,
     findings: Tally,
     drops: Tally,
+    resent: Tally,
     dropped: Tally,
     duration: Histogram,
     talk: Histogram,
@@ -44,6 +45,7 @@ impl Default for CallMeasures {
             mos: Histogram::new(&catalogue::MOS_SCORE),
             findings: Tally::new(&catalogue::FINDINGS),
             drops: Tally::new(&catalogue::MEDIA_DROPS),
+            resent: Tally::new(&catalogue::MEDIA_RESENT),
             dropped: Tally::new(&catalogue::CALLS_DROPPED),
             duration: Histogram::new(&catalogue::CALL_DURATION),
             talk: Histogram::new(&catalogue::CALL_TALK),
@@ -111,7 +113,8 @@ impl CallMeasures {
     /// All of it at this moment.
     #[must_use]
     pub fn read(&self) -> Vec<Family> {
-        let tallies = [&self.seconds, &self.findings, &self.drops, &self.dropped, &self.transfers].map(Tally::read);
+        let tallies = [&self.seconds, &self.findings, &self.drops, &self.resent, &self.dropped, &self.transfers];
+        let tallies = tallies.map(Tally::read);
         let histograms = [&self.loss, &self.jitter, &self.rtt, &self.mos, &self.duration, &self.talk, &self.setup]
             .map(Histogram::read);
         tallies.into_iter().chain(histograms).chain([self.attempts.read()]).chain(self.hooks.read()).collect()
@@ -133,18 +136,25 @@ fn stages(timings: &Timings) -> [(&'static str, Option<Duration>); 7] {
     ]
 }
 
-/// Which of a call's dropped datagrams have been counted: browser leg, trunk leg.
+/// Which of a call's dropped datagrams have been counted, browser leg and trunk leg, and of those sent again.
 #[derive(Debug, Default)]
-pub struct DropsSeen([[u64; DROPS.len()]; 2]);
+pub struct DropsSeen {
+    drops: [[u64; DROPS.len()]; 2],
+    resent: u64,
+}
 
 impl DropsSeen {
     /// Counts those that are new.
     pub fn count(&mut self, stats: &CallStats, measures: &CallMeasures) {
+        if stats.resent > self.resent {
+            measures.resent.add(&[], stats.resent - self.resent);
+            self.resent = stats.resent;
+        }
         let (all, trunk) = (fields(&stats.drops), fields(&stats.trunk_drops));
         let browser = std::array::from_fn(|at| {
             all.get(at).copied().unwrap_or(0).saturating_sub(trunk.get(at).copied().unwrap_or(0))
         });
-        for ((leg, seen), now) in ["browser", "sip"].into_iter().zip(&mut self.0).zip([browser, trunk]) {
+        for ((leg, seen), now) in ["browser", "sip"].into_iter().zip(&mut self.drops).zip([browser, trunk]) {
             for ((reason, seen), now) in DROPS.into_iter().zip(seen).zip(now) {
                 if now > *seen {
                     measures.drops.add(&[leg, reason], now - *seen);

@@ -16,6 +16,8 @@ pub struct CallStats {
     pub trunk_in: StreamStats,
     /// Trunk leg, sent.
     pub trunk_out: SentStats,
+    /// Packets of audio that the browser asked for again and was sent; not counted in `browser_out`.
+    pub resent: u64,
     /// Datagrams dropped, by reason.
     pub drops: DropStats,
     /// Of those, the ones that came to the trunk leg's ports.

@@ -13,6 +13,7 @@ mod voice;
 use std::time::{Duration, Instant};
 
 pub(crate) use self::flow::{Comfort, Flow, Packet};
+pub(crate) use self::speech::MAX_DELAY;
 use crate::audio::Codec;
 use crate::outbox::Outbox;
 use crate::rtp::RtpPacket;

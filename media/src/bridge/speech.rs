@@ -8,7 +8,7 @@ use crate::audio::codec::Decoder;
 use crate::audio::jitter_buffer::{JitterBuffer, JitterBufferStats, Playout};
 
 /// Longest delay the jitter buffer may add.
-const MAX_DELAY: Duration = Duration::from_millis(200);
+pub(crate) const MAX_DELAY: Duration = Duration::from_millis(200);
 
 /// Packet times played for one frame at most; a stream of empty packets must not hold the clock.
 const MAX_PULLS: usize = 16;

@@ -9,6 +9,7 @@ use crate::bridge::{Listener, Output};
 use crate::browser::transport::BrowserTransport;
 use crate::outbox::Outbox;
 use crate::rtp::RtpPacket;
+use crate::rtp::resend::Resends;
 use crate::sdp::browser::{AnswerParts, BrowserMedia, OfferError, answer};
 use crate::stream::Stream;
 
@@ -23,7 +24,10 @@ pub(crate) struct BrowserLeg {
     pub(crate) drops: DropStats,
     /// Drops of transports this one follows.
     carried_drops: DropStats,
+    carried_resent: u64,
     packet: Vec<u8>,
+    /// Where the browser may ask for what it lost.
+    pub(crate) resends: Option<Box<Resends>>,
 }
 
 impl BrowserLeg {
@@ -58,12 +62,15 @@ impl BrowserLeg {
         let mut stream = Stream::new(now, surroundings.wall(now), seed, media.codec.clock_rate());
         stream.set_telephone_event(media.telephone_event);
         stream.set_measured(surroundings.policy.measure);
+        let resends = (!media.nacks.is_empty()).then(Box::<Resends>::default);
         let leg = Self {
+            resends,
             transport,
             media,
             stream,
             drops: DropStats::default(),
             carried_drops: DropStats::default(),
+            carried_resent: 0,
             packet: Vec::new(),
         };
         Ok((leg, opened))
@@ -71,8 +78,13 @@ impl BrowserLeg {
 
     /// Another peer connection takes the place of `old`; its counters go on.
     pub(crate) fn after(self, old: &mut Self) -> Self {
-        let carried_drops = old.all_drops();
-        Self { stream: self.stream.after(&mut old.stream), carried_drops, ..self }
+        let (carried_drops, carried_resent) = (old.all_drops(), old.resent());
+        Self { stream: self.stream.after(&mut old.stream), carried_drops, carried_resent, ..self }
+    }
+
+    /// Packets sent again so far.
+    pub(crate) fn resent(&self) -> u64 {
+        self.carried_resent + self.resends.as_ref().map_or(0, |resends| resends.resent())
     }
 
     /// What may be sent to the browser now.
@@ -90,6 +102,14 @@ impl BrowserLeg {
         }
         let Self { transport, stream, packet, .. } = self;
         stream.poll_digits(now, |event| send(transport, packet, event, out))
+    }
+
+    /// Sends again what the browser has asked for.
+    pub(crate) fn resend(&mut self, now: Instant, out: &mut Outbox) {
+        let Some(resends) = &mut self.resends else { return };
+        while let Some(packet) = resends.poll(now) {
+            self.transport.send_rtp(packet, out);
+        }
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
@@ -115,6 +135,19 @@ fn send(transport: &mut BrowserTransport, buffer: &mut Vec<u8>, packet: &RtpPack
     transport.send_rtp(buffer, out);
 }
 
+/// The same with audio, of which a lost packet may be asked for.
+fn send_audio(
+    now: Instant,
+    (transport, buffer, resends): (&mut BrowserTransport, &mut Vec<u8>, &mut Option<Box<Resends>>),
+    packet: &RtpPacket<'_>,
+    out: &mut Outbox,
+) {
+    send(transport, buffer, packet, out);
+    if let Some(resends) = resends {
+        resends.keep(now, buffer);
+    }
+}
+
 /// Two counts of drops together.
 pub(crate) fn sum(a: DropStats, b: DropStats) -> DropStats {
     DropStats {
@@ -138,11 +171,11 @@ impl Listener for BrowserLeg {
         let RtpPacket { marker, timestamp, payload, .. } = *source;
         let payload_type = self.media.payload_type;
         let packet = self.stream.sender().relay(now, payload_type, marker, sequence, timestamp, restarted, payload);
-        send(&mut self.transport, &mut self.packet, &packet, out);
+        send_audio(now, (&mut self.transport, &mut self.packet, &mut self.resends), &packet, out);
     }
 
     fn frame(&mut self, now: Instant, samples: u32, payload: &[u8], out: &mut Outbox) {
         let packet = self.stream.sender().next(now, self.media.payload_type, samples, payload);
-        send(&mut self.transport, &mut self.packet, &packet, out);
+        send_audio(now, (&mut self.transport, &mut self.packet, &mut self.resends), &packet, out);
     }
 }

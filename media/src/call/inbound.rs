@@ -25,7 +25,7 @@ impl Call {
         out: &mut Outbox,
     ) -> bool {
         self.ran(now);
-        let BrowserLeg { transport, stream, media, drops, .. } = &mut self.browser;
+        let BrowserLeg { transport, stream, media, drops, resends, .. } = &mut self.browser;
         let moved = transport.remote() != Some(from);
         let mut echoed = None;
         let heard = match transport.handle_datagram(now, path, from, datagram, out) {
@@ -59,6 +59,9 @@ impl Call {
             }
             Inbound::Rtcp(packet) => {
                 let told = stream.receive_report(now, packet, drops).unwrap_or_default();
+                if let Some(resends) = resends {
+                    resends.ask(now, packet, stream.sender().ssrc(), stream.rtt(now).map(|(ms, _)| ms));
+                }
                 if let Some(detectors) = self.detectors.as_mut().filter(|_| told.report) {
                     detectors.reported(now, Leg::Browser, told.highest);
                 }
@@ -72,6 +75,7 @@ impl Call {
                 true
             }
         };
+        self.browser.resend(now, out);
         if let Some(echoed) = echoed {
             echoed.back(now, &mut self.to_trunk, &mut self.browser, out);
         }

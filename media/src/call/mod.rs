@@ -249,6 +249,7 @@ impl Call {
             self.measure(now, out);
             let mut stats = Box::new(self.stats(now));
             self.look(now, &mut stats);
+            self.tell_voip(&stats);
             self.report(Some(MediaEvent::Sample(stats)));
         }
         if self.detectors.as_ref().and_then(|detectors| detectors.poll_timeout()).is_some_and(|at| at <= now) {

@@ -27,6 +27,7 @@ impl Call {
             browser_out: self.browser.stream.sent(),
             trunk_in: with_buffer(trunk.map(|leg| leg.received(now)).unwrap_or_default(), &self.to_browser),
             trunk_out: trunk.map(TrunkLeg::sent).unwrap_or_default(),
+            resent: self.browser.resent(),
             drops: sum(self.browser.all_drops(), trunk_drops),
             trunk_drops,
             last_check_age_ms: self.browser.transport.last_check().map(|at| age_ms(now, at)),
@@ -72,6 +73,14 @@ impl Call {
         self.quality.sample(now, &self.surroundings.policy, &browser, &trunk);
         let silent = !self.browser.stream.has_rtt(now, Duration::from_secs(2));
         self.browser.transport.probe(now, silent, out);
+    }
+
+    /// Tells the trunk's leg how it is heard, for its reports.
+    pub(super) fn tell_voip(&mut self, stats: &CallStats) {
+        let [_, _, up, _] = &stats.quality;
+        if let Some(trunk) = &mut self.trunk {
+            trunk.tell_voip(&stats.trunk_in, up.audio_dbov);
+        }
     }
 
     /// The browser leg's round trip, and where it was measured.

@@ -11,6 +11,7 @@ mod level;
 mod loss;
 mod monitor;
 mod remote;
+mod voip;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ pub use self::burst::Bursts;
 pub use self::emodel::MOS_MODEL;
 pub(crate) use self::monitor::{Audio, DownReading, LegReading, Monitor, UpReading};
 pub(crate) use self::remote::{OwnStream, RemoteView};
+pub(crate) use self::voip::voip_report;
 use crate::api::Leg;
 
 /// One direction of one leg.

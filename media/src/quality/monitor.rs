@@ -297,7 +297,7 @@ impl LegMeter {
 }
 
 /// `fec`: the sender was asked for in-band FEC, and whoever plays it uses it.
-fn parameters(codec: Option<Codec>, fec: bool) -> CodecParameters {
+pub(super) fn parameters(codec: Option<Codec>, fec: bool) -> CodecParameters {
     // G.711 is concealed by whoever plays it.
     match codec {
         Some(Codec::Opus) => CodecParameters::of(Codec::Opus, fec),

@@ -51,6 +51,8 @@ pub struct Offer {
     pub protocol: String,
     /// Whether the browser takes reduced-size RTCP (RFC 5506).
     pub rtcp_rsize: bool,
+    /// Payload types of which it asks for lost packets again (`a=rtcp-fb … nack`, RFC 4585 section 4.2).
+    pub nacks: Vec<PayloadType>,
 }
 
 /// Media direction as its owner writes it.
@@ -92,6 +94,8 @@ pub struct BrowserMedia {
     pub codec: Codec,
     /// Its payload type.
     pub payload_type: PayloadType,
+    /// Those of the payload types whose lost packets are sent again when the browser asks.
+    pub nacks: Vec<PayloadType>,
     /// Every codec the browser may send us, with its payload type.
     pub accepted: Vec<(PayloadType, Codec)>,
     /// The one telephone-event whose clock equals the chosen codec's.
@@ -122,6 +126,7 @@ impl BrowserMedia {
             telephone_event: event.map(|(payload_type, _)| *payload_type),
             receives: matches!(offer.direction, Direction::SendRecv | Direction::SendOnly),
             sends: matches!(offer.direction, Direction::SendRecv | Direction::RecvOnly),
+            nacks: accepted.iter().map(|(number, _)| *number).filter(|number| offer.nacks.contains(number)).collect(),
             accepted,
         })
     }

@@ -43,6 +43,9 @@ pub(super) fn write(offer: &Offer, media: &BrowserMedia, parts: &AnswerParts<'_>
             Codec::Pcmu | Codec::Pcma => line!("a=rtpmap:{payload_type} {}/{}", codec.name(), codec.clock_rate()),
         }
     }
+    for payload_type in &media.nacks {
+        line!("a=rtcp-fb:{} nack", payload_type.0);
+    }
     if let Some(event) = media.telephone_event {
         line!("a=rtpmap:{} telephone-event/{}", event.0, media.codec.clock_rate());
         line!("a=fmtp:{} 0-15", event.0);

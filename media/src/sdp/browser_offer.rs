@@ -44,6 +44,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Offer, OfferError> {
         candidate_lines,
         protocol: media.protocol.to_owned(),
         rtcp_rsize: media.section.has("rtcp-rsize"),
+        nacks: nacks(media).map_err(OfferError::Invalid)?,
     })
 }
 
@@ -151,6 +152,19 @@ fn formats(media: &Media<'_>) -> Result<Formats, OfferError> {
         }
     }
     Ok((codecs, events))
+}
+
+/// Payload types with plain `nack` feedback, by name or by `*`.
+fn nacks(media: &Media<'_>) -> Result<Vec<PayloadType>, String> {
+    let mut numbers = media.payload_types()?;
+    numbers.retain(|number| {
+        let number = number.to_string();
+        media.section.attributes("rtcp-fb").any(|line| {
+            let mut words = line.split_ascii_whitespace();
+            words.next().is_some_and(|of| of == "*" || of == number) && words.eq(["nack"])
+        })
+    });
+    Ok(numbers.into_iter().map(PayloadType).collect())
 }
 
 /// The first `a=ssrc` (RFC 5576).

@@ -179,6 +179,21 @@ fn the_answer_is_what_a_browser_expects() {
 }
 
 #[test]
+fn nack_is_agreed_on_for_the_codecs_it_is_offered_for() {
+    let check = |feedback: &str, expected: &[u8]| {
+        let offer = with("a=sendrecv", &format!("a=sendrecv\r\n{feedback}")).unwrap();
+        let text = answered(&offer, &[Codec::Opus, Codec::Pcmu], &[]);
+        let lines: Vec<_> = text.lines().filter(|line| line.starts_with("a=rtcp-fb:")).collect();
+        let wanted: Vec<_> = expected.iter().map(|number| format!("a=rtcp-fb:{number} nack")).collect();
+        assert_eq!(lines, wanted, "{feedback}");
+    };
+    check("a=rtcp-fb:111 transport-cc", &[]);
+    check("a=rtcp-fb:111 nack", &[111]);
+    check("a=rtcp-fb:* nack", &[111, 0]);
+    check("a=rtcp-fb:0 nack\r\na=rtcp-fb:8 nack\r\na=rtcp-fb:111 nack pli", &[0]);
+}
+
+#[test]
 fn directions_are_mirrored() {
     for (theirs, ours) in
         [("sendrecv", "sendrecv"), ("sendonly", "recvonly"), ("recvonly", "sendonly"), ("inactive", "inactive")]

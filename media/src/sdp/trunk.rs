@@ -13,6 +13,7 @@ use super::{trunk_read, trunk_write};
 use crate::api::RtpSource;
 use crate::audio::Codec;
 use crate::rtp::PayloadType;
+use crate::rtp::rtcp::XrWish;
 
 /// RFC 3551 section 4.2.
 pub(super) const DEFAULT_PTIME_MS: u32 = 20;
@@ -60,6 +61,8 @@ pub struct TrunkMedia {
     pub also: Vec<(PayloadType, Codec)>,
     /// RTCP shares the port of RTP (RFC 5761).
     pub rtcp_mux: bool,
+    /// The extended reports the peer asks for, if it says anything of them (RFC 3611 section 5).
+    pub extended: Option<XrWish>,
     /// The session's m-lines.
     pub lines: Lines,
 }
@@ -178,6 +181,9 @@ fn heard_by(local: &LocalMedia, mut media: TrunkMedia) -> TrunkMedia {
     media
 }
 
+#[cfg(test)]
+#[path = "extended_tests.rs"]
+mod extended_tests;
 #[cfg(test)]
 #[path = "trunk_tests.rs"]
 mod tests;

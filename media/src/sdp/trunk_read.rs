@@ -8,6 +8,7 @@ use super::trunk::{DEFAULT_PTIME_MS, Encryption, Lines, LocalMedia, Refusal, Srt
 use crate::api::RtpSource;
 use crate::audio::Codec;
 use crate::rtp::PayloadType;
+use crate::rtp::rtcp::XrWish;
 
 /// The shortest and longest packets worth making.
 const PTIME_RANGE_MS: std::ops::RangeInclusive<u32> = 10..=60;
@@ -62,6 +63,7 @@ pub(super) fn read(
         srtp: srtp.map(Box::new),
         also: if role == Role::Answer { codecs } else { Vec::new() },
         rtcp_mux,
+        extended: extended(description, media),
         lines: lines(description, at),
     })
 }
@@ -168,6 +170,16 @@ fn rtcp(media: &Media<'_>, remote: SocketAddr) -> Result<SocketAddr, TrunkSdpErr
         _ => return Err(invalid()),
     };
     Ok(SocketAddr::new(address, port))
+}
+
+/// `a=rtcp-xr` of the line or else of the session; who names blocks wants those and no others (RFC 3611 section 5.1).
+fn extended(description: &Description<'_>, media: &Media<'_>) -> Option<XrWish> {
+    let wanted = media.section.attribute("rtcp-xr").or_else(|| description.session.attribute("rtcp-xr"))?;
+    let names = |name: &str| {
+        let mut formats = wanted.split_ascii_whitespace().map(|format| format.split('=').next().unwrap_or_default());
+        formats.any(|format| format.eq_ignore_ascii_case(name))
+    };
+    Some(XrWish { round_trip: names("rcvr-rtt"), voip: names("voip-metrics") })
 }
 
 fn ptime(media: &Media<'_>) -> u32 {

@@ -56,6 +56,10 @@ pub(super) fn answer(local: &LocalMedia, media: &TrunkMedia) -> String {
     if media.rtcp_mux {
         push_line(&mut text, format_args!("a=rtcp-mux"));
     }
+    // Who knows them is asked for the same in return.
+    if media.extended.is_some() {
+        push_line(&mut text, format_args!("a=rtcp-xr:rcvr-rtt=all voip-metrics"));
+    }
     push_line(&mut text, format_args!("a=ptime:{DEFAULT_PTIME_MS}"));
     // RFC 3264 section 6.1: what the peer only sends we only receive.
     let direction = match media.peer_direction {

@@ -12,7 +12,7 @@ use self::security::Security;
 use self::source::SourceGuard;
 use crate::api::{DropStats, SentStats, StreamStats};
 use crate::audio::Codec;
-use crate::bridge::{Listener, Output};
+use crate::bridge::{Listener, MAX_DELAY, Output};
 use crate::outbox::Outbox;
 use crate::quality::LegReading;
 use crate::rtp::{PayloadType, RtpPacket};
@@ -86,6 +86,7 @@ impl TrunkLeg {
         if let Some(peer) = &mut self.peer {
             peer.stream.set_telephone_event(peer.media.telephone_event);
             peer.stream.set_measured(self.measured);
+            peer.stream.set_wish(peer.media.extended.unwrap_or_default());
             peer.accepted = vec![(peer.media.payload_type, peer.media.codec)];
             peer.accepted.extend_from_slice(&peer.media.also);
             // What is under way is still as it was agreed before (RFC 3264 section 8.3.1).
@@ -199,6 +200,14 @@ impl TrunkLeg {
         let down = peer.stream.down(now, Some(output.codec), packet_ms);
         let rtt = peer.stream.rtt(now);
         Some(LegReading { up: peer.stream.up(now, since), down, rtt, expects_down, ..LegReading::default() })
+    }
+
+    /// How the peer is heard so far, for one that wants to know; `level` of its speech in dBov.
+    pub(crate) fn tell_voip(&mut self, heard: &StreamStats, level: Option<i8>) {
+        if let Some(peer) = &mut self.peer {
+            let limit_ms = u16::try_from(MAX_DELAY.as_millis()).unwrap_or(u16::MAX);
+            peer.stream.tell_voip(heard, peer.media.ptime_ms, level, limit_ms);
+        }
     }
 
     pub(crate) fn received(&self, now: Instant) -> StreamStats {

@@ -67,6 +67,7 @@ pub(super) fn media(remote: SocketAddr) -> TrunkMedia {
         srtp: None,
         also: Vec::new(),
         rtcp_mux: false,
+        extended: None,
         lines: Default::default(),
     }
 }

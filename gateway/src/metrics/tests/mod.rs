@@ -207,6 +207,7 @@ fn dropped_datagrams_are_counted_once_and_for_their_leg() {
     let mut stats = CallStats {
         drops: DropStats { wrong_source: 5, bad_rtcp: 1, ..DropStats::default() },
         trunk_drops: DropStats { wrong_source: 3, ..DropStats::default() },
+        resent: 4,
         ..CallStats::default()
     };
     seen.count(&stats, &measures);
@@ -214,6 +215,7 @@ fn dropped_datagrams_are_counted_once_and_for_their_leg() {
     (stats.drops.wrong_source, stats.trunk_drops.wrong_source) = (9, 7);
     seen.count(&stats, &measures);
     let text = text_of(&measures);
+    has(&text, "trunkline_media_resent_packets_total 4");
     for (leg, reason, count) in [("browser", "wrong_source", 2), ("sip", "wrong_source", 7), ("browser", "bad_rtcp", 1)]
     {
         has(&text, &format!("trunkline_media_drops_total{{leg=\"{leg}\",reason=\"{reason}\"}} {count}"));

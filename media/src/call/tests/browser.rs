@@ -110,6 +110,11 @@ impl Browser {
         IceCredentials { ufrag: creds.ufrag, password: creds.pass }
     }
 
+    /// Asks for packets again that it misses, which this stack does for video alone unless it is told to.
+    pub(crate) fn ask_for_lost(&mut self) {
+        self.rtc.direct_api().stream_rx_by_mid(self.mid, None).unwrap().suppress_nack(false);
+    }
+
     pub(crate) fn close(&mut self) {
         self.rtc.close().unwrap();
     }

@@ -8,6 +8,7 @@ mod lifecycle;
 pub(crate) mod phone;
 mod quality;
 mod renegotiation;
+mod reports;
 mod secure;
 mod tones;
 mod world;

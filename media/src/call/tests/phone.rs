@@ -41,6 +41,8 @@ pub(crate) struct Phone {
     timestamp: u32,
     pub(crate) heard: Vec<Packet>,
     pub(crate) reports: usize,
+    /// The last of them, as it came.
+    pub(crate) report: Vec<u8>,
     /// What it sends is encrypted with the first, what it receives with the second.
     pub(crate) keys: Option<(Outbound, Inbound)>,
     /// Datagrams that its keys did not open.
@@ -56,7 +58,16 @@ struct Voice {
 
 impl Phone {
     pub(crate) fn new() -> Self {
-        Self { voice: None, sequence: 65_500, timestamp: 7, heard: Vec::new(), reports: 0, keys: None, unreadable: 0 }
+        Self {
+            voice: None,
+            sequence: 65_500,
+            timestamp: 7,
+            heard: Vec::new(),
+            reports: 0,
+            report: Vec::new(),
+            keys: None,
+            unreadable: 0,
+        }
     }
 
     pub(crate) fn speak(&mut self, now: Instant, codec: Codec, hz: f64) {
@@ -119,6 +130,7 @@ impl Phone {
         let opened = self.keys.as_mut().is_none_or(|(_, theirs)| theirs.unprotect_rtcp(datagram).is_ok());
         if opened {
             self.reports += 1;
+            self.report = datagram.to_vec();
         } else {
             self.unreadable += 1;
         }

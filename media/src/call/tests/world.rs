@@ -8,12 +8,13 @@ use super::browser::Browser;
 use super::phone::{Packet, Phone};
 use crate::api::{CallKey, CallStats, Command, Limits, MediaEvent, OpenCall, Opened, Path, RtpSource};
 use crate::audio::Codec;
+use crate::browser::demux::{Kind, classify};
 use crate::browser::transport::DtlsIdentity;
 use crate::call::{Call, Surroundings};
 use crate::outbox::{Outbox, Port};
 use crate::quality::Policy;
 use crate::rtp::PayloadType;
-use crate::sdp::browser::Direction;
+use crate::sdp::browser::{Direction, Offer};
 use crate::sdp::trunk::TrunkMedia;
 
 const STEP: Duration = Duration::from_millis(5);
@@ -31,6 +32,8 @@ pub(super) struct World {
     /// Of a hundred of the browser's datagrams so many are lost, and each is delayed by less than so many milliseconds.
     pub(super) browser_loses: u32,
     pub(super) browser_jitter: u64,
+    /// Of a hundred packets of audio so many never reach it.
+    pub(super) browser_misses: u32,
     delayed: Vec<(Instant, Vec<u8>)>,
     chance: u32,
     pub(super) trunk_link: bool,
@@ -63,11 +66,17 @@ fn identity() -> &'static Arc<DtlsIdentity> {
 impl World {
     /// A call that was opened for a browser with these codecs.
     pub(super) fn new(codecs: &[Codec]) -> Self {
+        Self::offered(codecs, |_| {})
+    }
+
+    /// The same with something changed in its offer.
+    pub(super) fn offered(codecs: &[Codec], change: impl FnOnce(&mut Offer)) -> Self {
         // An hour ahead: whoever asks a clock of its own is found out.
         #[allow(clippy::disallowed_methods)]
         let now = Instant::now() + Duration::from_secs(3600);
         let address = at("198.51.100.7:50000");
-        let (mut browser, offer) = Browser::new(now, address, codecs);
+        let (mut browser, mut offer) = Browser::new(now, address, codecs);
+        change(&mut offer);
         let surroundings = Surroundings {
             identity: Arc::clone(identity()),
             candidates: Arc::from([format!("candidate:1 1 udp 2130706431 {} {} typ host", gateway().ip(), 4443)]),
@@ -96,6 +105,7 @@ impl World {
             browser_link: true,
             browser_loses: 0,
             browser_jitter: 0,
+            browser_misses: 0,
             delayed: Vec::new(),
             chance: 1,
             trunk_link: true,
@@ -111,12 +121,16 @@ impl World {
     /// (in its first codec), 1000 Hz from the phone.
     pub(super) fn talking(browser: &[Codec], trunk: Codec) -> Self {
         let mut world = Self::new(browser);
-        world.connect_browser();
-        world.connect_trunk(trunk);
-        world.browser.speak(world.now, browser[0], 440.0);
-        world.phone.speak(world.now, trunk, 1000.0);
-        world.run(1000);
+        world.talk(browser[0], trunk);
         world
+    }
+
+    pub(super) fn talk(&mut self, browser: Codec, trunk: Codec) {
+        self.connect_browser();
+        self.connect_trunk(trunk);
+        self.browser.speak(self.now, browser, 440.0);
+        self.phone.speak(self.now, trunk, 1000.0);
+        self.run(1000);
     }
 
     pub(super) fn connect_browser(&mut self) {
@@ -147,6 +161,7 @@ impl World {
             srtp: None,
             also: Vec::new(),
             rtcp_mux: false,
+            extended: None,
             lines: Default::default(),
         }
     }
@@ -308,6 +323,10 @@ impl World {
         for datagram in out.iter() {
             match datagram.port {
                 Port::Browser if datagram.to == self.nat && self.browser_link => {
+                    let missed = u64::from(self.chance()) % 100 < u64::from(self.browser_misses);
+                    if missed && classify(datagram.bytes) == Kind::Rtp {
+                        continue;
+                    }
                     replies.extend(self.browser.receive(self.now, gateway(), datagram.bytes));
                 }
                 Port::TrunkRtp if datagram.to == self.phone_at => {

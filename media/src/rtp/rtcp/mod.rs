@@ -7,10 +7,11 @@ use super::sender::Sender;
 use super::{Ssrc, clock_units};
 
 mod read;
+mod voip;
 mod write;
 mod xr;
 
-pub use self::xr::VoipMetrics;
+pub use self::voip::{VoipBuffer, VoipMetrics, VoipReport};
 
 /// What a compound packet told us. Blocks about other sources and unknown packet types are skipped.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -44,6 +45,22 @@ pub struct AboutUs {
     pub rtt_ms: Option<f64>,
 }
 
+/// Which extended reports a peer wants (`a=rtcp-xr`, RFC 3611 section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct XrWish {
+    /// What goes into measuring the round trip of who only listens.
+    pub round_trip: bool,
+    /// VoIP metrics of the stream it sends.
+    pub voip: bool,
+}
+
+impl Default for XrWish {
+    /// Of who says nothing.
+    fn default() -> Self {
+        Self { round_trip: true, voip: false }
+    }
+}
+
 /// A compound packet that does not parse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("malformed RTCP")]
@@ -62,6 +79,9 @@ pub struct RtcpSession {
     /// A time the peer wants echoed.
     reference: Option<SenderReportSeen>,
     sent_before: u64,
+    wish: XrWish,
+    /// How the peer's stream is heard, as far as it is known.
+    voip: Option<VoipReport>,
 }
 
 /// What our next report block says about the peer's last sender report.
@@ -95,9 +115,27 @@ impl RtcpSession {
             last_sender_report: None,
             reference: None,
             sent_before: 0,
+            wish: XrWish::default(),
+            voip: None,
         };
         session.schedule(now);
         session
+    }
+
+    /// Which extended reports the peer wants from now on.
+    pub fn set_wish(&mut self, wish: XrWish) {
+        self.wish = wish;
+    }
+
+    /// Whether it wants VoIP metrics.
+    #[must_use]
+    pub fn wants_voip(&self) -> bool {
+        self.wish.voip
+    }
+
+    /// How its stream is heard now; goes with the reports from now on, if it is wanted.
+    pub fn set_voip(&mut self, report: VoipReport) {
+        self.voip = Some(report);
     }
 
     /// Reads a compound (or reduced-size, RFC 5506) packet. `clock_rate` is that of our stream, in which the peer
@@ -138,7 +176,7 @@ impl RtcpSession {
                     xr::Block::ReferenceTime { .. } | xr::Block::Echo { .. } | xr::Block::Voip { .. } => {}
                 },
                 read::Item::Bye { ssrc } => received.bye |= theirs == Some(ssrc),
-                read::Item::SenderInfo { .. } | read::Item::Block(_) => {}
+                read::Item::SenderInfo { .. } | read::Item::Block(_) | read::Item::Nack { .. } => {}
             }
         }
         Ok(received)
@@ -161,22 +199,21 @@ impl RtcpSession {
         }
         write::cname(buffer, sender.ssrc(), &self.cname);
         // Without sender reports of ours the peer has nothing else to echo.
-        let time = (!sent).then(|| self.ntp_at(now));
-        let echo = self.reference.take().map(|seen| {
+        let time = (!sent && self.wish.round_trip).then(|| self.ntp_at(now));
+        let echo = self.reference.take().filter(|_| self.wish.round_trip).map(|seen| {
             let delay = clock_units(now.saturating_duration_since(seen.at), 1 << 16);
             (seen.ssrc, seen.ntp, u32::try_from(delay).unwrap_or(u32::MAX))
         });
-        if time.is_some() || echo.is_some() {
-            xr::write(buffer, sender.ssrc(), time, echo);
-        }
+        xr::write(buffer, sender.ssrc(), &xr::Report { time, echo, voip: self.voip_of(receiver) });
         true
     }
 
-    /// Writes RR + SDES + BYE: the stream ends.
+    /// Writes RR + SDES + BYE: the stream ends. Who wants VoIP metrics gets them once more, now that all is known.
     pub fn bye(&mut self, now: Instant, sender: &Sender, receiver: &mut Receiver, buffer: &mut Vec<u8>) {
         let block = self.block(now, receiver);
         write::receiver_report(buffer, sender.ssrc(), block.as_ref());
         write::cname(buffer, sender.ssrc(), &self.cname);
+        xr::write(buffer, sender.ssrc(), &xr::Report { voip: self.voip_of(receiver), ..xr::Report::default() });
         write::bye(buffer, sender.ssrc());
     }
 
@@ -184,6 +221,10 @@ impl RtcpSession {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         Some(self.next)
+    }
+
+    fn voip_of(&self, receiver: &Receiver) -> Option<(Ssrc, &VoipReport)> {
+        receiver.ssrc().zip(self.voip.as_ref().filter(|_| self.wish.voip))
     }
 
     fn block(&self, now: Instant, receiver: &mut Receiver) -> Option<write::Block> {
@@ -222,6 +263,22 @@ impl RtcpSession {
         let share = (mixed >> 40) as f64 / f64::from(1u32 << 24);
         self.next = now + INTERVAL.mul_f64(0.5 + share);
     }
+}
+
+/// The sequence numbers of `ours` that a compound packet asks for again; none if it is malformed.
+pub(crate) fn nacked(bytes: &[u8], ours: Ssrc) -> impl Iterator<Item = u16> {
+    let asked = read::items(bytes).into_iter().flatten().filter_map(move |item| match item {
+        read::Item::Nack { ssrc, first, more } if ssrc == ours => Some((first, more)),
+        read::Item::Nack { .. }
+        | read::Item::SenderInfo { .. }
+        | read::Item::Block(_)
+        | read::Item::Extended { .. }
+        | read::Item::Bye { .. } => None,
+    });
+    asked.flat_map(|(first, more)| {
+        let after = (0..16u16).filter(move |bit| more >> bit & 1 != 0).map(move |bit| first.wrapping_add(bit + 1));
+        std::iter::once(first).chain(after)
+    })
 }
 
 /// A span as NTP's 32.32 fixed point.

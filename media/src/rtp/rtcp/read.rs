@@ -22,6 +22,15 @@ pub(super) enum Item {
         /// Which block.
         block: xr::Block,
     },
+    /// Packets of somebody's stream that are asked for again (RFC 4585 section 6.2.1).
+    Nack {
+        /// Whose stream.
+        ssrc: Ssrc,
+        /// The first of them.
+        first: u16,
+        /// Bit n: the one n + 1 after it as well.
+        more: u16,
+    },
     /// A source that leaves.
     Bye {
         /// Which.
@@ -47,6 +56,7 @@ pub(super) struct Block {
 const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const BYE: u8 = 203;
+const TRANSPORT_FEEDBACK: u8 = 205;
 const EXTENDED_REPORT: u8 = 207;
 
 /// The items of a compound packet, once all of it has proven well-formed.
@@ -102,6 +112,7 @@ impl<'a> Packet<'a> {
             SENDER_REPORT => 24 + 24 * self.count,
             RECEIVER_REPORT => 4 + 24 * self.count,
             BYE => 4 * self.count,
+            TRANSPORT_FEEDBACK => 8,
             _ => 0,
         };
         (needed <= room).then_some(())
@@ -119,12 +130,27 @@ impl<'a> Packet<'a> {
         let extended = if self.kind == EXTENDED_REPORT { self.body } else { &[] };
         let extended = xr::blocks(extended);
         let byes = byes.unwrap_or_default().as_chunks::<4>().0.iter().take(self.count);
+        // Of transport feedback the count is the format; 1 is the generic NACK.
+        let asks = self.kind == TRANSPORT_FEEDBACK && self.count == 1;
+        let asked = if asks { self.body } else { &[] };
         sender_info
             .into_iter()
             .chain(blocks.map(move |bytes| Item::Block(block(reporter, bytes))))
             .chain(extended.map(move |block| Item::Extended { from: reporter, block }))
+            .chain(nacks(asked))
             .chain(byes.map(|bytes| Item::Bye { ssrc: Ssrc(u32::from_be_bytes(*bytes)) }))
     }
+}
+
+/// The requests in a generic NACK: whose packet asks and whose stream is meant, then pairs of a number and a mask.
+fn nacks(body: &[u8]) -> impl Iterator<Item = Item> {
+    let (&[_, _, _, _, s0, s1, s2, s3], pairs) = body.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
+    let ssrc = Ssrc(u32::from_be_bytes([s0, s1, s2, s3]));
+    pairs.as_chunks::<4>().0.iter().map(move |&[n0, n1, m0, m1]| Item::Nack {
+        ssrc,
+        first: u16::from_be_bytes([n0, n1]),
+        more: u16::from_be_bytes([m0, m1]),
+    })
 }
 
 fn sender_info(body: &[u8]) -> Option<Item> {

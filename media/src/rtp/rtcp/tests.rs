@@ -94,6 +94,20 @@ fn skips_what_it_does_not_know() {
     assert_eq!(handle(&packet(0x20 | 1, 203, &[0, 0, 0, 1, 0, 0, 0, 4])), Ok(Received::default()));
 }
 
+/// RFC 5506: feedback without the reports around it.
+#[test]
+fn reduced_size_packets_are_taken_alone() {
+    let feedback = [&[0, 0, 0, 9][..], &OURS.0.to_be_bytes(), &[0, 77, 0, 1]].concat();
+    let nack = packet(1, 205, &feedback);
+    assert_eq!(handle(&nack), Ok(Received::default()));
+    assert_eq!(nacked(&nack, OURS).collect::<Vec<_>>(), [77, 78]);
+    assert_eq!(nacked(&packet(15, 205, &feedback), OURS).count(), 0, "feedback of another format");
+    let voip = [&THEIRS.0.to_be_bytes()[..], &[7, 0, 0, 8], &OURS.0.to_be_bytes(), &[64; 28]].concat();
+    assert_eq!(handle(&packet(0, 207, &voip)).unwrap().voip.unwrap().loss, 0.25);
+    assert!(handle(&packet(1, 203, &THEIRS.0.to_be_bytes())).unwrap().bye);
+    assert_eq!(handle(&packet(1, 205, &feedback[..4])), Err(Malformed));
+}
+
 #[test]
 fn refuses_what_does_not_add_up() {
     let good = receiver_report(&[block(OURS, [0; 4], 0, 0, 0)]);

@@ -1,5 +1,6 @@
-//! Extended reports (RFC 3611): round trips for peers that only listen, and what a telephone says of what it hears.
+//! Extended reports (RFC 3611): round trips for peers that only listen, and VoIP metrics both ways.
 
+use super::voip::{self, VoipMetrics, VoipReport};
 use crate::rtp::Ssrc;
 
 /// A report block that we care about.
@@ -28,19 +29,6 @@ pub(super) enum Block {
     },
 }
 
-/// VoIP metrics (RFC 3611 section 4.7), counted since the stream began.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct VoipMetrics {
-    /// Share of packets lost, 0..1.
-    pub loss: f32,
-    /// Share of packets discarded as late or early, 0..1.
-    pub discard: f32,
-    /// Delay of the jitter buffer, milliseconds; 0 if not told.
-    pub buffer_ms: u16,
-    /// Whether lost packets are concealed, if told.
-    pub conceals: Option<bool>,
-}
-
 const REFERENCE_TIME: u8 = 4;
 const ECHO: u8 = 5;
 const VOIP: u8 = 7;
@@ -67,7 +55,8 @@ pub(super) fn blocks(body: &[u8]) -> impl Iterator<Item = Block> {
                 ECHO => echoes = content.as_chunks::<12>().0,
                 VOIP => {
                     if let Ok(content) = content.try_into() {
-                        return Some(read_voip(content));
+                        let (ssrc, metrics) = voip::read(content);
+                        return Some(Block::Voip { ssrc, metrics });
                     }
                 }
                 _ => {}
@@ -76,21 +65,43 @@ pub(super) fn blocks(body: &[u8]) -> impl Iterator<Item = Block> {
     })
 }
 
-/// Appends an XR packet: our time to be echoed, the echo of the peer's time, or both.
-pub(super) fn write(buffer: &mut Vec<u8>, ours: Ssrc, time: Option<u64>, echo: Option<(Ssrc, u32, u32)>) {
-    let words = 1 + if time.is_some() { 3u16 } else { 0 } + if echo.is_some() { 4 } else { 0 };
-    buffer.extend_from_slice(&[0x80, 207]);
-    buffer.extend_from_slice(&words.to_be_bytes());
+/// What an extended report of ours holds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Report<'a> {
+    /// Our time, to be echoed.
+    pub(super) time: Option<u64>,
+    /// The echo of a time: whose, the middle 32 bits of it, and how long ago it came, in 1/65536 s.
+    pub(super) echo: Option<(Ssrc, u32, u32)>,
+    /// How somebody's stream is heard.
+    pub(super) voip: Option<(Ssrc, &'a VoipReport)>,
+}
+
+/// Appends an XR packet, unless it would be empty.
+pub(super) fn write(buffer: &mut Vec<u8>, ours: Ssrc, report: &Report<'_>) {
+    let start = buffer.len();
+    buffer.extend_from_slice(&[0x80, 207, 0, 0]);
     buffer.extend_from_slice(&ours.0.to_be_bytes());
-    if let Some(ntp) = time {
+    let empty = buffer.len();
+    if let Some(ntp) = report.time {
         buffer.extend_from_slice(&[REFERENCE_TIME, 0, 0, 2]);
         buffer.extend_from_slice(&ntp.to_be_bytes());
     }
-    if let Some((ssrc, last, delay)) = echo {
+    if let Some((ssrc, last, delay)) = report.echo {
         buffer.extend_from_slice(&[ECHO, 0, 0, 3]);
         for word in [ssrc.0, last, delay] {
             buffer.extend_from_slice(&word.to_be_bytes());
         }
+    }
+    if let Some((ssrc, metrics)) = report.voip {
+        buffer.extend_from_slice(&[VOIP, 0, 0, (voip::LENGTH / 4) as u8]);
+        voip::write(buffer, ssrc, metrics);
+    }
+    if buffer.len() == empty {
+        return buffer.truncate(start);
+    }
+    let words = ((buffer.len() - start) / 4 - 1) as u16;
+    if let Some(length) = buffer.get_mut(start + 2..start + 4) {
+        length.copy_from_slice(&words.to_be_bytes());
     }
 }
 
@@ -103,23 +114,6 @@ fn read_echo(bytes: &[u8; 12]) -> Block {
     }
 }
 
-fn read_voip(bytes: &[u8; 32]) -> Block {
-    let &[s0, s1, s2, s3, loss, discard, ..] = bytes;
-    let &[.., config, _, n0, n1, _, _, _, _] = bytes;
-    let share = |part: u8| f32::from(part) / 256.0;
-    let metrics = VoipMetrics {
-        loss: share(loss),
-        discard: share(discard),
-        buffer_ms: u16::from_be_bytes([n0, n1]),
-        conceals: match config >> 6 {
-            0 => None,
-            1 => Some(false),
-            _ => Some(true),
-        },
-    };
-    Block::Voip { ssrc: Ssrc(u32::from_be_bytes([s0, s1, s2, s3])), metrics }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -130,23 +124,20 @@ mod tests {
     fn what_is_written_is_read() {
         let echo = (Ssrc(0x0102_0304), 0x0a0b_0c0d, 77);
         let mut wire = Vec::new();
-        write(&mut wire, Ssrc(9), Some(0x1122_3344_5566_7788), Some(echo));
+        let heard = VoipReport { loss: 0.25, ..VoipReport::default() };
+        let report = Report { time: Some(0x1122_3344_5566_7788), echo: Some(echo), voip: Some((Ssrc(7), &heard)) };
+        write(&mut wire, Ssrc(9), &report);
         assert_eq!(usize::from(u16::from_be_bytes([wire[2], wire[3]])) * 4 + 4, wire.len());
         let read: Vec<_> = blocks(&wire[4..]).collect();
         let expected = [
             Block::ReferenceTime { ntp: 0x1122_3344_5566_7788 },
             Block::Echo { ssrc: echo.0, last: echo.1, delay: echo.2 },
+            Block::Voip { ssrc: Ssrc(7), metrics: VoipMetrics { loss: 0.25, ..VoipMetrics::default() } },
         ];
         assert_eq!(read, expected);
-    }
-
-    #[test]
-    fn voip_metrics_are_where_the_rfc_puts_them() {
-        let mut body = vec![0, 0, 0, 9, VOIP, 0, 0, 8];
-        body.extend_from_slice(&[0, 0, 0, 7, 13, 26, 85, 9, 0, 120, 1, 4, 0, 50, 0, 40, 240, 200, 127, 16]);
-        body.extend_from_slice(&[90, 127, 42, 41, 0b1111_0000, 0, 0, 60, 0, 120, 0, 200]);
-        let metrics = VoipMetrics { loss: 13.0 / 256.0, discard: 26.0 / 256.0, buffer_ms: 60, conceals: Some(true) };
-        assert_eq!(blocks(&body).collect::<Vec<_>>(), [Block::Voip { ssrc: Ssrc(7), metrics }]);
+        wire.clear();
+        write(&mut wire, Ssrc(9), &Report::default());
+        assert!(wire.is_empty(), "nothing to say is not said");
     }
 
     #[test]
