@@ -34,7 +34,7 @@ fn browsers(text: &mut String, config: &Config) -> std::fmt::Result {
     };
     writeln!(text, "browsers")?;
     writeln!(text, "  URL            {} (listening on {}, {plain})", public.url, public.listen)?;
-    writeln!(text, "  codecs         {}", list(media.active_browser_codecs()))?;
+    writeln!(text, "  codecs         {}", list(media.browser_codecs.iter().copied()))?;
     for worker in 0..media.workers {
         writeln!(text, "  candidates     {} over UDP (worker {worker})", list(media.candidates(worker)))?;
     }
@@ -107,7 +107,7 @@ fn write_trunk(text: &mut String, trunk: &Trunk) -> std::fmt::Result {
     if let Some(proxy) = &trunk.outbound_proxy {
         writeln!(text, "  goes through   {}", proxy.host)?;
     }
-    writeln!(text, "  offers         {}; {srtp}; browsers hear it {audio}", list(trunk.active_codecs()))?;
+    writeln!(text, "  offers         {}; {srtp}; browsers hear it {audio}", list(trunk.codecs.iter().copied()))?;
     let digits = match trunk.dtmf {
         Dtmf::Auto => "as the trunk's SDP says",
         Dtmf::Rfc4733 => "as telephone-events",

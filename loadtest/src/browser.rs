@@ -68,6 +68,7 @@ impl Browser {
             let fec = FormatParams { use_inband_fec: Some(true), min_p_time: Some(10), ..FormatParams::default() };
             let (pt, name, clock, channels, format) = match codec {
                 Codec::Opus => (OPUS, StrCodec::Opus, Frequency::FORTY_EIGHT_KHZ, Some(2), fec),
+                Codec::G722 => (9, StrCodec::G722, Frequency::EIGHT_KHZ, None, FormatParams::default()),
                 Codec::Pcmu => (0, StrCodec::PCMU, Frequency::EIGHT_KHZ, None, FormatParams::default()),
                 Codec::Pcma => (8, StrCodec::PCMA, Frequency::EIGHT_KHZ, None, FormatParams::default()),
             };

@@ -300,7 +300,7 @@ impl Stream {
         let kind = match codec {
             Some(Codec::Opus) => Kind::Opus(packet.payload.len()),
             None if packet.payload_type == COMFORT_NOISE => Kind::Noise,
-            Some(Codec::Pcmu | Codec::Pcma) | None => Kind::Other,
+            Some(Codec::G722 | Codec::Pcmu | Codec::Pcma) | None => Kind::Other,
         };
         self.heard = codec.or(self.heard);
         let arrival = Arrival {

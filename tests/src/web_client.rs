@@ -59,7 +59,7 @@ impl Caller {
         let mut config = Rtc::builder().set_rtp_mode(true).clear_codecs();
         let (payload_type, name) = match codec {
             Codec::Pcma => (8, StrCodec::PCMA),
-            Codec::Pcmu | Codec::Opus => (0, StrCodec::PCMU),
+            Codec::Pcmu | Codec::G722 | Codec::Opus => (0, StrCodec::PCMU),
         };
         config.codec_config().add_config(
             payload_type.into(),

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 
 use super::{codecs, every, ip, listen, listen_if_any, path, seconds, text_if_any, told_ip};
 use crate::host::Host;
-use crate::lines::item;
-use crate::model::{Codec, Media, Public};
+use crate::model::{Media, Public};
 use crate::raw::RawMedia;
 use crate::report::Report;
 use crate::secrets::Secrets;
@@ -42,7 +41,7 @@ pub(super) fn media(raw: &RawMedia, host: &Host, secrets: &Secrets<'_>, report: 
         udp_listen: udp_listen?,
         tcp_listen: tcp_listen?,
         advertise: advertise?,
-        browser_codecs: browser_codecs(raw, report),
+        browser_codecs: codecs("media.browser_codecs", &raw.browser_codecs, report),
         rtp_listen: rtp_listen?,
         rtp_ports: rtp_ports?,
         quarantine: seconds(raw.rtp_quarantine_seconds),
@@ -80,20 +79,6 @@ fn same_family(key: &str, address: IpAddr, listen: IpAddr, report: &mut Report) 
         return None;
     }
     Some(address)
-}
-
-fn browser_codecs(raw: &RawMedia, report: &mut Report) -> Vec<Codec> {
-    const KEY: &str = "media.browser_codecs";
-    let codecs = codecs(KEY, &raw.browser_codecs, report);
-    for (at, codec) in codecs.iter().enumerate() {
-        if !codec.is_active_for_browsers() {
-            report.note(&item(KEY, at), "G722 is not active yet: it is left out of answers");
-        }
-    }
-    if codecs == [Codec::G722] {
-        report.problem(KEY, "must name a codec besides G722, which is not active yet");
-    }
-    codecs
 }
 
 /// `low-high`, the low end rounded up to an even port.

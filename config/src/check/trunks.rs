@@ -171,15 +171,6 @@ pub(super) fn auth(key: &str, raw: &RawAuth, secrets: &Secrets<'_>, report: &mut
 /// Settings that are understood and have no effect yet. Those whose absence would be unsafe keep the gateway from
 /// starting, unless the trunk is switched off.
 fn not_active(key: &str, trunk: &Trunk, report: &mut Report) {
-    for (at, codec) in trunk.codecs.iter().enumerate() {
-        if !codec.is_active_on_trunks() {
-            let message = format!("{codec} is not active yet on trunks: it is left out of offers");
-            report.note(&item(&format!("{key}.codecs"), at), message);
-        }
-    }
-    if !trunk.codecs.is_empty() && trunk.active_codecs().next().is_none() {
-        report.blocking_note(&format!("{key}.codecs"), "none of them is active yet: add PCMU or PCMA", trunk.enabled);
-    }
     if trunk.browser_audio == BrowserAudio::Elastic {
         report.note(&format!("{key}.browser_audio"), "elastic is not active yet: behaves as opus");
     }

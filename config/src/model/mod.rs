@@ -142,11 +142,6 @@ impl Media {
         self.advertise.iter().copied().chain(own).map(move |ip| SocketAddr::new(ip, port))
     }
 
-    /// The codecs to answer browsers with: those browser legs speak.
-    pub fn active_browser_codecs(&self) -> impl Iterator<Item = Codec> + '_ {
-        self.browser_codecs.iter().copied().filter(|codec| codec.is_active_for_browsers())
-    }
-
     /// Pairs of an even port and the odd one above in [`Self::rtp_ports`]: as many calls can be up at once.
     #[must_use]
     pub fn rtp_pairs(&self) -> usize {
@@ -159,7 +154,7 @@ impl Media {
 pub enum Codec {
     /// `opus`
     Opus,
-    /// `G722` (accepted, not active yet)
+    /// `G722`
     G722,
     /// `PCMU`
     Pcmu,
@@ -175,25 +170,5 @@ impl std::fmt::Display for Codec {
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
         })
-    }
-}
-
-impl Codec {
-    /// Whether browser legs speak it.
-    #[must_use]
-    pub fn is_active_for_browsers(self) -> bool {
-        match self {
-            Self::Opus | Self::Pcmu | Self::Pcma => true,
-            Self::G722 => false,
-        }
-    }
-
-    /// Whether trunk legs speak it.
-    #[must_use]
-    pub fn is_active_on_trunks(self) -> bool {
-        match self {
-            Self::Pcmu | Self::Pcma => true,
-            Self::Opus | Self::G722 => false,
-        }
     }
 }

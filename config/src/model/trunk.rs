@@ -61,11 +61,6 @@ impl Trunk {
     pub fn first_hop(&self) -> &TrunkTarget {
         self.outbound_proxy.as_ref().unwrap_or(&self.target)
     }
-
-    /// The codecs to offer, in their order: those trunk legs speak.
-    pub fn active_codecs(&self) -> impl Iterator<Item = Codec> + '_ {
-        self.codecs.iter().copied().filter(|codec| codec.is_active_on_trunks())
-    }
 }
 
 /// The visitor's context as SIP header fields.

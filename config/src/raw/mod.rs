@@ -211,7 +211,7 @@ pub(crate) enum RawCodec {
     /// Opus, 48 kHz.
     #[serde(rename = "opus")]
     Opus,
-    /// G.722, 16 kHz. Not active yet.
+    /// G.722, 16 kHz.
     G722,
     /// G.711 µ-law.
     #[serde(rename = "PCMU")]

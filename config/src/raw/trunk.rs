@@ -15,7 +15,7 @@ pub(crate) struct RawTrunk {
     /// Where calls are sent: host, host:port or a domain, with or without `sip:`, over what its DNS records say (RFC 3263;
     /// UDP without any), or with `;transport=udp`, `;transport=tcp` or `;transport=tls`.
     pub(crate) target: String,
-    /// Codecs offered, most wanted first. opus and G722 are not active yet.
+    /// Codecs offered, most wanted first.
     #[schemars(length(max = 8))]
     pub(crate) codecs: Vec<RawCodec>,
     /// What the browser hears is coded in.

@@ -59,7 +59,7 @@ pub(super) async fn start(calls: &Calls, session: &Session, sdp: &[u8]) -> Resul
 
 /// Codecs a browser may be answered with.
 pub(super) fn browser_codecs(config: &Config) -> Vec<Codec> {
-    config.media.browser_codecs.iter().filter_map(|&codec| routing::codec(codec)).collect()
+    config.media.browser_codecs.iter().map(|&codec| routing::codec(codec)).collect()
 }
 
 pub(super) fn limits(config: &Config) -> Limits {

@@ -39,11 +39,11 @@ fn of(config: &Config) -> Value {
     json!({
         "browsers": {
             "flows": [signalling(config), media(config)],
-            "bandwidth": bandwidth(config.media.active_browser_codecs(), HEADERS + SRTP),
+            "bandwidth": bandwidth(config.media.browser_codecs.iter().copied(), HEADERS + SRTP),
         },
         "trunks": {
             "flows": enabled().flat_map(|trunk| flows(config, trunk)).collect::<Vec<_>>(),
-            "bandwidth": bandwidth(enabled().flat_map(Trunk::active_codecs), HEADERS),
+            "bandwidth": bandwidth(enabled().flat_map(|trunk| trunk.codecs.iter().copied()), HEADERS),
         },
     })
 }

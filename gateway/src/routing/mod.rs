@@ -156,7 +156,7 @@ fn plan(config: &Config, default_trunk: Option<&str>, destination: &str) -> Plan
     let Some(trunk) = trunk.filter(|t| t.enabled) else {
         return skip(trunk, Reason::DestUnavailable(Unavailable::TrunkDisabled));
     };
-    let codecs: Vec<Codec> = trunk.codecs.iter().filter_map(|&c| codec(c)).collect();
+    let codecs: Vec<Codec> = trunk.codecs.iter().map(|&c| codec(c)).collect();
     if codecs.is_empty() {
         return skip(Some(trunk), Reason::DestCodec);
     }
@@ -189,14 +189,14 @@ fn plan(config: &Config, default_trunk: Option<&str>, destination: &str) -> Plan
     }))
 }
 
-/// The media plane's codec; `None`: not active.
+/// The media plane's codec.
 #[must_use]
-pub fn codec(codec: ConfigCodec) -> Option<Codec> {
+pub fn codec(codec: ConfigCodec) -> Codec {
     match codec {
-        ConfigCodec::Opus => Some(Codec::Opus),
-        ConfigCodec::Pcmu => Some(Codec::Pcmu),
-        ConfigCodec::Pcma => Some(Codec::Pcma),
-        ConfigCodec::G722 => None,
+        ConfigCodec::Opus => Codec::Opus,
+        ConfigCodec::G722 => Codec::G722,
+        ConfigCodec::Pcmu => Codec::Pcmu,
+        ConfigCodec::Pcma => Codec::Pcma,
     }
 }
 

@@ -10,7 +10,7 @@ fn config() -> Config {
     let mut off = trunk("off");
     off.enabled = false;
     let mut mute = trunk("mute");
-    mute.codecs = vec![ConfigCodec::G722];
+    mute.codecs = Vec::new();
     config.trunks = vec![Trunk { id: "acme".into(), ..acme }, v6, off, mute];
     for app in &mut config.apps {
         app.trunk = Some("acme".into());

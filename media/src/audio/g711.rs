@@ -3,6 +3,9 @@
 /// Longest payload taken, in octets: one datagram.
 const MAX_PAYLOAD: usize = 1500;
 
+/// PCM at this rate, Hz, goes in and comes out.
+pub(super) const RATE: u32 = 8_000;
+
 /// A frame whose samples all stay below this (about -50 dBov) is quiet.
 const QUIET_PEAK: u16 = 128;
 

@@ -4,9 +4,11 @@ pub mod codec;
 mod conceal;
 pub mod dtmf;
 mod g711;
+mod g722;
 pub mod jitter_buffer;
 mod opus;
 pub mod prompt;
+mod rates;
 mod resample;
 pub mod tone;
 
@@ -15,6 +17,8 @@ pub mod tone;
 pub enum Codec {
     /// Opus, RFC 6716 / 7587.
     Opus,
+    /// G.722 at 64 kbit/s, RFC 3551.
+    G722,
     /// G.711 µ-law, RFC 3551.
     Pcmu,
     /// G.711 A-law, RFC 3551.
@@ -27,7 +31,18 @@ impl Codec {
     pub fn clock_rate(self) -> u32 {
         match self {
             Self::Opus => 48_000,
-            Self::Pcmu | Self::Pcma => 8_000,
+            // G.722's is half its sample rate, for history's sake (RFC 3551 section 4.5.2).
+            Self::G722 | Self::Pcmu | Self::Pcma => 8_000,
+        }
+    }
+
+    /// The rate of the PCM that is worth its while, Hz: the codec's own; of Opus, which has them all, that of speech.
+    #[must_use]
+    pub fn pcm_rate(self) -> u32 {
+        match self {
+            Self::Opus => 16_000,
+            Self::G722 => g722::RATE,
+            Self::Pcmu | Self::Pcma => g711::RATE,
         }
     }
 
@@ -36,6 +51,7 @@ impl Codec {
     pub fn name(self) -> &'static str {
         match self {
             Self::Opus => "opus",
+            Self::G722 => "G722",
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
         }
@@ -47,6 +63,7 @@ impl Codec {
     pub fn samples_in(self, payload: &[u8]) -> Option<u32> {
         match self {
             Self::Opus => opus::samples_in(payload, 48_000).and_then(|n| u32::try_from(n).ok()),
+            Self::G722 => g722::octets_in(payload).and_then(|n| u32::try_from(n).ok()),
             Self::Pcmu | Self::Pcma => g711::samples_in(payload).and_then(|n| u32::try_from(n).ok()),
         }
     }
@@ -54,7 +71,7 @@ impl Codec {
     /// What each octet of a payload stands for, where an octet is a sample.
     pub(crate) fn samples_by_octet(self) -> Option<&'static [i16; 256]> {
         match self {
-            Self::Opus => None,
+            Self::Opus | Self::G722 => None,
             Self::Pcmu => Some(g711::decoder(g711::Law::Mu)),
             Self::Pcma => Some(g711::decoder(g711::Law::A)),
         }
@@ -66,6 +83,8 @@ impl Codec {
     pub fn is_quiet(self, payload: &[u8]) -> bool {
         match self {
             Self::Opus => payload.len() <= opus::QUIET_OCTETS,
+            // Its octets tell nothing without those before them.
+            Self::G722 => false,
             Self::Pcmu => g711::is_quiet(g711::Law::Mu, payload),
             Self::Pcma => g711::is_quiet(g711::Law::A, payload),
         }

@@ -31,7 +31,7 @@ impl Output {
         let possible = match codec {
             // RFC 6716 section 2.1.4 knows no frame of 30 or 50 ms.
             Codec::Opus => matches!(ptime_ms, 10 | 20 | 40 | 60),
-            Codec::Pcmu | Codec::Pcma => matches!(ptime_ms, 10 | 20 | 30 | 40 | 50 | 60),
+            Codec::G722 | Codec::Pcmu | Codec::Pcma => matches!(ptime_ms, 10 | 20 | 30 | 40 | 50 | 60),
         };
         Self { codec, frame_ms: if possible { ptime_ms } else { 20 } }
     }

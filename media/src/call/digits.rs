@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::Call;
 use crate::api::{Digit, DigitWay, Leg, MediaEvent};
 use crate::audio::Codec;
+use crate::audio::codec::Decoder;
 use crate::audio::dtmf::{DtmfEar, tones};
 use crate::trunk::TrunkLeg;
 
@@ -20,6 +21,8 @@ const TWIN: Duration = Duration::from_millis(300);
 const BEFORE: Duration = Duration::from_millis(500);
 /// A trunk that falls silent in the middle of a tone has ended it.
 const SILENCE: Duration = Duration::from_millis(200);
+/// What the ear hears best, Hz.
+const RATE: u32 = 8_000;
 /// What the ear is given then, samples: more than ends any digit.
 const ENDING: usize = 800;
 
@@ -43,6 +46,8 @@ struct Listening {
     last: Option<(u64, Instant)>,
     /// Heard, when, and for how long; each waits for its twin.
     heard: VecDeque<(Instant, Digit, Duration)>,
+    /// For codecs whose octets are no samples.
+    decoder: Option<(Codec, Decoder)>,
 }
 
 impl TrunkDigits {
@@ -52,7 +57,7 @@ impl TrunkDigits {
 
     /// Listens for tones in a packet of the trunk's.
     pub(super) fn hear(&mut self, now: Instant, codec: Codec, sequence: u64, payload: &[u8]) {
-        let (Some(listening), Some(table)) = (&mut self.ear, codec.samples_by_octet()) else { return };
+        let Some(listening) = &mut self.ear else { return };
         match listening.last {
             // Late, or twice.
             Some((last, _)) if sequence <= last => return,
@@ -61,8 +66,13 @@ impl TrunkDigits {
             Some(_) | None => listening.ear.interrupt(),
         }
         listening.last = Some((sequence, now));
-        let pcm = payload.iter().map(|&octet| table.get(usize::from(octet)).copied().unwrap_or_default());
-        listening.hear(now, pcm);
+        match codec.samples_by_octet() {
+            Some(table) => {
+                let sample = |&octet: &u8| table.get(usize::from(octet)).copied().unwrap_or_default();
+                listening.hear(now, payload.iter().map(sample));
+            }
+            None => listening.decode(now, codec, payload),
+        }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
@@ -161,6 +171,18 @@ impl Call {
 }
 
 impl Listening {
+    fn decode(&mut self, now: Instant, codec: Codec, payload: &[u8]) {
+        if self.decoder.as_ref().is_none_or(|(of, _)| *of != codec) {
+            self.decoder = Decoder::new(codec, RATE).ok().map(|decoder| (codec, decoder));
+        }
+        let mut pcm = Vec::new();
+        if let Some((_, decoder)) = &mut self.decoder
+            && decoder.decode(payload, &mut pcm).is_ok()
+        {
+            self.hear(now, pcm.into_iter());
+        }
+    }
+
     fn hear(&mut self, now: Instant, pcm: impl Iterator<Item = i16>) {
         let heard = &mut self.heard;
         self.ear.listen(pcm, |digit, duration| {

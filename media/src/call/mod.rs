@@ -97,7 +97,7 @@ impl Call {
     pub fn open(now: Instant, open: &OpenCall, surroundings: &Surroundings) -> Result<(Self, Opened), OpenError> {
         let mut chance = Chance::new(open.seed);
         let (browser, opened) = BrowserLeg::open(now, open, surroundings, &mut chance)?;
-        let rate = pcm_rate(None);
+        let rate = pcm_rate(None, browser.media.codec);
         let policy = &surroundings.policy;
         let ear = || policy.listen.then(|| Box::new(Ear::new(now)));
         let mut detectors = (policy.listen || policy.measure).then(Box::<Detectors>::default);
@@ -309,7 +309,7 @@ impl Call {
 
     /// Tells both flows what their listeners take now.
     fn rewire(&mut self, now: Instant) {
-        let rate = pcm_rate(self.trunk.as_ref().and_then(TrunkLeg::codec));
+        let rate = pcm_rate(self.trunk.as_ref().and_then(TrunkLeg::codec), self.browser.media.codec);
         let (trunk, browser) = self.listeners();
         self.to_trunk.set_output(now, trunk, rate);
         self.to_browser.set_output(now, browser, rate);
@@ -384,10 +384,8 @@ impl Call {
     }
 }
 
-/// PCM between the legs has the trunk's own rate, so that Opus is coded at it and nothing is resampled. (An Opus trunk
-/// is relayed; only prompts, silence and a browser that falls back to G.711 are ever coded for it.)
-fn pcm_rate(trunk: Option<Codec>) -> u32 {
-    match trunk {
-        Some(Codec::Opus | Codec::Pcmu | Codec::Pcma) | None => 8_000,
-    }
+/// PCM between the legs has the rate of the one that hears less, so that Opus is coded at it and nothing is carried that
+/// nobody hears.
+fn pcm_rate(trunk: Option<Codec>, browser: Codec) -> u32 {
+    trunk.map_or(8_000, |trunk| trunk.pcm_rate().min(browser.pcm_rate()))
 }

@@ -1,7 +1,8 @@
 //! An ear on one direction of a call: levels in frames of 10 ms, who is speaking, and what a second sounded like.
 //!
 //! Where audio is transcoded the ear gets the PCM that is there anyway. Of relayed G.711 it looks at every seventh
-//! sample: an energy needs no more. Relayed Opus is opaque but for the bursts the [`Probe`] decodes.
+//! sample: an energy needs no more. Relayed Opus and G.722 are opaque but for the bursts the
+//! [`Probe`] decodes.
 
 use std::time::{Duration, Instant};
 
@@ -123,9 +124,9 @@ impl Ear {
         }
         let speaking = relayed || self.activity.is_speaking();
         let rests = relayed && self.rests_until.is_some_and(|until| now < until);
-        // Only who speaks Opus needs one.
+        // Only who speaks Opus or G.722 needs one.
         let probe = self.probe.get_or_insert_default();
-        let Some(level) = probe.packet(now, sequence, payload, speaking, rests) else { return };
+        let Some(level) = probe.packet(now, (codec, sequence), payload, speaking, rests) else { return };
         if relayed {
             self.heard.note(level);
             if level > NOTHING {

@@ -1,5 +1,5 @@
-//! How wide is the speaker's spectrum? The bridge decodes Opus at 8 kHz, which hides what lies above 4 kHz; so now and
-//! then a quarter of a second is decoded at 16 kHz as well, until the answer is known.
+//! How wide is the speaker's spectrum? The bridge may decode at 8 kHz, which hides what lies above 4 kHz, or not at all; so
+//! now and then a quarter of a second is decoded at 16 kHz as well, until the answer is known.
 
 use std::f64::consts::PI;
 use std::time::{Duration, Instant};
@@ -72,6 +72,7 @@ struct Tally {
 }
 
 struct Burst {
+    codec: Codec,
     decoder: Decoder,
     filter: HighPass,
     pcm: Vec<i16>,
@@ -79,28 +80,28 @@ struct Burst {
 }
 
 impl Probe {
-    /// A packet of Opus; the level of what is in it, if it was decoded. `speaking`: it is worth a look. `rests`: no
+    /// A packet of Opus or G.722; the level of what is in it, if it was decoded. `speaking`: it is worth a look. `rests`: no
     /// burst begins.
     pub(super) fn packet(
         &mut self,
         now: Instant,
-        sequence: u64,
+        (codec, sequence): (Codec, u64),
         payload: &[u8],
         speaking: bool,
         rests: bool,
     ) -> Option<i8> {
-        if speaking && !Codec::Opus.is_quiet(payload) {
+        if codec == Codec::Opus && speaking && !codec.is_quiet(payload) {
             self.read_header(now, payload);
         }
         if self.left == 0 {
             if rests || !speaking || self.next.is_some_and(|next| now < next) {
                 return None;
             }
-            self.begin(now, sequence)?;
+            self.begin(now, codec, sequence)?;
         }
         let burst = self.burst.as_mut()?;
         self.left -= 1;
-        let follows = burst.sequence == sequence;
+        let follows = (burst.codec, burst.sequence) == (codec, sequence);
         burst.sequence = sequence.wrapping_add(1);
         if !follows || burst.decoder.decode(payload, &mut burst.pcm).is_err() {
             self.left = 0;
@@ -126,10 +127,10 @@ impl Probe {
         self.band
     }
 
-    fn begin(&mut self, now: Instant, sequence: u64) -> Option<()> {
+    fn begin(&mut self, now: Instant, codec: Codec, sequence: u64) -> Option<()> {
         self.next = Some(now + BETWEEN_BURSTS);
-        let decoder = Decoder::new(Codec::Opus, RATE).ok()?;
-        self.burst = Some(Box::new(Burst { decoder, filter: HighPass::new(), pcm: Vec::new(), sequence }));
+        let decoder = Decoder::new(codec, RATE).ok()?;
+        self.burst = Some(Box::new(Burst { codec, decoder, filter: HighPass::new(), pcm: Vec::new(), sequence }));
         self.left = BURST;
         Some(())
     }

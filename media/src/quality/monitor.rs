@@ -301,7 +301,7 @@ pub(super) fn parameters(codec: Option<Codec>, fec: bool) -> CodecParameters {
     // G.711 is concealed by whoever plays it.
     match codec {
         Some(Codec::Opus) => CodecParameters::of(Codec::Opus, fec),
-        Some(codec @ (Codec::Pcmu | Codec::Pcma)) => CodecParameters::of(codec, true),
+        Some(codec @ (Codec::G722 | Codec::Pcmu | Codec::Pcma)) => CodecParameters::of(codec, true),
         None => CodecParameters::G711_PLC,
     }
 }

@@ -40,7 +40,9 @@ pub(super) fn write(offer: &Offer, media: &BrowserMedia, parts: &AnswerParts<'_>
                 line!("a=rtpmap:{payload_type} opus/48000/2");
                 line!("a=fmtp:{payload_type} minptime=10;useinbandfec=1;stereo=0");
             }
-            Codec::Pcmu | Codec::Pcma => line!("a=rtpmap:{payload_type} {}/{}", codec.name(), codec.clock_rate()),
+            Codec::G722 | Codec::Pcmu | Codec::Pcma => {
+                line!("a=rtpmap:{payload_type} {}/{}", codec.name(), codec.clock_rate());
+            }
         }
     }
     for payload_type in &media.nacks {

@@ -145,10 +145,7 @@ fn formats(media: &Media<'_>) -> Result<Formats, OfferError> {
                     codecs.push((payload_type, codec));
                 }
             }
-            // RFC 3551 fixes some numbers.
-            None if number == 0 => codecs.push((payload_type, Codec::Pcmu)),
-            None if number == 8 => codecs.push((payload_type, Codec::Pcma)),
-            None => {}
+            None => codecs.extend(super::codec_numbered(number).map(|codec| (payload_type, codec))),
         }
     }
     Ok((codecs, events))

@@ -55,14 +55,20 @@ const ALL: [Codec; 3] = [Codec::Opus, Codec::Pcmu, Codec::Pcma];
 fn offers_of_browsers_are_read() {
     let offer = Offer::parse(chromium().as_bytes()).unwrap();
     assert_eq!((offer.mid.as_str(), offer.ice.ufrag.as_str()), ("0", "EsAw"));
-    assert_eq!(offer.codecs, [(pt(111), Codec::Opus), (pt(0), Codec::Pcmu), (pt(8), Codec::Pcma)]);
+    assert_eq!(
+        offer.codecs,
+        [(pt(111), Codec::Opus), (pt(9), Codec::G722), (pt(0), Codec::Pcmu), (pt(8), Codec::Pcma)]
+    );
     assert_eq!(offer.telephone_events, [(pt(110), 48_000), (pt(126), 8000)]);
     assert_eq!((offer.ssrc, offer.direction, offer.candidates), (Some(Ssrc(1_732_693_922)), Direction::SendRecv, 2));
     assert_eq!((offer.fingerprints.len(), offer.fingerprints[0].hex().as_str()), (1, SHA256));
     assert!(offer.rtcp_rsize);
 
     let offer = Offer::parse(firefox().as_bytes()).unwrap();
-    assert_eq!(offer.codecs, [(pt(109), Codec::Opus), (pt(0), Codec::Pcmu), (pt(8), Codec::Pcma)]);
+    assert_eq!(
+        offer.codecs,
+        [(pt(109), Codec::Opus), (pt(9), Codec::G722), (pt(0), Codec::Pcmu), (pt(8), Codec::Pcma)]
+    );
     assert_eq!(offer.telephone_events, [(pt(101), 8000)]);
     assert_eq!((offer.fingerprints.len(), offer.rtcp_rsize, offer.candidates), (1, false, 0));
 
@@ -119,7 +125,10 @@ fn variants_of_offers_are_judged() {
 #[test]
 fn the_static_payload_types_need_no_rtpmap() {
     let offer = with("a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n", "").unwrap();
-    assert_eq!(offer.codecs, [(pt(111), Codec::Opus), (pt(0), Codec::Pcmu), (pt(8), Codec::Pcma)]);
+    assert_eq!(
+        offer.codecs,
+        [(pt(111), Codec::Opus), (pt(9), Codec::G722), (pt(0), Codec::Pcmu), (pt(8), Codec::Pcma)]
+    );
 }
 
 #[test]

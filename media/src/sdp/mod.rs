@@ -32,12 +32,24 @@ fn codec_named(map: RtpMap<'_>) -> Option<Codec> {
     };
     if is("opus", 48_000, 2) {
         Some(Codec::Opus)
+    } else if is("G722", 8000, 1) {
+        Some(Codec::G722)
     } else if is("PCMU", 8000, 1) {
         Some(Codec::Pcmu)
     } else if is("PCMA", 8000, 1) {
         Some(Codec::Pcma)
     } else {
         None
+    }
+}
+
+/// The codec that a payload type stands for without an `a=rtpmap` (RFC 3551 section 6).
+fn codec_numbered(payload_type: u8) -> Option<Codec> {
+    match payload_type {
+        0 => Some(Codec::Pcmu),
+        8 => Some(Codec::Pcma),
+        9 => Some(Codec::G722),
+        _ => None,
     }
 }
 

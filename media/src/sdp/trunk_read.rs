@@ -145,9 +145,7 @@ fn formats(media: &Media<'_>, codecs: &[Codec]) -> Result<Formats, TrunkSdpError
                 continue;
             }
             Some(map) => super::codec_named(map),
-            None if number == 0 => Some(Codec::Pcmu),
-            None if number == 8 => Some(Codec::Pcma),
-            None => None,
+            None => super::codec_numbered(number),
         };
         if let Some(codec) = codec.filter(|c| codecs.contains(c)) {
             formats.codecs.push((PayloadType(number), codec));

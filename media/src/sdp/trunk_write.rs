@@ -115,6 +115,7 @@ fn payload_type(codec: Codec) -> PayloadType {
     match codec {
         Codec::Pcmu => PayloadType(0),
         Codec::Pcma => PayloadType(8),
+        Codec::G722 => PayloadType(9),
         Codec::Opus => PayloadType(96),
     }
 }
@@ -144,7 +145,7 @@ fn push_codec(text: &mut String, payload_type: PayloadType, codec: Codec) {
             push_line(text, format_args!("a=rtpmap:{number} {name}/{clock}/2"));
             push_line(text, format_args!("a=fmtp:{number} useinbandfec=1;stereo=0"));
         }
-        Codec::Pcmu | Codec::Pcma => push_line(text, format_args!("a=rtpmap:{number} {name}/{clock}")),
+        Codec::G722 | Codec::Pcmu | Codec::Pcma => push_line(text, format_args!("a=rtpmap:{number} {name}/{clock}")),
     }
 }
 

@@ -92,6 +92,7 @@ impl SimBrowser {
             let fec = FormatParams { use_inband_fec: Some(true), min_p_time: Some(10), ..FormatParams::default() };
             let (name, clock, channels, format) = match codec {
                 Codec::Opus => (StrCodec::Opus, Frequency::FORTY_EIGHT_KHZ, Some(2), fec),
+                Codec::G722 => (StrCodec::G722, Frequency::EIGHT_KHZ, None, FormatParams::default()),
                 Codec::Pcmu => (StrCodec::PCMU, Frequency::EIGHT_KHZ, None, FormatParams::default()),
                 Codec::Pcma => (StrCodec::PCMA, Frequency::EIGHT_KHZ, None, FormatParams::default()),
             };
@@ -364,6 +365,7 @@ impl SimBrowser {
             111 => Codec::Opus,
             0 => Codec::Pcmu,
             8 => Codec::Pcma,
+            9 => Codec::G722,
             110 | 126 => {
                 let digit = self.digits_in.push(now, timestamp, payload);
                 self.digits.extend(digit.map(|(digit, _)| digit.as_char()));
@@ -380,5 +382,6 @@ fn payload_type(codec: Codec) -> u8 {
         Codec::Opus => 111,
         Codec::Pcmu => 0,
         Codec::Pcma => 8,
+        Codec::G722 => 9,
     }
 }

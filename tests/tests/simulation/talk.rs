@@ -41,6 +41,21 @@ fn simulation_pcma_talks_to_pcmu() {
 }
 
 #[test]
+fn simulation_opus_talks_to_g722() {
+    check(&[Codec::Opus], Codec::G722, false);
+}
+
+#[test]
+fn simulation_g722_talks_to_pcma() {
+    check(&[Codec::G722], Codec::Pcma, false);
+}
+
+#[test]
+fn simulation_g722_is_relayed() {
+    check(&[Codec::G722], Codec::G722, true);
+}
+
+#[test]
 fn simulation_opus_is_relayed_to_a_trunk_that_speaks_it() {
     check(&[Codec::Opus], Codec::Opus, true);
 }

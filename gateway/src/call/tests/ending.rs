@@ -167,7 +167,7 @@ fn the_record_is_the_contracts() {
                 "held": false,
                 "attempts": [{"destination": "sip:agent@acme", "trunk": "acme", "target": "udp:192.0.2.9:5070",
                     "status": 200, "reason": null, "detail": null}]},
-            "quality": null, "mos_model": "g107-nb/1",
+            "quality": null, "mos_model": "g107-nb/2",
             "client_reports": [{"at": at, "code": "mic_denied", "detail": null}],
             "untold_digits": 0, "outcome": null,
             "findings": [{"finding": "mic_denied", "symptom": "microphone", "half_leg": "browser_up", "since": at,

@@ -161,6 +161,7 @@ impl JitterBuffer {
     pub fn for_codec(codec: Codec, max: Duration) -> Self {
         let hints = match codec {
             Codec::Opus => Hints { quiet: |payload| Codec::Opus.is_quiet(payload), fec: true },
+            Codec::G722 => Hints { quiet: |_| false, fec: false },
             Codec::Pcmu => Hints { quiet: |payload| Codec::Pcmu.is_quiet(payload), fec: false },
             Codec::Pcma => Hints { quiet: |payload| Codec::Pcma.is_quiet(payload), fec: false },
         };

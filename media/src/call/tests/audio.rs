@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::phone::{Packet, is_silent, is_tone, listen};
 use super::world::{World, at};
 use crate::api::{Command, Leg, MediaEvent, RtpSource};
-use crate::audio::Codec::{self, Opus, Pcma, Pcmu};
+use crate::audio::Codec::{self, G722, Opus, Pcma, Pcmu};
 use crate::audio::prompt::Prompt;
 use crate::audio::tone::Tone;
 use crate::sdp::browser::Direction;
@@ -15,6 +15,7 @@ pub(super) fn pt(codec: Codec) -> u8 {
         Opus => 111,
         Pcmu => 0,
         Pcma => 8,
+        G722 => 9,
     }
 }
 

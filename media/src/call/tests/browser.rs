@@ -11,7 +11,7 @@ use str0m::net::{Protocol, Receive};
 use str0m::rtp::RtpWrite;
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
-use super::phone::Packet;
+use super::phone::{Packet, voice_rate};
 use crate::audio::Codec;
 use crate::audio::codec::Encoder;
 use crate::audio::tone::Tone;
@@ -34,6 +34,7 @@ pub(crate) struct Browser {
 struct Voice {
     codec: Codec,
     encoder: Encoder,
+    rate: u32,
     tone: Tone,
     next: Instant,
 }
@@ -50,6 +51,7 @@ impl Browser {
             let (name, clock, channels, format) = match codec {
                 Codec::Opus => (StrCodec::Opus, Frequency::FORTY_EIGHT_KHZ, Some(2), fec),
                 Codec::Pcmu => (StrCodec::PCMU, Frequency::EIGHT_KHZ, None, FormatParams::default()),
+                Codec::G722 => (StrCodec::G722, Frequency::EIGHT_KHZ, None, FormatParams::default()),
                 Codec::Pcma => (StrCodec::PCMA, Frequency::EIGHT_KHZ, None, FormatParams::default()),
             };
             config.codec_config().add_config(payload_type(*codec).into(), None, name, clock, channels, format);
@@ -84,8 +86,9 @@ impl Browser {
 
     /// Says a tone in this codec from now on.
     pub(crate) fn speak(&mut self, now: Instant, codec: Codec, hz: f64) {
-        let encoder = Encoder::new(codec, 8000).unwrap();
-        self.voice = Some(Voice { codec, encoder, tone: Tone::new(hz, 8000, -12.0), next: now });
+        let rate = voice_rate(codec, hz);
+        let encoder = Encoder::new(codec, rate).unwrap();
+        self.voice = Some(Voice { codec, encoder, rate, tone: Tone::new(hz, rate, -12.0), next: now });
     }
 
     pub(crate) fn hush(&mut self) {
@@ -127,7 +130,7 @@ impl Browser {
     pub(crate) fn step(&mut self, now: Instant) -> Vec<Vec<u8>> {
         while let Some(voice) = self.voice.as_mut().filter(|voice| voice.next <= now) {
             let mut payload = Vec::new();
-            voice.encoder.encode(&voice.tone.take(160), &mut payload).unwrap();
+            voice.encoder.encode(&voice.tone.take(voice.rate as usize / 50), &mut payload).unwrap();
             voice.next += Duration::from_millis(20);
             let codec = voice.codec;
             self.write(now, payload_type(codec), false, self.timestamp, payload);
@@ -184,5 +187,6 @@ pub(super) fn payload_type(codec: Codec) -> u8 {
         Codec::Opus => OPUS,
         Codec::Pcmu => 0,
         Codec::Pcma => 8,
+        Codec::G722 => 9,
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod browser;
 mod digits;
 mod hostile;
 mod lifecycle;
+mod matrix;
 pub(crate) mod phone;
 mod quality;
 mod renegotiation;

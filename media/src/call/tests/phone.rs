@@ -52,6 +52,7 @@ pub(crate) struct Phone {
 struct Voice {
     codec: Codec,
     encoder: Encoder,
+    rate: u32,
     tone: Tone,
     next: Instant,
 }
@@ -71,14 +72,15 @@ impl Phone {
     }
 
     pub(crate) fn speak(&mut self, now: Instant, codec: Codec, hz: f64) {
-        let encoder = Encoder::new(codec, 8000).unwrap();
-        self.voice = Some(Voice { codec, encoder, tone: Tone::new(hz, 8000, -12.0), next: now });
+        let rate = voice_rate(codec, hz);
+        let encoder = Encoder::new(codec, rate).unwrap();
+        self.voice = Some(Voice { codec, encoder, rate, tone: Tone::new(hz, rate, -12.0), next: now });
     }
 
     /// Says the same on in another codec.
     pub(crate) fn switch(&mut self, codec: Codec) {
         if let Some(voice) = &mut self.voice {
-            (voice.codec, voice.encoder) = (codec, Encoder::new(codec, 8000).unwrap());
+            (voice.codec, voice.encoder) = (codec, Encoder::new(codec, voice.rate).unwrap());
         }
     }
 
@@ -91,15 +93,16 @@ impl Phone {
         let mut sent = Vec::new();
         while let Some(voice) = self.voice.as_mut().filter(|voice| voice.next <= now) {
             let mut payload = Vec::new();
-            voice.encoder.encode(&voice.tone.take(160), &mut payload).unwrap();
+            voice.encoder.encode(&voice.tone.take(voice.rate as usize / 50), &mut payload).unwrap();
             voice.next += Duration::from_millis(20);
             let pt = match voice.codec {
                 Codec::Opus => 107,
                 Codec::Pcmu => 0,
                 Codec::Pcma => 8,
+                Codec::G722 => 9,
             };
             let at = self.timestamp;
-            self.timestamp = self.timestamp.wrapping_add(160);
+            self.timestamp = self.timestamp.wrapping_add(voice.codec.clock_rate() / 50);
             let packet = self.packet(pt, false, at, &payload);
             sent.push(self.sealed(packet));
         }
@@ -160,9 +163,19 @@ impl Phone {
     }
 }
 
+/// The rate of the microphone that a tone of this pitch takes.
+pub(super) fn voice_rate(codec: Codec, hz: f64) -> u32 {
+    if hz < 4_000.0 { 8_000 } else { codec.pcm_rate() }
+}
+
 /// What somebody heard, decoded at 8 kHz in the order it came.
 pub(crate) fn listen(heard: &[Packet], payload_type: u8, codec: Codec) -> Vec<i16> {
-    let mut decoder = Decoder::new(codec, 8000).unwrap();
+    listen_at(8_000, heard, payload_type, codec)
+}
+
+/// The same at another rate.
+pub(super) fn listen_at(rate: u32, heard: &[Packet], payload_type: u8, codec: Codec) -> Vec<i16> {
+    let mut decoder = Decoder::new(codec, rate).unwrap();
     let mut all = Vec::new();
     let mut pcm = Vec::new();
     for packet in heard.iter().filter(|packet| packet.payload_type == payload_type) {

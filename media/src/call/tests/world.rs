@@ -87,7 +87,7 @@ impl World {
         let open = OpenCall {
             key: CallKey(1),
             offer,
-            codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
+            codecs: vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma],
             prefer: None,
             limits: limits(),
             seed: [7; 32],
@@ -153,6 +153,7 @@ impl World {
                 Codec::Opus => 107,
                 Codec::Pcmu => 0,
                 Codec::Pcma => 8,
+                Codec::G722 => 9,
             }),
             telephone_event: Some(PayloadType(101)),
             ptime_ms: 20,
@@ -179,7 +180,7 @@ impl World {
         let open = OpenCall {
             key: CallKey(1),
             offer,
-            codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
+            codecs: vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma],
             prefer: None,
             limits: limits(),
             seed: [self.seed; 32],

@@ -337,7 +337,7 @@ impl SimGateway {
     }
 
     fn open_call(&mut self, no: CallNo, offer: Offer, prefer: Option<Codec>, limits: Limits) -> OpenCall {
-        let codecs = vec![Codec::Opus, Codec::Pcmu, Codec::Pcma];
+        let codecs = vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma];
         OpenCall { key: CallKey(no.0), offer, codecs, prefer, limits, seed: self.chance.seed() }
     }
 

@@ -66,7 +66,7 @@ impl Mouth {
     /// A mouth that is shut; its clock starts now.
     #[must_use]
     pub fn new(now: Instant, codec: Codec, hz: f64) -> Self {
-        let rate = if codec == Codec::Opus { 16_000 } else { 8_000 };
+        let rate = codec.pcm_rate();
         // Two people do not say the same at the same time.
         let place = if hz < PHONE_TONE { 0 } else { 5 };
         Self {
