@@ -14,6 +14,8 @@ pub mod audio;
 pub mod bridge;
 pub mod browser;
 pub mod call;
+#[cfg(test)]
+mod counting;
 pub mod detect;
 pub mod outbox;
 pub mod quality;

@@ -266,15 +266,16 @@ fn write_attribute(kind: u16, value: &[u8], buffer: &mut Vec<u8>) {
 fn write_xor_mapped(address: SocketAddr, transaction: &[u8; 12], buffer: &mut Vec<u8>) {
     let mask = MAGIC_COOKIE.to_be_bytes().into_iter().chain(*transaction);
     let port = address.port() ^ 0x2112;
-    let mut value = Vec::with_capacity(20);
     let ip = address.ip().to_canonical();
-    value.extend_from_slice(&[0, if ip.is_ipv4() { 1 } else { 2 }]);
-    value.extend_from_slice(&port.to_be_bytes());
+    let (family, length) = if ip.is_ipv4() { (1, 8_u16) } else { (2, 20) };
+    buffer.extend_from_slice(&XOR_MAPPED_ADDRESS.to_be_bytes());
+    buffer.extend_from_slice(&length.to_be_bytes());
+    buffer.extend_from_slice(&[0, family]);
+    buffer.extend_from_slice(&port.to_be_bytes());
     match ip {
-        IpAddr::V4(ip) => value.extend(ip.octets().into_iter().zip(mask).map(|(octet, mask)| octet ^ mask)),
-        IpAddr::V6(ip) => value.extend(ip.octets().into_iter().zip(mask).map(|(octet, mask)| octet ^ mask)),
+        IpAddr::V4(ip) => buffer.extend(ip.octets().into_iter().zip(mask).map(|(octet, mask)| octet ^ mask)),
+        IpAddr::V6(ip) => buffer.extend(ip.octets().into_iter().zip(mask).map(|(octet, mask)| octet ^ mask)),
     }
-    write_attribute(XOR_MAPPED_ADDRESS, &value, buffer);
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {

@@ -1,5 +1,6 @@
 //! A whole call in virtual time: a real WebRTC peer on one side, a plain RTP phone on the other.
 
+mod allocations;
 mod audio;
 pub(crate) mod browser;
 mod digits;

@@ -11,14 +11,15 @@ use crate::sdp::browser::Direction;
 use crate::sdp::trunk::SrtpKeys;
 use crate::srtp::{Inbound, MasterKey, Outbound, PeerKey, Suite};
 
-const SUITES: [Suite; 4] = [Suite::AeadAes128Gcm, Suite::AeadAes256Gcm, Suite::Aes128CmSha1_80, Suite::Aes128CmSha1_32];
+pub(super) const SUITES: [Suite; 4] =
+    [Suite::AeadAes128Gcm, Suite::AeadAes256Gcm, Suite::Aes128CmSha1_80, Suite::Aes128CmSha1_32];
 
 fn master(suite: Suite, first: u8) -> MasterKey {
     let octets: Vec<u8> = (first..).take(suite.key_len() + suite.salt_len()).collect();
     MasterKey::new(suite, &octets).unwrap()
 }
 
-fn keys(suite: Suite, ours: u8, theirs: u8) -> SrtpKeys {
+pub(super) fn keys(suite: Suite, ours: u8, theirs: u8) -> SrtpKeys {
     SrtpKeys::new(master(suite, ours), PeerKey::unlimited(master(suite, theirs)))
 }
 
@@ -45,7 +46,7 @@ impl World {
     }
 
     /// A call over an encrypted trunk, both sides speaking.
-    fn encrypted(keys: SrtpKeys) -> Self {
+    pub(super) fn encrypted(keys: SrtpKeys) -> Self {
         let mut world = Self::new(&[Codec::Opus]);
         world.connect_browser();
         world.connect_trunk(Codec::Pcmu);

@@ -11,6 +11,7 @@ use crate::audio::Codec;
 use crate::browser::demux::{Kind, classify};
 use crate::browser::transport::DtlsIdentity;
 use crate::call::{Call, Surroundings};
+use crate::counting::allocations;
 use crate::outbox::{Outbox, Port};
 use crate::quality::Policy;
 use crate::rtp::PayloadType;
@@ -42,6 +43,8 @@ pub(super) struct World {
     pub(super) astray: usize,
     /// Most datagrams one call into the core sent to the phone.
     pub(super) largest_burst: usize,
+    /// How often the call allocated while it took datagrams and let time pass.
+    pub(super) allocated: u64,
     out: Outbox,
     seed: u8,
 }
@@ -112,6 +115,7 @@ impl World {
             phone_at: at("203.0.113.5:30000"),
             astray: 0,
             largest_burst: 0,
+            allocated: 0,
             out: Outbox::new(),
             seed: 8,
         }
@@ -196,7 +200,8 @@ impl World {
     /// A datagram from somewhere to the trunk's RTP port.
     pub(super) fn inject_rtp(&mut self, from: SocketAddr, datagram: &[u8]) {
         let mut out = std::mem::take(&mut self.out);
-        self.call.handle_trunk_rtp(self.now, from, datagram, &mut out);
+        let ((), allocated) = allocations(|| self.call.handle_trunk_rtp(self.now, from, datagram, &mut out));
+        self.allocated += allocated;
         self.deliver(out);
     }
 
@@ -299,7 +304,8 @@ impl World {
             rounds += 1;
             assert!(rounds < 20, "spins on {:?}", self.call.poll_timeout());
             let mut out = std::mem::take(&mut self.out);
-            self.call.handle_timeout(self.now, &mut out);
+            let ((), allocated) = allocations(|| self.call.handle_timeout(self.now, &mut out));
+            self.allocated += allocated;
             self.deliver(out);
         }
     }
@@ -314,7 +320,10 @@ impl World {
             return;
         }
         let mut out = std::mem::take(&mut self.out);
-        self.call.handle_browser(self.now, Path::Udp, self.nat, &mut datagram, &mut out);
+        let from = self.nat;
+        let (_, allocated) =
+            allocations(|| self.call.handle_browser(self.now, Path::Udp, from, &mut datagram, &mut out));
+        self.allocated += allocated;
         self.deliver(out);
     }
 
