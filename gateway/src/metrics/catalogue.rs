@@ -15,6 +15,7 @@ const JITTER: &[f64] = &[0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1,
 const RTT: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0, 2.0];
 const MOS: &[f64] = &[1.5, 2.0, 2.6, 3.1, 3.6, 3.8, 4.0, 4.1, 4.2, 4.3, 4.4];
 const SETUP: &[f64] = &[0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 5.0, 10.0, 20.0, 60.0];
+const LATENESS: &[f64] = &[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5];
 const LENGTH: &[f64] = &[1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0];
 
 /// Each line: constant, type, name, unit, labels, help.
@@ -91,6 +92,9 @@ catalogue! {
     WORKER_SEND_FAILURES: Trouble, "trunkline_worker_send_failures_total", "datagrams", [WORKER], "Datagrams the kernel refused";
     WORKER_STRAY: Trouble, "trunkline_worker_stray_datagrams_total", "datagrams", [WORKER], "Datagrams of no call";
     WORKER_FLOODED: Trouble, "trunkline_worker_flooded_datagrams_total", "datagrams", [WORKER], "Datagrams dropped because one call had too many at once";
+    WORKER_SOCKET_DROPS: Trouble, "trunkline_worker_socket_drops_total", "datagrams", [WORKER], "Datagrams the kernel dropped because a socket was full, those of a trunk's ports once its leg ends";
+    WORKER_CPU: Counter, "trunkline_worker_cpu_seconds_total", "seconds", [WORKER], "Processor time of a media worker";
+    WORKER_LATENESS: Histogram(LATENESS), "trunkline_worker_lateness_seconds", "seconds", [WORKER], "How late a media worker met its calls' deadlines (frames, reports); a millisecond or two is how it sleeps";
     WORKER_REPORTS_DROPPED: Trouble, "trunkline_worker_reports_dropped_total", "reports", [WORKER], "Reports the control plane missed";
     WORKER_COMMANDS_DROPPED: Trouble, "trunkline_worker_commands_dropped_total", "commands", [WORKER], "Commands for unknown calls";
     WORKER_PANICS: Trouble, "trunkline_worker_panics_total", "panics", [WORKER], "Panics caught";

@@ -92,7 +92,7 @@ fn outcomes(counters: &CallCounters) -> Family {
 }
 
 fn workers(workers: &[WorkerStats]) -> Vec<Family> {
-    const COLUMNS: [Column<WorkerStats>; 12] = [
+    const COLUMNS: [Column<WorkerStats>; 13] = [
         (&m::WORKER_CALLS, |w| w.calls),
         (&m::WORKER_LEASED_PAIRS, |w| w.leased_pairs),
         (&m::WORKER_QUARANTINED_PAIRS, |w| w.quarantined_pairs),
@@ -102,6 +102,7 @@ fn workers(workers: &[WorkerStats]) -> Vec<Family> {
         (&m::WORKER_SEND_FAILURES, |w| w.send_failures),
         (&m::WORKER_STRAY, |w| w.stray),
         (&m::WORKER_FLOODED, |w| w.flooded),
+        (&m::WORKER_SOCKET_DROPS, |w| w.socket_drops),
         (&m::WORKER_REPORTS_DROPPED, |w| w.reports_dropped),
         (&m::WORKER_COMMANDS_DROPPED, |w| w.commands_dropped),
         (&m::WORKER_PANICS, |w| w.panics),
@@ -109,7 +110,16 @@ fn workers(workers: &[WorkerStats]) -> Vec<Family> {
     let family = |(definition, read): Column<WorkerStats>| {
         Family::by(definition, workers.iter().enumerate().map(|(n, worker)| (n.to_string(), read(worker) as f64)))
     };
-    COLUMNS.map(family).into()
+    let cpu = |(n, worker): (usize, &WorkerStats)| (n.to_string(), worker.cpu_us as f64 / 1e6);
+    let lateness = |(n, worker): (usize, &WorkerStats)| Row {
+        labels: vec![n.to_string().into()],
+        value: Value::Distribution { counts: worker.lateness.counts.into(), sum: worker.lateness.sum_us as f64 / 1e6 },
+    };
+    let mut families: Vec<Family> = COLUMNS.map(family).into();
+    families.push(Family::by(&m::WORKER_CPU, workers.iter().enumerate().map(cpu)));
+    let rows = workers.iter().enumerate().map(lateness).collect();
+    families.push(Family { definition: &m::WORKER_LATENESS, rows });
+    families
 }
 
 fn sip(stats: &EndpointStats) -> Vec<Family> {
@@ -259,4 +269,19 @@ fn by_name(definition: &'static Definition, rows: &[(String, u32)]) -> Family {
 
 fn singles<'a, T>(columns: &'a [Column<T>], of: &'a T) -> impl Iterator<Item = Family> + 'a {
     columns.iter().map(|(definition, read)| Family::single(definition, read(of) as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use trunkline_media::worker::LATENESS_MS;
+
+    use super::super::definition::Kind;
+    use super::*;
+
+    #[test]
+    fn the_lateness_of_workers_is_counted_between_the_catalogues_bounds() {
+        let Kind::Histogram(bounds) = m::WORKER_LATENESS.kind else { panic!("a histogram") };
+        let counted: Vec<f64> = LATENESS_MS.iter().map(|ms| *ms as f64 / 1000.0).collect();
+        assert_eq!(bounds, counted);
+    }
 }

@@ -162,6 +162,27 @@ impl Postman {
     }
 }
 
+/// Datagrams the kernel dropped because this socket was full, since it was bound.
+pub(super) fn dropped(socket: &impl AsRawFd) -> u64 {
+    let mut numbers = [0_u32; DROPS + 1];
+    let mut size = libc::socklen_t::try_from(mem::size_of_val(&numbers)).unwrap_or_default();
+    // SAFETY: the value is an array of integers whose size in octets is given, and it outlives the call; the kernel
+    // writes no more than that.
+    let got = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            numbers.as_mut_ptr().cast(),
+            &raw mut size,
+        )
+    };
+    if got == 0 { numbers.last().copied().unwrap_or_default().into() } else { 0 }
+}
+
+/// Where the drops stand among the numbers of `SO_MEMINFO` (linux/sock_diag.h, `SK_MEMINFO_DROPS`).
+const DROPS: usize = 8;
+
 const EMPTY_IOVEC: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
 
 fn empty_name() -> libc::sockaddr_storage {

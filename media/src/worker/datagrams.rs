@@ -7,8 +7,9 @@ use mio::Token;
 
 use super::batch::{BATCH, Inbox};
 use super::ports::{Side, link_of};
-use super::thread::Worker;
+use super::thread::{HASTE, Worker};
 use crate::api::Path;
+use crate::browser::demux::{Kind, classify};
 use crate::outbox::Port;
 
 /// Batches read from the public port in one wake-up; the rest waits its turn behind timers and trunks.
@@ -55,6 +56,9 @@ impl Worker {
         if self.calls.get_mut(index).is_some_and(|slot| !slot.take(turn)) {
             self.stats.flooded += 1;
             return;
+        }
+        if !known || classify(datagram) == Kind::Dtls {
+            self.haste_until = now + HASTE;
         }
         let proven = self.enter(now, index, |call, out| call.handle_browser(now, Path::Udp, from, datagram, out));
         if proven == Some(true) && !known {

@@ -9,13 +9,19 @@ mod batch;
 mod calls;
 mod candidates;
 mod datagrams;
+mod lateness;
+mod placement;
 mod plane;
 mod ports;
 mod reports;
+mod rest;
 mod shared;
 mod thread;
 mod timers;
+mod upkeep;
 
+#[cfg(test)]
+mod flood_tests;
 #[cfg(test)]
 mod spare_tests;
 #[cfg(test)]
@@ -25,6 +31,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+pub use self::lateness::{LATENESS_MS, Lateness};
 pub use self::plane::Plane;
 use crate::quality::Policy;
 
@@ -109,4 +116,14 @@ pub struct WorkerStats {
     pub flooded: u64,
     /// Port pairs passed over because another program held them.
     pub ports_in_use: u64,
+    /// Datagrams the kernel dropped because a socket was full; those of a trunk's ports are told when its leg ends.
+    pub socket_drops: u64,
+    /// Processor time of the thread, microseconds; told once a second.
+    pub cpu_us: u64,
+    /// Thousandths of a core it used in the last second it ran, and the calls it had then.
+    pub busy: u64,
+    /// See `busy`.
+    pub busy_calls: u64,
+    /// How late deadlines of calls were met.
+    pub lateness: Lateness,
 }

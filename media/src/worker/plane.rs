@@ -10,7 +10,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::asks::Ask;
 use super::candidates::host_candidates;
+use super::placement::{Load, emptiest};
 use super::reports;
+use super::rest::Bell;
 use super::shared::Shared;
 use super::thread::{Worker, WorkerParts};
 use super::{LeaseError, PlaneConfig, StartError, WorkerStats};
@@ -67,7 +69,7 @@ impl Plane {
         for (nth, socket) in sockets.into_iter().enumerate() {
             let address = socket.local_addr()?;
             let poll = mio::Poll::new()?;
-            let waker = Arc::new(Waker::new(poll.registry(), super::thread::WAKER)?);
+            let (bell, waker) = Bell::new(poll.registry(), super::thread::BELL)?;
             let (asks, queue) = mpsc::channel(COMMANDS);
             let shared = Arc::new(Shared::default());
             shared.measure_by(config.policy);
@@ -75,6 +77,7 @@ impl Plane {
                 nth,
                 of: count,
                 poll,
+                bell,
                 public: socket,
                 queue,
                 reports: reports.clone(),
@@ -101,7 +104,7 @@ impl Plane {
         self.0.workers.iter().for_each(|worker| worker.shared.measure_by(policy));
     }
 
-    /// Opens a call on the worker with the fewest; returns once it is registered. If this future is dropped before,
+    /// Opens a call on the worker with the least to do; returns once it is registered. If this future is dropped before,
     /// the call is closed.
     pub async fn open(&self, open: OpenCall) -> Result<Opened, OpenError> {
         let key = open.key;
@@ -190,17 +193,17 @@ impl Inner {
         self.workers.get(worker)
     }
 
-    /// Takes a place on the worker with the fewest calls.
+    /// Takes a place on the worker with the least to do.
     fn reserve(&self, key: CallKey) -> Result<Reservation<'_>, OpenError> {
         let mut homes = self.homes();
         if homes.by_key.contains_key(&key) {
             return Err(OpenError::Unsupported("a call with this key is open".into()));
         }
-        let fewest = homes.load.iter().enumerate().min_by_key(|(_, load)| **load);
-        let Some((worker, &load)) = fewest else { return Err(OpenError::Stopped) };
-        if load >= self.max_calls {
-            return Err(OpenError::Full);
-        }
+        let loads = homes.load.iter().zip(&self.workers).map(|(calls, worker)| {
+            let (busy, calls_then) = worker.shared.busy();
+            Load { calls: *calls, busy, calls_then }
+        });
+        let worker = emptiest(loads, self.max_calls).ok_or(OpenError::Full)?;
         homes.by_key.insert(key, worker);
         if let Some(load) = homes.load.get_mut(worker) {
             *load += 1;

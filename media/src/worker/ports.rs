@@ -11,6 +11,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
 use super::LeaseError;
+use super::batch::dropped;
 
 /// Tokens below belong to the worker's own sources.
 pub(super) const FIRST_TOKEN: usize = 2;
@@ -29,6 +30,8 @@ pub(super) struct Ports {
     leased: u64,
     /// Pairs that some other program held when they were wanted.
     in_use: u64,
+    /// Datagrams the kernel dropped at full sockets of legs that are over.
+    dropped: u64,
 }
 
 /// A bound pair. It names its call while it is leased, nobody in quarantine.
@@ -67,6 +70,7 @@ impl Ports {
             quarantine_for,
             leased: 0,
             in_use: 0,
+            dropped: 0,
         }
     }
 
@@ -103,6 +107,7 @@ impl Ports {
             && held.owner.take().is_some()
         {
             self.leased -= 1;
+            self.dropped += dropped(&held.rtp) + dropped(&held.rtcp);
             self.quarantine.push_back((now + self.quarantine_for, link));
         }
     }
@@ -145,6 +150,10 @@ impl Ports {
 
     pub(super) fn in_use(&self) -> u64 {
         self.in_use
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     fn drop_link(&mut self, registry: &Registry, at: usize) {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::WorkerStats;
+use super::{LATENESS_MS, Lateness, WorkerStats};
 use crate::api::CallKey;
 use crate::quality::Policy;
 
@@ -17,7 +17,8 @@ pub(super) struct Shared {
     policy: Mutex<Policy>,
 }
 
-const FIELDS: usize = 12;
+/// Sixteen numbers, and the lateness.
+const FIELDS: usize = 17 + LATENESS_MS.len() + 1;
 
 impl Shared {
     pub(super) fn stop(&self) {
@@ -53,54 +54,110 @@ impl Shared {
     }
 
     pub(super) fn publish(&self, stats: &WorkerStats) {
-        let values = [
-            stats.calls,
-            stats.leased_pairs,
-            stats.quarantined_pairs,
-            stats.received,
-            stats.sent,
-            stats.send_failures,
-            stats.stray,
-            stats.reports_dropped,
-            stats.commands_dropped,
-            stats.panics,
-            stats.flooded,
-            stats.ports_in_use,
-        ];
-        for (cell, value) in self.stats.iter().zip(values) {
+        for (cell, value) in self.stats.iter().zip(to_cells(stats)) {
             cell.store(value, Ordering::Relaxed);
         }
     }
 
     pub(super) fn stats(&self) -> WorkerStats {
-        let values = std::array::from_fn(|at| self.stats.get(at).map_or(0, |cell| cell.load(Ordering::Relaxed)));
-        let [
-            calls,
-            leased_pairs,
-            quarantined_pairs,
-            received,
-            sent,
-            send_failures,
-            stray,
-            reports_dropped,
-            commands_dropped,
-            panics,
-            flooded,
-            ports_in_use,
-        ]: [u64; FIELDS] = values;
-        WorkerStats {
-            calls,
-            leased_pairs,
-            quarantined_pairs,
-            received,
-            sent,
-            send_failures,
-            stray,
-            reports_dropped,
-            commands_dropped,
-            panics,
-            flooded,
-            ports_in_use,
-        }
+        from_cells(std::array::from_fn(|at| self.stats.get(at).map_or(0, |cell| cell.load(Ordering::Relaxed))))
+    }
+
+    /// How busy the worker was in the last second it looked, and with how many calls.
+    pub(super) fn busy(&self) -> (u64, u64) {
+        let stats = self.stats();
+        (stats.busy, stats.busy_calls)
+    }
+}
+
+fn to_cells(stats: &WorkerStats) -> [u64; FIELDS] {
+    let WorkerStats {
+        calls,
+        leased_pairs,
+        quarantined_pairs,
+        received,
+        sent,
+        send_failures,
+        stray,
+        reports_dropped,
+        commands_dropped,
+        panics,
+        flooded,
+        ports_in_use,
+        socket_drops,
+        cpu_us,
+        busy,
+        busy_calls,
+        lateness: Lateness { counts: [a, b, c, d, e, f, g, h, i], sum_us },
+    } = *stats;
+    [
+        calls,
+        leased_pairs,
+        quarantined_pairs,
+        received,
+        sent,
+        send_failures,
+        stray,
+        reports_dropped,
+        commands_dropped,
+        panics,
+        flooded,
+        ports_in_use,
+        socket_drops,
+        cpu_us,
+        busy,
+        busy_calls,
+        sum_us,
+        a,
+        b,
+        c,
+        d,
+        e,
+        f,
+        g,
+        h,
+        i,
+    ]
+}
+
+fn from_cells(cells: [u64; FIELDS]) -> WorkerStats {
+    let [
+        calls,
+        leased_pairs,
+        quarantined_pairs,
+        received,
+        sent,
+        send_failures,
+        stray,
+        reports_dropped,
+        commands_dropped,
+        panics,
+        flooded,
+        ports_in_use,
+        socket_drops,
+        cpu_us,
+        busy,
+        busy_calls,
+        sum_us,
+        counts @ ..,
+    ] = cells;
+    WorkerStats {
+        calls,
+        leased_pairs,
+        quarantined_pairs,
+        received,
+        sent,
+        send_failures,
+        stray,
+        reports_dropped,
+        commands_dropped,
+        panics,
+        flooded,
+        ports_in_use,
+        socket_drops,
+        cpu_us,
+        busy,
+        busy_calls,
+        lateness: Lateness { counts, sum_us },
     }
 }

@@ -16,22 +16,28 @@ use super::batch::{Inbox, Postman};
 use super::calls::Calls;
 use super::ports::Ports;
 use super::reports::Reports;
+use super::rest::Bell;
 use super::shared::Shared;
 use super::timers::{Timer, Timers};
+use super::upkeep::Upkeep;
 use super::{PlaneConfig, WorkerStats};
 use crate::api::{Command, MediaEvent, Report};
 use crate::browser::transport::DtlsIdentity;
 use crate::call::{Call, Surroundings};
 use crate::outbox::Outbox;
 
-/// The waker's token.
-pub(super) const WAKER: Token = Token(0);
+/// The token of the bell that the control plane rings.
+pub(super) const BELL: Token = Token(0);
 
 const PUBLIC: Token = Token(1);
 
-/// Under load the thread sleeps this long between wake-ups, so that each handles many datagrams: measured, a relayed
+/// Under load the thread rests this long between wake-ups, so that each handles many datagrams: measured, a relayed
 /// packet then costs a third, for at most this much delay.
 const TICK: Duration = Duration::from_millis(1);
+
+/// After a datagram of a set-up (a first check, DTLS) there is no rest for so long: a handshake is a few of them, each waited for,
+/// and then the first audio.
+pub(super) const HASTE: Duration = Duration::from_millis(5);
 
 /// More calls than this are load.
 const BUSY_CALLS: usize = 20;
@@ -53,6 +59,7 @@ pub(super) struct WorkerParts {
     pub(super) nth: usize,
     pub(super) of: usize,
     pub(super) poll: Poll,
+    pub(super) bell: Bell,
     pub(super) public: UdpSocket,
     pub(super) queue: mpsc::Receiver<Ask>,
     pub(super) reports: mpsc::Sender<Report>,
@@ -65,6 +72,7 @@ pub(super) struct WorkerParts {
 /// One worker, on its own thread.
 pub(super) struct Worker {
     pub(super) poll: Poll,
+    bell: Bell,
     pub(super) public: UdpSocket,
     pub(super) public_v6: bool,
     queue: mpsc::Receiver<Ask>,
@@ -84,6 +92,11 @@ pub(super) struct Worker {
     ready: Vec<Token>,
     due: Vec<Timer>,
     events: Vec<MediaEvent>,
+    /// No rest before.
+    pub(super) haste_until: Instant,
+    upkeep: Upkeep,
+    /// Datagrams the kernel dropped at the public port.
+    public_drops: u64,
     /// Number of the wake-up.
     pub(super) turn: u64,
     pub(super) stats: WorkerStats,
@@ -92,7 +105,7 @@ pub(super) struct Worker {
 impl Worker {
     /// Runs until it is told to stop.
     pub(super) fn run(parts: WorkerParts) {
-        let WorkerParts { nth, of, poll, public, queue, reports, shared, identity, candidates, config } = parts;
+        let WorkerParts { nth, of, poll, bell, public, queue, reports, shared, identity, candidates, config } = parts;
         let source = public.as_raw_fd();
         if let Err(error) = poll.registry().register(&mut SourceFd(&source), PUBLIC, Interest::READABLE) {
             tracing::error!(%error, "cannot watch the public port");
@@ -101,6 +114,7 @@ impl Worker {
         let now = Instant::now();
         let mut worker = Self {
             poll,
+            bell,
             public_v6: public.local_addr().is_ok_and(|address| address.is_ipv6()),
             public,
             queue,
@@ -118,6 +132,9 @@ impl Worker {
             ready: Vec::new(),
             due: Vec::new(),
             events: Vec::new(),
+            haste_until: now,
+            upkeep: Upkeep::new(now),
+            public_drops: 0,
             turn: 0,
             stats: WorkerStats::default(),
         };
@@ -139,7 +156,9 @@ impl Worker {
             let before = self.stats.received;
             let turn = catch_unwind(AssertUnwindSafe(|| {
                 for event in &readiness {
-                    if event.token() != WAKER && !self.ready.contains(&event.token()) {
+                    if event.token() == BELL {
+                        self.bell.heard();
+                    } else if !self.ready.contains(&event.token()) {
                         self.ready.push(event.token());
                     }
                 }
@@ -152,8 +171,10 @@ impl Worker {
                 continue;
             }
             broken = 0;
-            if self.calls.len() > BUSY_CALLS || self.stats.received - before > BUSY_DATAGRAMS {
-                std::thread::sleep(TICK.saturating_sub(Instant::now().saturating_duration_since(now)));
+            if self.may_rest(now, self.stats.received - before) {
+                self.bell.rest(TICK);
+                // The clock is read once a wake-up; the rest was this long at least.
+                now += TICK;
             }
         }
         for key in self.calls.keys() {
@@ -162,15 +183,22 @@ impl Worker {
         self.finish_turn();
     }
 
-    /// How long nothing need be done, counted from the last wake-up (which makes timers late by the time it took, well
-    /// below the millisecond they are rounded to).
+    /// Whether what comes next can wait a tick. The public port is read on at once, if it has more, for it is
+    /// everybody's; a trunk's is one call's, which has had its share of this wake-up.
+    fn may_rest(&self, now: Instant, received: u64) -> bool {
+        let loaded = self.calls.len() > BUSY_CALLS || received > BUSY_DATAGRAMS;
+        loaded && now >= self.haste_until && !self.ready.contains(&PUBLIC)
+    }
+
+    /// How long nothing need be done, counted from the last wake-up or the end of the rest after it (which makes timers
+    /// late by the time the wake-up took, well below the millisecond they are rounded to).
     fn patience(&self, now: Instant) -> Option<Duration> {
         if !self.ready.is_empty() || !self.queue.is_empty() {
             return Some(Duration::ZERO);
         }
         let retry = self.reports.is_waiting().then(|| now + RETRY);
         let next = [self.timers.next(), self.ports.poll_timeout(), retry].into_iter().flatten().min()?;
-        Some(next.saturating_duration_since(Instant::now()))
+        Some(next.saturating_duration_since(now))
     }
 
     /// One wake-up.
@@ -188,7 +216,17 @@ impl Worker {
         self.ready = ready;
         self.fire(now);
         self.ports.expire(now, self.poll.registry());
+        self.look(now);
         self.finish_turn();
+    }
+
+    /// Looks after itself, once a second.
+    fn look(&mut self, now: Instant) {
+        if let Some(look) = self.upkeep.look(now, &self.public) {
+            self.stats.cpu_us = u64::try_from(look.cpu.as_micros()).unwrap_or(u64::MAX);
+            (self.stats.busy, self.stats.busy_calls) = (look.busy, self.calls.len() as u64);
+            self.public_drops += look.dropped;
+        }
     }
 
     fn finish_turn(&mut self) {
@@ -198,6 +236,7 @@ impl Worker {
         self.stats.leased_pairs = self.ports.leased();
         self.stats.quarantined_pairs = self.ports.quarantined();
         self.stats.ports_in_use = self.ports.in_use();
+        self.stats.socket_drops = self.public_drops + self.ports.dropped();
         self.stats.reports_dropped = self.reports.dropped();
         self.shared.publish(&self.stats);
     }
@@ -258,6 +297,7 @@ impl Worker {
                 Some(slot) if slot.scheduled == Some(timer.at) => slot.scheduled = None,
                 Some(_) | None => continue,
             }
+            self.stats.lateness.note(now.saturating_duration_since(timer.at));
             self.enter(now, timer.index, |call, out| call.handle_timeout(now, out));
         }
         self.due = due;
