@@ -106,6 +106,7 @@ fn load(path: &Path) -> Result<Loaded, Problems> {
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    daemon::share_arenas();
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime could not be started")
 }
 

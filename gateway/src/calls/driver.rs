@@ -14,6 +14,7 @@ use trunkline_signaling::endpoint::{LegId, Reason as ReasonHeader};
 
 use super::Shared;
 use super::counters::bump;
+use super::inbox::Letter;
 use super::limits::Permit;
 use super::ports::Placed;
 use super::store::Live;
@@ -37,7 +38,7 @@ mod registered;
 pub(super) struct Driver {
     shared: Arc<Shared>,
     live: Arc<Live>,
-    inbox: mpsc::Receiver<Input>,
+    inbox: mpsc::Receiver<Letter>,
     pending: FuturesUnordered<BoxFuture<'static, Done>>,
     legs: Vec<(AttemptId, Leg)>,
     /// The trunk's place, and whose it is: while a trunk leg is leased, or the trunk's own call rings.
@@ -77,7 +78,7 @@ enum Leg {
 }
 
 impl Driver {
-    pub(super) fn new(shared: Arc<Shared>, live: Arc<Live>, inbox: mpsc::Receiver<Input>, app: Permit) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, live: Arc<Live>, inbox: mpsc::Receiver<Letter>, app: Permit) -> Self {
         shared.driving.fetch_add(1, Ordering::AcqRel);
         Self {
             shared,
@@ -115,7 +116,7 @@ impl Driver {
                 biased;
                 Some(done) = self.pending.next(), if !self.pending.is_empty() => self.done(done),
                 input = self.inbox.recv() => {
-                    self.step(input.unwrap_or_else(|| Input::Broken("the call's inbox is gone".into())));
+                    self.step(input.map_or_else(|| Input::Broken("the call's inbox is gone".into()), |letter| *letter));
                 }
                 () = until(deadline.map(|(at, _)| at)) => {
                     if let Some((_, timer)) = deadline {
@@ -338,7 +339,7 @@ impl Driver {
         (self.trunk, self.spare, self.app) = (None, None, None);
         // What the browser said with its last breath may lie behind what ended the call.
         while let Ok(input) = self.inbox.try_recv() {
-            self.late(now, input);
+            self.late(now, *input);
         }
         self.shared.finish(&self.live, outcome, now, self.last_word.take());
     }

@@ -17,16 +17,19 @@ const DEPTH: usize = 256;
 /// SIP events kept for legs whose call is about to be named.
 const EARLY: usize = 1_024;
 
+/// What an inbox holds. The channel makes room for 32 at a time, most of it never used: pointers keep that small.
+pub(super) type Letter = Box<Input>;
+
 /// The writing end of a call's inbox.
 #[derive(Debug, Clone)]
 pub(super) struct Inbox {
-    sender: mpsc::Sender<Input>,
+    sender: mpsc::Sender<Letter>,
     overrun: Arc<AtomicBool>,
     counters: Arc<Counters>,
 }
 
 /// A new inbox with its reading end.
-pub(super) fn inbox(counters: Arc<Counters>) -> (Inbox, mpsc::Receiver<Input>) {
+pub(super) fn inbox(counters: Arc<Counters>) -> (Inbox, mpsc::Receiver<Letter>) {
     let (sender, receiver) = mpsc::channel(DEPTH);
     (Inbox { sender, overrun: Arc::default(), counters }, receiver)
 }
@@ -41,7 +44,7 @@ impl Inbox {
             return true;
         }
         // overflow: a sample is dropped and counted; anything else ends the call, which can no longer be right.
-        match self.sender.try_send(input) {
+        match self.sender.try_send(Box::new(input)) {
             Ok(()) => true,
             Err(TrySendError::Full(_)) if sample => {
                 bump(&self.counters.samples_dropped);

@@ -40,6 +40,7 @@ mod tls;
 
 use listen::Caps;
 use memory::Returned;
+pub use memory::share_arenas;
 use planes::Planes;
 use signals::{Asked, Signals};
 use sip_side::SipSide;

@@ -142,7 +142,10 @@ impl Envelope {
 fn framed(id: &EventId, name: &str, body: &str) -> (Bytes, Bytes) {
     let head = format!("id: {id}\nevent: {name}\ndata: ");
     let from = head.len();
-    let frame = Bytes::from(head + body + "\n\n");
+    // Events stay in memory as long as their call: no octet more than they have.
+    let mut frame = String::with_capacity(from.saturating_add(body.len()).saturating_add(2));
+    frame.extend([head.as_str(), body, "\n\n"]);
+    let frame = Bytes::from(frame);
     let body = frame.slice(from..from.saturating_add(body.len()));
     (frame, body)
 }

@@ -16,6 +16,8 @@ const LOCK: &str = "trunkline.lock";
 const BUSY: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 2_000 });
 /// What a checkpoint leaves of the write-ahead log, bytes.
 const LOG_BYTES: u32 = 16 << 20;
+/// Pages of the file kept in memory by each connection, KiB: what is written is hardly read again.
+const CACHE_KIB: i64 = 512;
 
 /// Each step brings the file from the version of its index to the next (`user_version`). Steps are never changed once
 /// released, only added.
@@ -196,6 +198,7 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
     db.busy_timeout(BUSY)?;
+    db.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(db)
 }
 
@@ -214,6 +217,7 @@ fn set_up(db: &Connection, lasting: bool) -> rusqlite::Result<()> {
     db.pragma_update(None, "synchronous", if lasting { "FULL" } else { "OFF" })?;
     db.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))?;
     db.pragma_update_and_check(None, "secure_delete", "FAST", |_| Ok(()))?;
+    db.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(())
 }
 

@@ -51,6 +51,8 @@ impl Headers {
     /// Adds a field at the front (Via).
     pub fn push_front(&mut self, name: HeaderName, value: impl Into<Bytes>) {
         if let Some(name) = checked(name) {
+            // A request of ours is kept as long as its leg: no more room than it takes.
+            self.entries.reserve_exact(1);
             self.entries.insert(0, (name, clean(value.into())));
         }
     }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use trunkline_media::api::Command;
 use trunkline_signaling::endpoint::{LegId, Reason as ReasonHeader};
 
-use super::{Driver, Leg};
+use super::{Driver, Leg, Letter};
 use crate::call::{AttemptId, Input, ReceiverSays, Summons};
 use crate::calls::Shared;
 use crate::calls::incoming::Permits;
@@ -20,7 +20,7 @@ impl Driver {
     pub(in super::super) fn called(
         shared: Arc<Shared>,
         live: Arc<Live>,
-        inbox: mpsc::Receiver<Input>,
+        inbox: mpsc::Receiver<Letter>,
         permits: Permits,
         (leg, route): (LegId, &Arc<Route>),
     ) -> Self {

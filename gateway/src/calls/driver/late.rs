@@ -29,7 +29,7 @@ impl Driver {
         // What was taken in is dealt with; nothing more is.
         self.inbox.close();
         while let Ok(input) = self.inbox.try_recv() {
-            self.late(Instant::now(), input);
+            self.late(Instant::now(), *input);
         }
         for (_, leg) in &self.legs {
             if let Leg::Placed(leg) | Leg::HungUp(leg) = leg {
@@ -46,7 +46,7 @@ impl Driver {
                 break;
             }
             let Ok(Some(input)) = tokio::time::timeout_at(end.into(), self.inbox.recv()).await else { break };
-            heard |= self.late(Instant::now(), input);
+            heard |= self.late(Instant::now(), *input);
         }
         if heard {
             self.shared.amended(&self.live.id);
