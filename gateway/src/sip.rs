@@ -20,7 +20,8 @@ const DNS_LIMIT: Duration = Duration::from_secs(2);
 #[must_use]
 pub fn leg_of(event: &Event) -> LegId {
     match event {
-        Event::Provisional { leg, .. }
+        Event::Trying { leg }
+        | Event::Provisional { leg, .. }
         | Event::Answered { leg, .. }
         | Event::Failed { leg, .. }
         | Event::Offer { leg, .. }
@@ -47,6 +48,7 @@ pub fn leg_of(event: &Event) -> LegId {
 #[must_use]
 pub fn translate(event: Event) -> Option<SipEvent> {
     Some(match event {
+        Event::Trying { .. } => SipEvent::Trying,
         Event::Provisional { fork, status, sdp, .. } => SipEvent::Provisional { fork, status, sdp },
         Event::Answered { fork, sdp, .. } => SipEvent::Answered { fork, sdp },
         Event::Failed { failure, .. } => SipEvent::Failed(failure),

@@ -165,7 +165,8 @@ impl Desk {
                     }
                 }
                 Event::Offer { leg, .. } => drop(self.endpoint.answer_offer(now, leg, Err(488))),
-                Event::Provisional { .. }
+                Event::Trying { .. }
+                | Event::Provisional { .. }
                 | Event::Answered { .. }
                 | Event::Failed { .. }
                 | Event::OfferAnswered { .. }

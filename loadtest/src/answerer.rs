@@ -59,7 +59,8 @@ async fn run(handle: Handle, mut events: mpsc::Receiver<Event>, counts: Arc<Coun
             Event::Offer { leg, .. } => {
                 let _ = handle.call(move |endpoint, now| endpoint.answer_offer(now, leg, Err(488))).await;
             }
-            Event::Provisional { .. }
+            Event::Trying { .. }
+            | Event::Provisional { .. }
             | Event::Answered { .. }
             | Event::Failed { .. }
             | Event::OfferAnswered { .. }

@@ -121,6 +121,7 @@ async fn take(handle: &Handle, calls: &Arc<Mutex<HashMap<LegId, Taken>>>, rng: &
         }
         // One whose 2xx nobody acknowledges stays off the hook for whoever asks.
         Event::Lost { .. }
+        | Event::Trying { .. }
         | Event::Provisional { .. }
         | Event::Transfer { .. }
         | Event::Answered { .. }

@@ -123,6 +123,11 @@ pub enum Event {
         /// Early media's description.
         sdp: Option<Bytes>,
     },
+    /// Our INVITE has arrived (100): nothing is decided, but somebody is there.
+    Trying {
+        /// Whose.
+        leg: LegId,
+    },
     /// Our INVITE was answered 2xx (already ACKed).
     Answered {
         /// Whose.

@@ -109,7 +109,7 @@ impl Core {
     }
 
     pub(super) fn event(&mut self, event: Event) {
-        let is_provisional = matches!(event, Event::Provisional { .. });
+        let is_provisional = matches!(event, Event::Provisional { .. } | Event::Trying { .. });
         if is_provisional && self.is_choked() {
             self.stats.dropped += 1;
             return;

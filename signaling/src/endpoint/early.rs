@@ -78,6 +78,9 @@ impl Endpoint {
             send_cancel(core, now, outgoing.tx, reason.as_ref());
         }
         if response.status == 100 {
+            if outgoing.cancel == Cancel::No {
+                core.event(Event::Trying { leg: id });
+            }
             return;
         }
         let is_wanted = outgoing.cancel == Cancel::No;

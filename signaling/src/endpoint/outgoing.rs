@@ -260,6 +260,13 @@ pub(super) fn cancel_call(core: &mut Core, now: Instant, outgoing: &mut Outgoing
         outgoing.cancel = Cancel::Sent(Failure::Cancelled, reason);
     } else {
         outgoing.cancel = Cancel::Held(reason);
+        // Nobody wants the call any more: what was lost of it so far is not sent again, so that it rings nowhere late.
+        if let Some(ClientMachine::Invite(machine)) =
+            core.transactions.client(outgoing.tx).map(|transaction| &mut transaction.machine)
+        {
+            machine.stop_repeating();
+        }
+        core.reschedule_client(outgoing.tx);
     }
     true
 }

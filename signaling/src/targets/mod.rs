@@ -1,9 +1,29 @@
-//! Where a request goes: from what a URI says to addresses, each with its transport (RFC 3263).
+//! Where a request goes: from what a URI says to addresses, each with its transport (RFC 3263), and how those are.
+//!
+//! ```text
+//! Wanted ── Resolver ─┬─ Search (section 4: NAPTR, SRV, A and AAAA, or less) ── Targets ── TargetHealth ── the order
+//!                     └─ Cache (TTLs, what is not there, the last good answer)
+//! ```
+//! DNS itself is asked outside: [`Resolver::poll_question`] and [`Resolver::handle_answer`].
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::endpoint::Transport;
+
+mod cache;
+mod health;
+mod lookup;
+mod order;
+mod resolver;
+mod search;
+#[cfg(test)]
+mod tests;
+
+pub use health::{Sign, Sorted, TargetHealth, TargetState};
+pub use lookup::{Answer, Kind, Naptr, NoAnswer, Question, Records, Srv};
+pub use order::by_priority_and_weight;
+pub use resolver::{Found, Resolver, ResolverStats, SearchId, Source, Step};
 
 /// A transport, without whom it leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -79,4 +99,45 @@ impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.over.token().to_ascii_lowercase(), self.address)
     }
+}
+
+/// Which addresses are of use, and which of them first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Families {
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+    /// IPv4, then IPv6.
+    V4ThenV6,
+    /// IPv6, then IPv4.
+    V6ThenV4,
+}
+
+impl Families {
+    fn kinds(self) -> &'static [Kind] {
+        match self {
+            Self::V4 => &[Kind::A],
+            Self::V6 => &[Kind::Aaaa],
+            Self::V4ThenV6 => &[Kind::A, Kind::Aaaa],
+            Self::V6ThenV4 => &[Kind::Aaaa, Kind::A],
+        }
+    }
+}
+
+/// Why there is no target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unresolved {
+    /// DNS knows of no address.
+    #[error("the name has no address")]
+    NoAddress,
+    /// The domain says that it offers no SIP (RFC 2782: a record with the target `.`).
+    #[error("the domain offers no SIP")]
+    NotOffered,
+    /// DNS failed.
+    #[error("{0}")]
+    Failed(String),
+    /// DNS said nothing in time.
+    #[error("no answer from DNS in time")]
+    TimedOut,
 }

@@ -116,6 +116,11 @@ impl ClientInvite {
         }
     }
 
+    /// The user has given up before anything came: the request is not repeated, its answer is still waited for.
+    pub fn stop_repeating(&mut self) {
+        self.deadlines.stop(Timer::A);
+    }
+
     /// The network refused the request, or the ACK. Once a provisional response came this means nothing: the request
     /// arrived.
     pub fn handle_transport_error(&mut self) -> Reaction {

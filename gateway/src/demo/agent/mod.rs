@@ -99,7 +99,8 @@ impl Desk {
                 | Event::Cancelled { leg, .. } => {
                     self.lines.remove(&leg);
                 }
-                Event::Provisional { .. }
+                Event::Trying { .. }
+                | Event::Provisional { .. }
                 | Event::Answered { .. }
                 | Event::Failed { .. }
                 | Event::OfferAnswered { .. }

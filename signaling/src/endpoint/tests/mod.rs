@@ -170,7 +170,9 @@ impl World {
         for side in [A, B] {
             while let Some(event) = self.ends[side].poll_event() {
                 react(&mut self.ends[side], self.now, side, &event);
-                self.events[side].push(event);
+                if !is_trying(&event) {
+                    self.events[side].push(event);
+                }
             }
         }
         for side in [A, B] {
@@ -264,10 +266,16 @@ pub(super) fn name(event: &Event) -> String {
         Event::DigitsRefused { status, digits, .. } => {
             format!("digits refused {status:?} {}", digits.iter().map(|(digit, _)| *digit).collect::<String>())
         }
+        Event::Trying { .. } => "trying".into(),
         Event::Snapshot { .. } => "snapshot".into(),
         Event::Transfer { transfer, .. } => transferred(transfer),
         Event::Traced { .. } => "traced".into(),
     }
+}
+
+/// A 100 comes or does not, as the peer's haste has it.
+pub(super) fn is_trying(event: &Event) -> bool {
+    matches!(event, Event::Trying { .. })
 }
 
 /// Whether it is the last of its leg.
@@ -289,7 +297,8 @@ fn transferred(transfer: &Transfer) -> String {
 
 pub(super) fn leg_of(event: &Event) -> LegId {
     match event {
-        Event::Provisional { leg, .. }
+        Event::Trying { leg }
+        | Event::Provisional { leg, .. }
         | Event::Answered { leg, .. }
         | Event::Failed { leg, .. }
         | Event::Offer { leg, .. }
@@ -323,7 +332,8 @@ pub(super) fn obliging(end: &mut Endpoint, now: Instant, _side: usize, event: &E
             end.accept(now, *leg, answer()).unwrap();
         }
         Event::Offer { leg, .. } => end.answer_offer(now, *leg, Ok(answer())).unwrap(),
-        Event::Provisional { .. }
+        Event::Trying { .. }
+        | Event::Provisional { .. }
         | Event::Answered { .. }
         | Event::Failed { .. }
         | Event::OfferAnswered { .. }

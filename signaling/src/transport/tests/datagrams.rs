@@ -68,6 +68,7 @@ async fn two_of_them_talk_whatever_else_arrives() {
     let Event::Incoming { leg: incoming, .. } = next(&mut callee_events).await else { panic!("no call") };
     let answer = Bytes::from_static(b"v=0\r\n");
     callee.call(move |endpoint, now| endpoint.accept(now, incoming, answer)).await.unwrap().unwrap();
+    assert!(matches!(next(&mut caller_events).await, Event::Trying { leg: trying } if trying == leg));
     assert!(matches!(next(&mut caller_events).await, Event::Answered { leg: answered, .. } if answered == leg));
     assert!(matches!(next(&mut callee_events).await, Event::Confirmed { .. }));
     caller.call(move |endpoint, now| endpoint.hangup(now, leg, None)).await.unwrap().unwrap();

@@ -336,6 +336,7 @@ impl SimPhone {
             Event::Ended { leg, reason } => (leg, PhoneEnd::Ended, reason),
             Event::Cancelled { leg, reason } => (leg, PhoneEnd::Cancelled, reason),
             Event::Lost { leg, .. } | Event::SessionExpired { leg, .. } => (leg, PhoneEnd::Lost, None),
+            Event::Trying { .. } => return,
             event @ (Event::Provisional { .. } | Event::Answered { .. } | Event::Failed { .. }) => {
                 return self.progressed(now, event);
             }
