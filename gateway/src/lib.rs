@@ -37,6 +37,7 @@ pub mod settings;
 pub mod sip;
 pub mod speech;
 pub mod store;
+pub mod targets;
 #[cfg(test)]
 mod testing;
 pub mod trunks;

@@ -1,20 +1,15 @@
 //! Between calls and the SIP core: events by leg, orders to INVITEs, names to addresses.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use trunkline_config::ReliableProvisional;
 use trunkline_signaling::auth::Credentials;
-use trunkline_signaling::endpoint::{Event, Invite, LegId, Reason as ReasonHeader, Reliable, Traced};
+use trunkline_signaling::endpoint::{Event, Failure, Invite, LegId, Reason as ReasonHeader, Reliable, Traced};
 use trunkline_signaling::message::{HeaderName, Headers, Uri};
-use trunkline_signaling::targets::{Target, Wanted};
+use trunkline_signaling::targets::Sign;
 
-use crate::call::{InviteOrder, NotSent, ResolveError, SipEvent};
-
-/// How long a visitor waits for a name server.
-const DNS_LIMIT: Duration = Duration::from_secs(2);
+use crate::call::{InviteOrder, NotSent, SipEvent};
 
 /// Whose event it is.
 #[must_use]
@@ -86,6 +81,7 @@ pub fn is_last(event: &SipEvent) -> bool {
         | SipEvent::Cancelled { .. }
         | SipEvent::NotSent(_) => true,
         SipEvent::Sent(_)
+        | SipEvent::Trying
         | SipEvent::Provisional { .. }
         | SipEvent::Answered { .. }
         | SipEvent::Offer { .. }
@@ -110,6 +106,21 @@ pub fn ends_a_leg(traced: &Traced) -> bool {
         _ => false,
     };
     !traced.outgoing && !traced.repeated && last
+}
+
+/// What a failed INVITE says of the target it went to; `None`: nothing.
+#[must_use]
+pub fn sign_of(failure: &Failure) -> Option<Sign> {
+    match failure {
+        Failure::Rejected { status: 503, retry_after: Some(seconds), .. } if *seconds > 0 => {
+            Some(Sign::Resting(Duration::from_secs((*seconds).into())))
+        }
+        Failure::Rejected { .. } | Failure::Redirected { .. } | Failure::AuthenticationFailed { .. } => {
+            Some(Sign::Answered)
+        }
+        Failure::NoProvisional | Failure::Transport | Failure::Tls(_) => Some(Sign::Dead),
+        Failure::NoFinal | Failure::Cancelled => None,
+    }
 }
 
 /// The INVITE of an order.
@@ -167,58 +178,22 @@ pub fn refusal(status: u16, reason: Option<ReasonHeader>) -> Headers {
     headers
 }
 
-/// The targets of a host, in the resolver's order; never empty when `Ok`.
-pub async fn resolve(wanted: &Wanted) -> Result<Vec<Target>, ResolveError> {
-    let transport = wanted.default_transport();
-    let port = wanted.port.unwrap_or(transport.default_port());
-    let target = |address| Target { address, over: transport.towards(&wanted.host), name: Arc::clone(&wanted.host) };
-    if let Ok(ip) = wanted.host.parse::<IpAddr>() {
-        return Ok(vec![target(SocketAddr::new(ip, port))]);
-    }
-    let lookup = tokio::time::timeout(DNS_LIMIT, tokio::net::lookup_host((&*wanted.host, port)));
-    let found = lookup.await.map_err(|_| ResolveError::TimedOut)?;
-    let mut targets: Vec<Target> = Vec::new();
-    for address in found.map_err(|error| ResolveError::Failed(error.to_string()))? {
-        let target = target(address);
-        if !targets.contains(&target) {
-            targets.push(target);
-        }
-    }
-    if targets.is_empty() { Err(ResolveError::Failed("the name has no address".into())) } else { Ok(targets) }
-}
-
 #[cfg(test)]
 mod tests {
     use trunkline_signaling::endpoint::{Endpoint, EndpointConfig, Timers, Transport};
 
     use super::*;
 
-    #[tokio::test]
-    async fn literals_need_no_name_server() {
-        let rows = [
-            ("192.0.2.1", Some(5070), "192.0.2.1:5070"),
-            ("192.0.2.1", None, "192.0.2.1:5060"),
-            ("2001:db8::1", None, "[2001:db8::1]:5060"),
-        ];
-        for (host, port, expected) in rows {
-            let wanted = Wanted { host: host.into(), port, transport: None, secure: false };
-            let found = resolve(&wanted).await.unwrap();
-            assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [format!("udp:{expected}")]);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_name_that_cannot_be_one_is_a_dns_failure() {
-        let wanted = Wanted { host: "no such name.invalid".into(), port: None, transport: None, secure: false };
-        assert!(matches!(resolve(&wanted).await, Err(ResolveError::Failed(_))));
-    }
-
     #[test]
     fn a_trunk_is_told_who_calls_as_it_is_configured() {
         use trunkline_config::Calls;
         let order = |calls: Calls| {
             let route = crate::routing::Route { calls, ..crate::testing::route() };
-            let target = Target { address: "192.0.2.1:5070".parse().unwrap(), over: Transport::Udp, name: "t".into() };
+            let target = trunkline_signaling::targets::Target {
+                address: "192.0.2.1:5070".parse().unwrap(),
+                over: Transport::Udp,
+                name: "t".into(),
+            };
             let attempt = crate::call::AttemptId(1);
             InviteOrder {
                 attempt,

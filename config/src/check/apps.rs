@@ -10,21 +10,21 @@ use super::urls::origin;
 use super::{every, id, text_if_any, unique};
 use crate::lines::item;
 use crate::model::{App, AppLimits, ContextLimits, Profile, WidgetKey};
-use crate::raw::{RawApp, RawProfile, RawSecret, RawTrunk};
+use crate::raw::{RawApp, RawProfile, RawSecret, RawTrunks};
 use crate::report::Report;
 use crate::secrets::Secrets;
 use crate::shape::suggestion;
 
 pub(super) fn apps(
     raw: &[RawApp],
-    trunks: &[RawTrunk],
+    trunks: &RawTrunks<'_>,
     secrets: &Secrets<'_>,
     report: &mut Report,
 ) -> Option<Vec<App>> {
     let ids = raw.iter().enumerate().map(|(at, app)| (format!("{}.id", item("apps", at)), app.id.as_str()));
     unique(ids, report);
     unique(integration_ids(raw), report);
-    let trunks = TrunkIds::of(trunks, report);
+    let trunks = TrunkIds::of(trunks.trunks, trunks.groups, report);
     every("apps", raw, |key, raw| app(key, raw, &trunks, secrets, report))
 }
 

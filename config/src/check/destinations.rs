@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::shapes::host_port;
 use crate::lines::item;
-use crate::raw::RawTrunk;
+use crate::raw::{RawTrunk, RawTrunkGroup};
 use crate::report::Report;
 use crate::shape::suggestion;
 
@@ -17,12 +17,17 @@ pub(super) struct TrunkIds<'a> {
 }
 
 impl<'a> TrunkIds<'a> {
-    pub(super) fn of(trunks: &'a [RawTrunk], report: &Report) -> Self {
+    pub(super) fn of(trunks: &'a [RawTrunk], groups: &'a [RawTrunkGroup], report: &Report) -> Self {
         let broken = |at| report.is_broken(&format!("{}.id", item("trunks", at)));
-        Self {
-            ids: trunks.iter().map(|trunk| (trunk.id.as_str(), trunk.enabled)).collect(),
-            incomplete: report.is_broken("trunks") || (0..trunks.len()).any(broken),
+        let broken_group = |at| report.is_broken(&format!("{}.id", item("trunk_groups", at)));
+        let mut ids: HashMap<&str, bool> = trunks.iter().map(|trunk| (trunk.id.as_str(), trunk.enabled)).collect();
+        for group in groups {
+            let enabled = group.trunks.iter().any(|member| ids.get(member.id.as_str()) == Some(&true));
+            ids.entry(&group.id).or_insert(enabled);
         }
+        let incomplete = report.is_broken("trunks") || (0..trunks.len()).any(broken);
+        let incomplete = incomplete || report.is_broken("trunk_groups") || (0..groups.len()).any(broken_group);
+        Self { ids, incomplete }
     }
 
     /// Reports a trunk that does not exist, and says so of one that is switched off.

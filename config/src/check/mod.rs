@@ -20,6 +20,7 @@ mod shapes;
 mod sip;
 mod tls;
 mod tokens;
+mod trunk_groups;
 mod trunks;
 mod urls;
 mod validity;
@@ -32,7 +33,7 @@ use std::time::Duration;
 use crate::host::Host;
 use crate::lines::item;
 use crate::model::{Codec, Config, Node, Outbound};
-use crate::raw::{Raw, RawCodec, RawNode};
+use crate::raw::{Raw, RawCodec, RawNode, RawTrunks};
 use crate::report::Report;
 use crate::secrets::Secrets;
 
@@ -47,7 +48,9 @@ pub(crate) fn check(raw: &Raw, host: &Host, secrets: &Secrets<'_>, report: &mut 
     let outbound =
         authorities("outbound.tls_ca", &raw.outbound.tls_ca, secrets, report).map(|tls_ca| Outbound { tls_ca });
     let trunks = trunks::trunks(&raw.trunks, sip.as_ref(), host, secrets, report);
-    let apps = apps::apps(&raw.apps, &raw.trunks, secrets, report);
+    let raw_trunks = RawTrunks { trunks: &raw.trunks, groups: &raw.trunk_groups };
+    let trunk_groups = trunk_groups::trunk_groups(&raw_trunks, report);
+    let apps = apps::apps(&raw.apps, &raw_trunks, secrets, report);
     inbound::known_apps(&raw.trunks, &raw.apps, report);
     if let (Some(public), Some(control)) = (&public, &control) {
         clashes::tcp(public, control, sip.as_ref(), report);
@@ -70,6 +73,7 @@ pub(crate) fn check(raw: &Raw, host: &Host, secrets: &Secrets<'_>, report: &mut 
         events: quality::events(&raw.events),
         outbound: outbound?,
         trunks: trunks?,
+        trunk_groups: trunk_groups?,
         apps: apps?,
     })
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::shapes::is_host;
-use super::{authorities, listen, told_ip};
+use super::{authorities, every, listen, told_ip};
 use crate::host::Host;
 use crate::model::{Media, Sip};
 use crate::raw::RawSip;
@@ -40,9 +40,11 @@ pub(super) fn sip(raw: &RawSip, host: &Host, secrets: &Secrets<'_>, report: &mut
         report.problem("sip.domain", format!("{:?} is no host name or address", raw.domain));
     }
     let tls_ca = authorities("sip.tls_ca", &raw.tls_ca, secrets, report);
+    let dns_servers = every("sip.dns_servers", &raw.dns_servers, |key, text| listen(key, text, report));
     let udp_listen = udp_listen?;
     let mut udp = udp_listen.iter().copied();
     Some(Sip {
+        dns_servers: dns_servers?,
         udp_listen: udp.next()?,
         udp_listen_beside: udp.next(),
         tcp_listen: tcp_listen?,

@@ -53,6 +53,11 @@ fn trunk(key: &str, raw: &RawTrunk, host: &Host, secrets: &Secrets<'_>, report: 
         let message = format!("must be 0 (off) or {MIN_SESSION} and more");
         report.problem(&format!("{key}.session_expires_seconds"), message);
     }
+    for (at, status) in raw.failover_statuses.iter().enumerate() {
+        if *status != 408 && !(500..=599).contains(status) {
+            report.problem(&item(&format!("{key}.failover_statuses"), at), "must be 408 or 500 to 599");
+        }
+    }
     let context_fields = context_fields(&format!("{key}.context_fields"), &raw.context_fields, report);
     let user_to_user = user_to_user(&format!("{key}.user_to_user"), &raw.user_to_user, report);
     let calls = calls(&format!("{key}.calls"), &raw.calls, report);
@@ -86,6 +91,8 @@ fn trunk(key: &str, raw: &RawTrunk, host: &Host, secrets: &Secrets<'_>, report: 
             RawDtmf::Inband => Dtmf::Inband,
         },
         max_calls: raw.max_calls,
+        max_calls_per_second: raw.max_calls_per_second,
+        failover_statuses: raw.failover_statuses.clone(),
         ring_timeout: seconds(raw.ring_timeout_seconds),
         max_duration: seconds(raw.max_duration_seconds),
         session_expires: raw.session_expires_seconds,

@@ -29,8 +29,8 @@ pub use signing::{KeysError, SigningKeys};
 pub use sip::Sip;
 pub use tls::{Identity, Tls};
 pub use trunk::{
-    BrowserAudio, ContextFields, Dtmf, RtpSource, SipTransport, Srtp, Transfers, Trunk, TrunkAuth, TrunkTarget,
-    UserToUser, UuiEncoding,
+    BrowserAudio, ContextFields, Dtmf, GroupMember, RtpSource, SipTransport, Srtp, Transfers, Trunk, TrunkAuth,
+    TrunkGroup, TrunkTarget, UserToUser, UuiEncoding,
 };
 
 /// A whole, checked configuration.
@@ -56,6 +56,8 @@ pub struct Config {
     pub outbound: Outbound,
     /// `[[trunks]]`
     pub trunks: Vec<Trunk>,
+    /// `[[trunk_groups]]`
+    pub trunk_groups: Vec<TrunkGroup>,
     /// `[[apps]]`
     pub apps: Vec<App>,
 }

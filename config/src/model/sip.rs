@@ -28,6 +28,8 @@ pub struct Sip {
     pub domain: String,
     /// Certificate authorities of TLS trunks; the system's when absent.
     pub tls_ca: Option<PathBuf>,
+    /// Name servers; the machine's when empty.
+    pub dns_servers: Vec<SocketAddr>,
     /// How those are met whom no trunk knows.
     pub strangers: Strangers,
 }

@@ -31,6 +31,10 @@ pub struct Trunk {
     pub dtmf: Dtmf,
     /// Calls at once.
     pub max_calls: u32,
+    /// Calls begun in a second; 0 = no limit.
+    pub max_calls_per_second: u32,
+    /// Final answers beside 503 after which a call goes elsewhere.
+    pub failover_statuses: Vec<u16>,
     /// Ring time-out.
     pub ring_timeout: Duration,
     /// Longest call.
@@ -61,6 +65,26 @@ impl Trunk {
     pub fn first_hop(&self) -> &TrunkTarget {
         self.outbound_proxy.as_ref().unwrap_or(&self.target)
     }
+}
+
+/// Trunks of which one takes a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrunkGroup {
+    /// Its name in destinations; no trunk has it.
+    pub id: String,
+    /// Its trunks, all of which there are; never empty.
+    pub members: Vec<GroupMember>,
+}
+
+/// A trunk of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupMember {
+    /// Trunk id.
+    pub trunk: String,
+    /// Lower is tried first.
+    pub priority: u16,
+    /// Among those of one priority, how often it is tried first.
+    pub weight: u16,
 }
 
 /// The visitor's context as SIP header fields.

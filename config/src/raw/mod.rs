@@ -19,8 +19,8 @@ pub(crate) use public::{RawIceServer, RawPublic, RawTls, RawTokenKeys};
 pub(crate) use quality::{RawBands, RawEvents, RawQuality, RawRecords};
 pub(crate) use registration::RawRegistration;
 pub(crate) use trunk::{
-    RawAuth, RawBrowserAudio, RawContextFields, RawDtmf, RawPdStyle, RawRtpSource, RawSrtp, RawTransfers, RawTrunk,
-    RawUserToUser, RawUuiEncoding, RawUuiPurpose,
+    RawAuth, RawBrowserAudio, RawContextFields, RawDtmf, RawGroupMember, RawPdStyle, RawRtpSource, RawSrtp,
+    RawTransfers, RawTrunk, RawTrunkGroup, RawTrunks, RawUserToUser, RawUuiEncoding, RawUuiPurpose,
 };
 
 /// Trunkline configuration.
@@ -48,6 +48,9 @@ pub(crate) struct Raw {
     /// Trunks: where calls go.
     #[schemars(length(max = 1000))]
     pub(crate) trunks: Vec<RawTrunk>,
+    /// Groups of trunks: each call takes one of them.
+    #[schemars(length(max = 1000))]
+    pub(crate) trunk_groups: Vec<RawTrunkGroup>,
     /// Apps: whose widgets may call, and where to.
     #[schemars(length(max = 10_000))]
     pub(crate) apps: Vec<RawApp>,
@@ -248,6 +251,9 @@ pub(crate) struct RawSip {
     pub(crate) tls_ca: String,
     /// How those are met whom no trunk knows.
     pub(crate) strangers: RawStrangers,
+    /// Name servers that are asked for trunks, address:port; none = the machine's.
+    #[schemars(length(max = 8))]
+    pub(crate) dns_servers: Vec<String>,
 }
 
 impl Default for RawSip {
@@ -263,6 +269,7 @@ impl Default for RawSip {
             domain: String::new(),
             tls_ca: String::new(),
             strangers: RawStrangers::Refuse,
+            dns_servers: Vec::new(),
         }
     }
 }

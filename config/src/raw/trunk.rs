@@ -41,6 +41,13 @@ pub(crate) struct RawTrunk {
     /// Calls at once.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) max_calls: u32,
+    /// Calls begun in a second; more wait a little, or take the next trunk of a group; 0 = no limit.
+    #[schemars(range(min = 0, max = 10_000))]
+    pub(crate) max_calls_per_second: u32,
+    /// Final answers beside 503 that send a call to the next target of this trunk, then to the next trunk of a group: 408
+    /// and 500 to 599.
+    #[schemars(length(max = 32))]
+    pub(crate) failover_statuses: Vec<u16>,
     /// How long a destination may ring, seconds.
     #[schemars(range(min = 1, max = 600))]
     pub(crate) ring_timeout_seconds: u32,
@@ -85,6 +92,8 @@ impl Default for RawTrunk {
             options_seconds: 30,
             dtmf: RawDtmf::Auto,
             max_calls: 1000,
+            max_calls_per_second: 0,
+            failover_statuses: Vec::new(),
             ring_timeout_seconds: 60,
             max_duration_seconds: 7200,
             session_expires_seconds: 1800,
@@ -98,6 +107,46 @@ impl Default for RawTrunk {
             calls: RawCalls::default(),
         }
     }
+}
+
+/// Several trunks of which one takes a call; its id stands wherever a trunk's may.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["id", "trunks"]))]
+pub(crate) struct RawTrunkGroup {
+    /// Its name; destinations use it as their host.
+    pub(crate) id: String,
+    /// The trunks.
+    #[schemars(length(max = 64))]
+    pub(crate) trunks: Vec<RawGroupMember>,
+}
+
+/// A trunk of a group.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["id"]))]
+pub(crate) struct RawGroupMember {
+    /// The trunk's name.
+    pub(crate) id: String,
+    /// Lower is tried first.
+    #[schemars(range(min = 0, max = 65535))]
+    pub(crate) priority: u16,
+    /// Among those of one priority, how often it is tried first.
+    #[schemars(range(min = 0, max = 65535))]
+    pub(crate) weight: u16,
+}
+
+impl Default for RawGroupMember {
+    fn default() -> Self {
+        Self { id: String::new(), priority: 1, weight: 1 }
+    }
+}
+
+/// Trunks and groups of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RawTrunks<'a> {
+    pub(crate) trunks: &'a [RawTrunk],
+    pub(crate) groups: &'a [RawTrunkGroup],
 }
 
 /// Digest credentials; both empty = none.

@@ -188,7 +188,7 @@ impl Call {
         self.timers.stop(Timer::Ring);
         self.timers.set(Timer::Setup, now + self.about.limits.setup + BACKSTOP);
         self.timers.set(Timer::Step, now + STEP);
-        self.effects.push_back(Effect::LeaseTrunk { attempt: ATTEMPT, trunk });
+        self.effects.push_back(Effect::LeaseTrunk { attempt: ATTEMPT, trunk, last: true });
     }
 
     pub(super) fn called_leased(&mut self, now: Instant, attempt: AttemptId, result: Result<SocketAddr, LeaseRefused>) {
@@ -201,6 +201,10 @@ impl Call {
             Ok(leased) => leased,
             Err(LeaseRefused::TrunkFull | LeaseRefused::Unregistered) => {
                 return self.finish(now, Reason::DestUnavailable(Unavailable::TrunkFull));
+            }
+            // There is no other trunk for a call that came from this one.
+            Err(LeaseRefused::TrunkDown | LeaseRefused::TrunkRate) => {
+                return self.finish(now, Reason::DestUnavailable(Unavailable::TrunkRate));
             }
             Err(LeaseRefused::NoPorts) => return self.finish(now, Reason::DestUnavailable(Unavailable::GatewayFull)),
             Err(LeaseRefused::MediaGone) => {
@@ -275,6 +279,7 @@ impl Call {
                 self.effects.push_back(Effect::AnswerOffer { attempt: ATTEMPT, answer: Err(491) })
             }
             SipEvent::Sent(_)
+            | SipEvent::Trying
             | SipEvent::Provisional { .. }
             | SipEvent::Answered { .. }
             | SipEvent::OfferAnswered(_)

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use trunkline_media::api::{Command, Leg};
 use trunkline_media::sdp::trunk::{self, LocalMedia, Refusal, TrunkSdpError};
-use trunkline_signaling::endpoint::{Failure, Fork};
+use trunkline_signaling::endpoint::Fork;
 use trunkline_signaling::targets::Target;
 
 use super::called;
@@ -21,13 +21,13 @@ use super::record::short;
 use super::redirects::Redirects;
 use super::timers::Timer;
 use super::{Call, Effect, InviteOrder, Inviting, STEP, Stage, Talking};
-use crate::outcome::{DestTimeout, LastSip, Phase, Reason, Unavailable, table};
+use crate::outcome::{LastSip, Phase, Reason, Unavailable, table};
 use crate::routing::{Planned, Route};
 
 /// Names the prompt of a call without a destination; what is played otherwise counts from 1.
 pub(super) const NO_DESTINATION: u32 = 0;
 /// Targets of one destination that are tried.
-const MAX_TARGETS: usize = 3;
+const MAX_TARGETS: usize = 6;
 /// Longest a prompt of ours is waited for.
 const PROMPT: Duration = Duration::from_secs(30);
 
@@ -36,14 +36,18 @@ impl Call {
     pub(super) fn next_destination(&mut self, now: Instant) {
         self.stage = Stage::Idle;
         loop {
-            match self.plan.pop_front() {
-                Some(Planned::Dial(route)) => return self.lease(now, route),
+            match self.ways.pop_front().or_else(|| self.plan.pop_front()) {
+                Some(Planned::Dial(route)) => return self.lease(now, route, self.is_last()),
+                Some(Planned::Hunt(ways)) => self.ways = ways.into(),
                 Some(Planned::Skip { destination, trunk, reason }) => {
                     self.notes.skipped(destination.clone(), trunk, reason);
                     self.note_failed_destination(now, &destination, reason);
                     self.last_failure = Some((reason, Phase::Routing));
                 }
                 None => {
+                    if let Some(route) = self.passed_over.pop_front() {
+                        return self.lease(now, route, true);
+                    }
                     if self.give_back(now) || self.goes_on(now) {
                         return;
                     }
@@ -81,10 +85,15 @@ impl Call {
         self.timers.set(Timer::Prompt, now + PROMPT);
     }
 
-    fn lease(&mut self, now: Instant, route: Arc<Route>) {
+    /// Whether nothing is left to be tried after what is tried now.
+    pub(super) fn is_last(&self) -> bool {
+        self.ways.is_empty() && self.plan.is_empty() && self.passed_over.is_empty()
+    }
+
+    fn lease(&mut self, now: Instant, route: Arc<Route>, last: bool) {
         self.redirects = Redirects::default();
         let attempt = self.next_attempt();
-        self.lease_ports(attempt, route.trunk.clone());
+        self.lease_ports(attempt, route.trunk.clone(), last);
         self.timers.set(Timer::Step, now + STEP);
         self.notes.dialing(&route);
         self.stage = Stage::Leasing { attempt, route };
@@ -125,6 +134,17 @@ impl Call {
             Err(LeaseRefused::Unregistered) => {
                 self.destination_failed(now, Reason::DestUnavailable(Unavailable::TrunkUnregistered), None);
             }
+            Err(LeaseRefused::TrunkDown) => {
+                let reason = Reason::DestUnavailable(Unavailable::TrunkDown);
+                self.notes.skipped(route.destination.clone(), Some(route.trunk.clone()), reason);
+                self.timers.stop(Timer::Step);
+                self.last_failure = Some((reason, Phase::Routing));
+                self.passed_over.push_back(route);
+                self.next_destination(now);
+            }
+            Err(LeaseRefused::TrunkRate) => {
+                self.destination_failed(now, Reason::DestUnavailable(Unavailable::TrunkRate), None);
+            }
             Err(LeaseRefused::NoPorts) => {
                 self.destination_failed(now, Reason::DestUnavailable(Unavailable::GatewayFull), None);
             }
@@ -154,22 +174,26 @@ impl Call {
                 };
                 self.timers.stop(Timer::Step);
                 self.timers.set(Timer::Ring, now + route.ring_timeout);
-                self.invite(attempt, route, local, target, others);
+                self.invite(now, attempt, route, local, (target, others));
             }
-            Err(error) => {
+            Err(error @ ResolveError::Resting) => {
+                self.notes.evidence("retry_after", error.to_string());
+                self.destination_failed(now, Reason::DestUnavailable(Unavailable::RetryAfter), None);
+            }
+            Err(error @ (ResolveError::Failed(_) | ResolveError::TimedOut)) => {
                 self.notes.evidence("dns", error.to_string());
                 self.destination_failed(now, Reason::DestDns, None);
             }
         }
     }
 
-    fn invite(
+    pub(super) fn invite(
         &mut self,
+        now: Instant,
         attempt: AttemptId,
         route: Arc<Route>,
         mut local: LocalMedia,
-        target: Target,
-        others: VecDeque<Target>,
+        (target, others): (Target, VecDeque<Target>),
     ) {
         // Another party is offered other keys.
         local.encryption = self.encryption(&route);
@@ -185,18 +209,21 @@ impl Call {
         let told = Told { ours, own, context: &self.about.context, call: self.about.call.as_str() };
         let (fields, dropped_fields) = headers::of_invite(told, &route, &target.over, &sdp);
         self.notes.invited(&route, &target);
-        let ip = target.address.ip();
-        let order = InviteOrder { attempt, target, route: Arc::clone(&route), fields, dropped_fields, sdp };
+        let order =
+            InviteOrder { attempt, target: target.clone(), route: Arc::clone(&route), fields, dropped_fields, sdp };
         self.effects.push_back(Effect::Invite(Box::new(order)));
+        self.limit_silence(now, !others.is_empty());
         self.stage = Stage::Inviting(Inviting {
             attempt,
             route,
             local,
             others,
             ringing: false,
+            target,
+            heard: false,
+            progressed: false,
             early: None,
             branches: Branches::default(),
-            target: ip,
         });
     }
 
@@ -232,6 +259,7 @@ impl Call {
                 self.notes.evidence("tls", short(&error));
                 self.destination_failed(now, Reason::DestTls, None);
             }
+            SipEvent::Trying => self.target_answers(),
             SipEvent::Provisional { fork, status, sdp } => self.progress(now, &fork, status, sdp),
             SipEvent::Answered { fork, sdp } => self.answered(now, &fork, sdp),
             SipEvent::Failed(failure) => self.invite_failed(now, failure),
@@ -253,6 +281,7 @@ impl Call {
 
     fn answered(&mut self, now: Instant, fork: &Fork, sdp: Option<Bytes>) {
         self.notes.last_sip = Some(LastSip { message: "INVITE", code: Some(200) });
+        self.target_answers();
         let Stage::Inviting(inviting) = &mut self.stage else { return };
         let settled = inviting.settled(fork, sdp.as_ref());
         let (local, media) = match settled.unwrap_or(Err(TrunkSdpError::Unacceptable(Refusal::NoAudio))) {
@@ -268,65 +297,6 @@ impl Call {
             self.media(Command::ConnectTrunk(media.clone()));
         }
         self.talk(now, Talking { attempt, route, local, media, offering: Offering::default() });
-    }
-
-    fn invite_failed(&mut self, now: Instant, failure: Failure) {
-        // RFC 3263 section 4.3: silence, a transport error or 503 send the request to the next target.
-        let elsewhere = matches!(
-            failure,
-            Failure::NoProvisional | Failure::Transport | Failure::Tls(_) | Failure::Rejected { status: 503, .. }
-        );
-        let (reason, status) = match failure {
-            Failure::Rejected { status, reason, .. } => {
-                if let Some(reason) = reason {
-                    self.notes.received_reason(&reason);
-                }
-                (table::reason_of_status(status), Some(status))
-            }
-            Failure::Redirected { status, contacts, reason } => {
-                if let Some(reason) = reason {
-                    self.notes.received_reason(&reason);
-                }
-                let reason = table::reason_of_status(status);
-                self.notes.last_sip = Some(LastSip { message: "INVITE", code: Some(status) });
-                if self.redirected(now, status, reason, &contacts) {
-                    return;
-                }
-                (reason, Some(status))
-            }
-            Failure::AuthenticationFailed { status } => (Reason::DestAuth, Some(status)),
-            Failure::NoProvisional => (Reason::DestTimeout(DestTimeout::NoProvisional), None),
-            Failure::NoFinal => (Reason::DestTimeout(DestTimeout::NoFinal), None),
-            Failure::Transport => {
-                self.notes.evidence("transport_error", "the network refused the message");
-                (Reason::DestUnreachable, None)
-            }
-            Failure::Tls(error) => {
-                self.notes.evidence("tls", short(&error));
-                (Reason::DestTls, None)
-            }
-            Failure::Cancelled => (Reason::DestNoAnswer, Some(487)),
-        };
-        self.notes.last_sip = Some(LastSip { message: "INVITE", code: status });
-        if let Some((route, local, target, others)) = self.next_target().filter(|_| elsewhere) {
-            self.notes.concluded(status, Some(reason));
-            let attempt = self.next_attempt();
-            return self.invite(attempt, route, local, target, others);
-        }
-        // A 6xx speaks for all of them (RFC 3261 section 21.6).
-        let is_global = status.is_some_and(|status| status >= 600);
-        if !is_global && self.next_contact(now, status, reason) {
-            return;
-        }
-        self.destination_failed(now, reason, status);
-    }
-
-    /// The next target of the destination being dialled, unless somebody has already rung there.
-    fn next_target(&self) -> Option<(Arc<Route>, LocalMedia, Target, VecDeque<Target>)> {
-        let Stage::Inviting(inviting) = &self.stage else { return None };
-        let mut others = inviting.others.clone();
-        let target = others.pop_front().filter(|_| !inviting.ringing && inviting.early.is_none())?;
-        Some((Arc::clone(&inviting.route), inviting.local.clone(), target, others))
     }
 
     /// It rang for as long as the trunk's limit says.
@@ -362,6 +332,7 @@ impl Call {
     pub(super) fn destination_failed(&mut self, now: Instant, reason: Reason, status: Option<u16>) {
         let phase = self.phase();
         self.timers.stop(Timer::Ring);
+        self.timers.stop(Timer::Target);
         self.timers.stop(Timer::Step);
         let destination = match &self.stage {
             Stage::Inviting(inviting) => {
@@ -380,6 +351,11 @@ impl Call {
             | Stage::Talking(_)
             | Stage::Ended => None,
         };
+        if !self.may_go_elsewhere(reason, status) {
+            // Somebody there has decided, or has been rung: no other trunk is to lead there again.
+            self.ways.clear();
+            self.passed_over.retain(|route| destination.as_ref() != Some(&route.destination));
+        }
         self.release_ports();
         if let Some(destination) = destination {
             self.note_failed_destination(now, &destination, reason);

@@ -94,8 +94,10 @@ impl Call {
     /// A provisional answer came.
     pub(super) fn progress(&mut self, now: Instant, fork: &Fork, status: u16, sdp: Option<Bytes>) {
         self.notes.last_sip = Some(LastSip { message: "INVITE", code: Some(status) });
+        self.target_answers();
         let beside = self.has_parked();
         let Stage::Inviting(inviting) = &mut self.stage else { return };
+        inviting.progressed = true;
         // Who waits for a transfer hears what a held leg hears.
         if let Some(media) = sdp.and_then(|sdp| inviting.described(fork, &sdp)).filter(|_| !beside) {
             self.effects.push_back(Effect::Media(Command::ConnectTrunk(media)));

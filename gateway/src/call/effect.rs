@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use trunkline_media::api::Command;
 use trunkline_signaling::endpoint::{LegId, Reason as ReasonHeader, TransferOrder};
-use trunkline_signaling::targets::{Target, Wanted};
+use trunkline_signaling::targets::{Sign, Target, Wanted};
 
 use super::actions::Sound;
 use super::headers::Fields;
@@ -26,8 +26,10 @@ pub enum Effect {
     LeaseTrunk {
         /// For whom.
         attempt: AttemptId,
-        /// Whose limit counts.
+        /// Whose limits count.
         trunk: String,
+        /// There is no other: one that is down is tried all the same, and one that is asked too often is waited for.
+        last: bool,
     },
     /// The same for a leg that may take the trunk's place, beside it.
     LeaseSpare {
@@ -63,6 +65,13 @@ pub enum Effect {
         attempt: AttemptId,
         /// What is known of it.
         wanted: Wanted,
+    },
+    /// A target has shown how it is.
+    Met {
+        /// Which.
+        target: Target,
+        /// What it showed.
+        sign: Sign,
     },
     /// Send an INVITE; comes back as `SipEvent`s.
     Invite(Box<InviteOrder>),

@@ -94,6 +94,8 @@ pub enum SipEvent {
     Sent(Option<String>),
     /// It could not be sent.
     NotSent(NotSent),
+    /// 100: somebody is there.
+    Trying,
     /// 101..=199.
     Provisional {
         /// Who says so, of those the INVITE reached.
@@ -196,6 +198,12 @@ pub enum LeaseRefused {
     /// It has to be registered with, and is not.
     #[error("the trunk is not registered with")]
     Unregistered,
+    /// It does not answer, and there is another.
+    #[error("the trunk does not answer")]
+    TrunkDown,
+    /// Too many calls begin on it in a second.
+    #[error("too many calls begin on the trunk")]
+    TrunkRate,
     /// No port pair is free.
     #[error("no free RTP port")]
     NoPorts,
@@ -213,6 +221,9 @@ pub enum ResolveError {
     /// DNS says nothing.
     #[error("no answer from DNS in time")]
     TimedOut,
+    /// All there are have asked for rest (503 with Retry-After).
+    #[error("it wants no calls for a while")]
+    Resting,
 }
 
 /// What the API asks of a call.

@@ -19,7 +19,7 @@ use crate::diagnosis::Findings;
 use crate::hook::Question;
 use crate::ids::{CallId, SessionId};
 use crate::outcome::{Outcome, Phase, Reason, RemoteHangup};
-use crate::routing::Planned;
+use crate::routing::{Planned, Route};
 
 pub mod actions;
 mod agreeing;
@@ -31,6 +31,7 @@ mod digits;
 mod early;
 pub mod effect;
 mod ending;
+mod failover;
 mod findings;
 pub mod headers;
 mod holding;
@@ -139,6 +140,10 @@ pub struct Call {
     about: About,
     /// Destinations not tried yet.
     plan: VecDeque<Planned>,
+    /// Further trunks for the destination being dialled.
+    ways: VecDeque<Planned>,
+    /// Trunks that were down when their turn came: what is tried when nothing else is left.
+    passed_over: VecDeque<Arc<Route>>,
     stage: Stage,
     browser: Browser,
     timers: Timers,
@@ -179,6 +184,8 @@ impl Call {
         Self {
             about,
             plan: plan.into(),
+            ways: VecDeque::new(),
+            passed_over: VecDeque::new(),
             stage: Stage::Idle,
             browser,
             timers: Timers::default(),
@@ -246,6 +253,7 @@ impl Call {
             match timer {
                 Timer::Setup => self.setup_overdue(now),
                 Timer::Step => self.step_overdue(now),
+                Timer::Target => self.target_is_silent(now),
                 Timer::Ring => self.rang_too_long(now),
                 Timer::EndingSoon => self.warn_of_the_end(now),
                 Timer::MaxDuration => self.lasted_too_long(now),

@@ -262,6 +262,7 @@ impl Watch {
             Effect::Finished(_) => self.finished += 1,
             Effect::Media(_)
             | Effect::Resolve { .. }
+            | Effect::Met { .. }
             | Effect::PlanTransfer { .. }
             | Effect::Ask(_)
             | Effect::Fetch { .. } => {}

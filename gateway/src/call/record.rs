@@ -85,10 +85,7 @@ impl Notes {
     pub(super) fn new(now: Instant, first: Option<&Planned>) -> Self {
         Self {
             started_at: now,
-            first_destination: first.map(|planned| match planned {
-                Planned::Dial(route) => route.destination.clone(),
-                Planned::Skip { destination, .. } => destination.clone(),
-            }),
+            first_destination: first.and_then(Planned::destination).map(ToOwned::to_owned),
             ice_connected_at: None,
             dtls_connected_at: None,
             ringing_at: None,

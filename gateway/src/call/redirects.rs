@@ -35,7 +35,7 @@ impl Call {
         let origin = redirects.origin.get_or_insert_with(|| Arc::clone(&inviting.route));
         let mut refused = if contacts.is_empty() { Some("no_contact") } else { None };
         for contact in contacts.iter().rev() {
-            match towards(origin, contact, inviting.target) {
+            match towards(origin, contact, inviting.target.address.ip()) {
                 Ok(route) if redirects.asked.contains(&route.request_uri) => refused = Some("loop"),
                 Ok(route) => redirects.waiting.push_front(Arc::new(route)),
                 Err(why) => refused = Some(why),

@@ -1,7 +1,6 @@
 //! Where a call stands, with what belongs to each stage.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use trunkline_media::sdp::trunk::{LocalMedia, TrunkMedia};
@@ -83,12 +82,16 @@ pub(super) struct Inviting {
     /// Where it goes if not there.
     pub(super) others: VecDeque<Target>,
     pub(super) ringing: bool,
+    /// Where the INVITE went.
+    pub(super) target: Target,
+    /// Anything at all came back.
+    pub(super) heard: bool,
+    /// Somebody beyond the target has been reached (101..=199): the call goes nowhere else any more.
+    pub(super) progressed: bool,
     /// What the media plane was told so far.
     pub(super) early: Option<TrunkMedia>,
     /// What each of those that ring has described.
     pub(super) branches: Branches,
-    /// Where the INVITE went.
-    pub(super) target: IpAddr,
 }
 
 #[derive(Debug)]

@@ -100,6 +100,7 @@ impl Call {
             }
             // The INVITE's own story is over.
             SipEvent::Sent(_)
+            | SipEvent::Trying
             | SipEvent::Provisional { .. }
             | SipEvent::Answered { .. }
             | SipEvent::Confirmed { .. }

@@ -9,6 +9,8 @@ pub(super) enum Timer {
     Setup,
     /// Ports or DNS should have come back; their own limits are shorter.
     Step,
+    /// A target should have shown a sign of life, for there is another.
+    Target,
     /// It rings too long.
     Ring,
     /// The call will soon have lasted too long.
@@ -32,9 +34,10 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Setup,
         Self::Step,
+        Self::Target,
         Self::Ring,
         Self::EndingSoon,
         Self::MaxDuration,
@@ -52,6 +55,7 @@ impl Timer {
         match self {
             Self::Setup => "setup",
             Self::Step => "step",
+            Self::Target => "target",
             Self::Ring => "ring",
             Self::EndingSoon => "ending_soon",
             Self::MaxDuration => "max_duration",

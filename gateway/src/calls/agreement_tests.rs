@@ -57,6 +57,7 @@ fn five_places_agree_on_every_reason() {
                 | Effect::Transfer { .. }
                 | Effect::Adopt { .. }
                 | Effect::Resolve { .. }
+                | Effect::Met { .. }
                 | Effect::Invite(_)
                 | Effect::AnswerOffer { .. }
                 | Effect::Offer { .. }

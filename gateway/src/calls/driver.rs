@@ -22,7 +22,6 @@ use super::tally::CallTally;
 use crate::call::{AttemptId, Call, CallEvent, Effect, Input, InviteOrder, NotSent, SipEvent, State};
 use crate::events::Word;
 use crate::outcome::Outcome;
-use crate::sip;
 
 /// Between two tries to close a call whose worker's queue is full.
 const CLOSE_AGAIN: Duration = Duration::from_millis(100);
@@ -33,6 +32,7 @@ mod called;
 mod handing;
 mod helped;
 mod late;
+mod lease;
 mod registered;
 
 pub(super) struct Driver {
@@ -158,14 +158,16 @@ impl Driver {
             let effect = self.live.call().poll_effect();
             match effect {
                 Some(Effect::Media(command)) => self.media(command),
-                Some(Effect::LeaseTrunk { attempt, trunk }) => self.lease(attempt, &trunk),
+                Some(Effect::LeaseTrunk { attempt, trunk, last }) => self.lease(attempt, &trunk, last),
                 Some(Effect::Resolve { attempt, wanted }) => {
                     let wanted = self.first_hop(wanted);
+                    let finder = self.shared.finder.clone();
                     self.later(async move {
-                        let result = sip::resolve(&wanted).await;
+                        let result = finder.targets(wanted).await;
                         Done::Input(Input::Resolved { attempt, result })
                     });
                 }
+                Some(Effect::Met { target, sign }) => self.shared.finder.note_call(&target, sign),
                 Some(Effect::Invite(order)) => self.invite(*order),
                 Some(Effect::Hangup { attempt, reason }) => self.hangup(attempt, reason),
                 Some(Effect::AnswerOffer { attempt, answer }) => {
@@ -235,16 +237,6 @@ impl Driver {
         } else {
             self.later(async { Done::Input(Input::Broken("the media plane took no command".into())) });
         }
-    }
-
-    fn lease(&mut self, attempt: AttemptId, trunk: &str) {
-        if let Err(refused) = self.enter(trunk) {
-            return self.later(async move { Done::Input(Input::TrunkLeased { attempt, result: Err(refused) }) });
-        }
-        let lease = self.shared.media.lease_trunk(self.live.key);
-        self.later(async move {
-            Done::Input(Input::TrunkLeased { attempt, result: lease.await.map_err(handing::refused) })
-        });
     }
 
     fn invite(&mut self, mut order: InviteOrder) {

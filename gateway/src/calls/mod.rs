@@ -19,6 +19,7 @@ use crate::receivers::Receivers;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::store::{Orphan, ReadError, Store};
+use crate::targets::Finder;
 use crate::trunks::Registrations;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ mod incoming;
 mod journal;
 mod limits;
 mod list;
+mod pace;
 mod papers;
 mod ports;
 mod probes;
@@ -86,7 +88,9 @@ struct Shared {
     apps: Slots,
     trunks: Slots,
     receivers: Receivers,
+    paces: Mutex<pace::Paces>,
     desk: Desk,
+    finder: Finder,
     live: DashMap<CallId, Arc<Live>>,
     /// From before the media plane knows the call, so that none of its reports is missed.
     by_key: DashMap<CallKey, Inbox>,
@@ -119,6 +123,7 @@ impl Calls {
         store: Store,
     ) -> Self {
         let herald = Herald::new(settings.clone(), store.clone(), clock.clone());
+        let finder = Finder::new(&settings.load());
         let shared = Shared {
             settings,
             media,
@@ -131,7 +136,9 @@ impl Calls {
             apps: Slots::default(),
             trunks: Slots::default(),
             receivers: Receivers::default(),
+            paces: Mutex::default(),
             desk: Desk::default(),
+            finder,
             live: DashMap::new(),
             by_key: DashMap::new(),
             by_session: DashMap::new(),
@@ -268,6 +275,12 @@ impl Calls {
         tokio::spawn(journal::end(Arc::clone(&self.shared), legs));
     }
 
+    /// Who knows where calls go.
+    #[must_use]
+    pub fn finder(&self) -> &Finder {
+        &self.shared.finder
+    }
+
     /// Where ended calls are.
     #[must_use]
     pub fn store(&self) -> &Store {
@@ -317,6 +330,10 @@ impl Shared {
         self.get_live(call).ok_or_else(|| {
             if self.ended().knows(call) { over(call) } else { Problem::unknown_call("there is no such call") }
         })
+    }
+
+    fn paces(&self) -> MutexGuard<'_, pace::Paces> {
+        self.paces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ended(&self) -> MutexGuard<'_, EndedCalls> {

@@ -218,9 +218,6 @@ impl Birth {
 
 /// The trunk's own codec, if it shall be relayed to the browser.
 fn preferred(plan: &[Planned]) -> Option<Codec> {
-    let first = plan.iter().find_map(|planned| match planned {
-        Planned::Dial(route) => Some(route),
-        Planned::Skip { .. } => None,
-    })?;
+    let first = plan.iter().find_map(Planned::first_route)?;
     first.codecs.first().copied().filter(|_| first.relay)
 }

@@ -88,6 +88,7 @@ fn attempt_result(event: &SipEvent) -> Option<&'static str> {
         }
         SipEvent::Ended { .. } => "dest_unavailable",
         SipEvent::Sent(_)
+        | SipEvent::Trying
         | SipEvent::Provisional { .. }
         | SipEvent::Offer { .. }
         | SipEvent::OfferAnswered(_)

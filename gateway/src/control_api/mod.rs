@@ -115,6 +115,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .merge(steer::routes())
         .routes(routes!(trunks::list))
         .routes(routes!(trunks::test))
+        .routes(routes!(trunks::test_destination))
         .routes(routes!(network::requirements))
         .routes(routes!(integrations::list))
         .routes(routes!(integrations::one))

@@ -23,7 +23,7 @@ impl Desktop {
         let (clock, client) = (Clock::system(), crate::outbound::Client::new(None).unwrap());
         let (store, herald) = (calls.store().clone(), calls.herald().clone());
         let webhooks = Webhooks::new(settings.clone(), store, client, herald, clock.clone());
-        let trunks = Trunks::new(settings.clone(), clock.clone(), Arc::new(Unasked), calls.herald().clone());
+        let trunks = Trunks::new(settings.clone(), clock.clone(), Arc::new(Unasked), &calls);
         let reloader = Arc::new(Reloader::new(settings.clone(), None, (*settings.load()).clone(), clock.clone()));
         let metrics = Arc::new(Metrics::new());
         let api = Api::new(reloader, desk, calls, metrics, clock, address, (trunks, webhooks), gauges);

@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use trunkline_config::{BrowserAudio, Scope, SipTransport, Srtp, Trunk};
 
 use super::{Api, auth};
-use crate::openapi::schemas::{TrunkList, TrunkTest};
+use crate::openapi::schemas::{DestinationTest, DestinationToTest, TrunkList, TrunkTest};
 use crate::problem::Problem;
 use crate::trunks::Trunks;
 
@@ -44,6 +46,42 @@ pub(super) async fn test(
     let trunk = trunk.ok_or_else(|| Problem::unknown_trunk("check the trunk's id"))?;
     let tested = api.trunks.test(trunk).await;
     tested.map(Json).ok_or_else(|| Problem::rate_limited("other tests are under way").retry_in(5))
+}
+
+/// Test a destination
+///
+/// Over which trunks a call there would go, in the order it would try them, and how each step towards them went. It
+/// changes nothing, and calls nobody.
+#[utoipa::path(post, path = "/v1/destinations/test", tag = "trunks", security(("api_key" = ["control"])),
+    request_body = DestinationToTest,
+    responses((status = 200, description = "How each step went", body = DestinationTest),
+        (status = 400, description = "`invalid-request`"),
+        (status = 404, description = "`unknown-app`"),
+        (status = 429, description = "`rate-limited`: other tests are under way")))]
+pub(super) async fn test_destination(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Value>, Problem> {
+    auth::require(&api, &headers, Scope::Control)?;
+    let asked: AskedDestination = serde_json::from_slice(&body)
+        .map_err(|error| Problem::invalid_request(&format!("not an object with a destination: {error}")))?;
+    let config = api.settings.load();
+    let named = |app: &str| config.apps.iter().any(|a| a.id == app);
+    if asked.app.as_deref().is_some_and(|app| !named(app)) {
+        return Err(Problem::unknown_app("check the app's id"));
+    }
+    let app = asked.app.unwrap_or_default();
+    let tested = api.trunks.test_destination(&config, &app, &asked.destination).await;
+    tested.map(Json).ok_or_else(|| Problem::rate_limited("other tests are under way").retry_in(5))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AskedDestination {
+    destination: String,
+    #[serde(default)]
+    app: Option<String>,
 }
 
 /// A trunk without its secrets.

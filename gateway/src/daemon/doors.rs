@@ -15,7 +15,7 @@ use trunkline_signaling::auth::Credentials;
 use super::sip_side::SipSide;
 use crate::routing::wanted;
 use crate::settings::Settings;
-use crate::sip;
+use crate::targets::Finder;
 
 /// How often names are looked up again.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -24,13 +24,13 @@ const AGAIN: Duration = Duration::from_secs(60);
 type Known = HashMap<String, Vec<IpAddr>>;
 
 /// Keeps the doors as the configuration and the name servers have them, until the settings are gone.
-pub(super) async fn keep(settings: Settings, sip: Arc<SipSide>, mut stop: watch::Receiver<bool>) {
+pub(super) async fn keep(settings: Settings, sip: Arc<SipSide>, finder: Finder, mut stop: watch::Receiver<bool>) {
     let (mut changes, mut known) = (settings.watch(), Known::new());
     loop {
         let config = settings.load();
         // What needs no name server at once: a lookup may take seconds.
         sip.guard(doors(&config, &known)).await;
-        look_up(&config, &mut known).await;
+        look_up(&config, &finder, &mut known).await;
         sip.guard(doors(&config, &known)).await;
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { break },
@@ -74,12 +74,12 @@ fn credentials(inbound: &Inbound) -> Option<Credentials> {
     Some(Credentials { username: auth.username.clone(), password: auth.password.reveal().to_owned() })
 }
 
-async fn look_up(config: &Config, known: &mut Known) {
+async fn look_up(config: &Config, finder: &Finder, known: &mut Known) {
     let trunks = config.trunks.iter().filter(|trunk| trunk.enabled);
     let names: Vec<_> =
         trunks.map(|trunk| &trunk.target).filter(|target| target.host.parse::<IpAddr>().is_err()).collect();
     known.retain(|host, _| names.iter().any(|target| target.host == *host));
-    let found = join_all(names.iter().map(async |target| sip::resolve(&wanted(target)).await)).await;
+    let found = join_all(names.iter().map(async |target| finder.find(wanted(target), false).await.targets)).await;
     for (target, found) in names.into_iter().zip(found) {
         match found {
             Ok(addresses) => {

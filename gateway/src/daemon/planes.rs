@@ -68,12 +68,12 @@ impl Planes {
         settings: Settings,
         stop: watch::Receiver<bool>,
     ) -> impl Future<Output = ()> + use<> {
-        doors::keep(settings, self.sip.clone(), stop)
+        doors::keep(settings, self.sip.clone(), self.calls.finder().clone(), stop)
     }
 
     /// The trunks, asked through this SIP side.
     pub(super) fn trunks(&self, settings: &Settings, clock: &Clock) -> Trunks {
-        let trunks = Trunks::new(settings.clone(), clock.clone(), self.sip.clone(), self.calls.herald().clone());
+        let trunks = Trunks::new(settings.clone(), clock.clone(), self.sip.clone(), &self.calls);
         self.calls.heed(trunks.registrations().clone());
         trunks
     }

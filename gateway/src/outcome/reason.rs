@@ -98,6 +98,12 @@ pub enum Unavailable {
     TrunkFull,
     /// Has to be registered with, and no registrar knows us now.
     TrunkUnregistered,
+    /// It did not answer OPTIONS, and another was tried.
+    TrunkDown,
+    /// At its `max_calls_per_second`.
+    TrunkRate,
+    /// It asked to be left alone for a while (503 with Retry-After).
+    RetryAfter,
     /// This gateway has no RTP port or SIP transaction left.
     GatewayFull,
 }
@@ -178,6 +184,9 @@ impl Reason {
         Self::DestUnavailable(Unavailable::TrunkDisabled),
         Self::DestUnavailable(Unavailable::TrunkFull),
         Self::DestUnavailable(Unavailable::TrunkUnregistered),
+        Self::DestUnavailable(Unavailable::TrunkDown),
+        Self::DestUnavailable(Unavailable::TrunkRate),
+        Self::DestUnavailable(Unavailable::RetryAfter),
         Self::DestUnavailable(Unavailable::GatewayFull),
         Self::DestDns,
         Self::DestUnreachable,
@@ -256,6 +265,9 @@ impl Reason {
             Self::DestUnavailable(Unavailable::TrunkDisabled) => "trunk_disabled",
             Self::DestUnavailable(Unavailable::TrunkFull) => "trunk_full",
             Self::DestUnavailable(Unavailable::TrunkUnregistered) => "trunk_unregistered",
+            Self::DestUnavailable(Unavailable::TrunkDown) => "trunk_down",
+            Self::DestUnavailable(Unavailable::TrunkRate) => "trunk_rate",
+            Self::DestUnavailable(Unavailable::RetryAfter) => "retry_after",
             Self::DestUnavailable(Unavailable::GatewayFull) => "gateway_full",
             Self::IceFailed(IceFailure::UdpBlocked) => "udp_blocked",
             Self::IceFailed(IceFailure::NoCandidates) => "no_candidates",
@@ -292,12 +304,14 @@ impl Reason {
             | Self::DestAuth
             | Self::DestDns
             | Self::DestTls
-            | Self::DestUnavailable(Unavailable::TrunkDisabled | Unavailable::TrunkFull) => Blame::Operator,
+            | Self::DestUnavailable(Unavailable::TrunkDisabled | Unavailable::TrunkFull | Unavailable::TrunkRate) => {
+                Blame::Operator
+            }
             Self::DestUnavailable(Unavailable::TrunkUnregistered) => Blame::Trunk,
             Self::DestBusy | Self::DestRejected | Self::DestNoAnswer => Blame::Agent,
             Self::DestTimeout(_)
             | Self::DestCodec
-            | Self::DestUnavailable(Unavailable::Status)
+            | Self::DestUnavailable(Unavailable::Status | Unavailable::TrunkDown | Unavailable::RetryAfter)
             | Self::DestUnreachable
             | Self::MediaTimeout(Leg::Trunk)
             | Self::SessionTimerExpired
@@ -341,6 +355,9 @@ impl Reason {
             Self::DestUnavailable(Unavailable::TrunkDisabled) => "Enable a trunk that serves this destination.",
             Self::DestUnavailable(Unavailable::TrunkUnregistered) => "No registrar of the trunk knows this gateway now; GET /v1/trunks says why.",
             Self::DestUnavailable(Unavailable::TrunkFull) => "Raise the trunk's max_calls or add a second trunk.",
+            Self::DestUnavailable(Unavailable::TrunkDown) => "The trunk does not answer OPTIONS: see its state and last failure in GET /v1/trunks.",
+            Self::DestUnavailable(Unavailable::TrunkRate) => "Raise the trunk's max_calls_per_second or add a second trunk.",
+            Self::DestUnavailable(Unavailable::RetryAfter) => "The trunk asked for a pause (503 with Retry-After); look at its load or add a second trunk.",
             Self::DestUnavailable(Unavailable::GatewayFull) => "Widen rtp_ports or spread the load over more nodes.",
             Self::DestDns => "Check the trunk's host name and this machine's DNS servers.",
             Self::DestUnreachable => "Check routes and firewalls towards the trunk: the network refused the packets.",

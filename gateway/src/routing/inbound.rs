@@ -38,7 +38,7 @@ pub fn terms(config: &Config, trunk: &Trunk, address: &str) -> Option<Arc<Route>
         Planned::Dial(route) => {
             Some(Arc::new(Route { destination: address.to_owned(), ..Arc::unwrap_or_clone(route) }))
         }
-        Planned::Skip { .. } => None,
+        Planned::Skip { .. } | Planned::Hunt(_) => None,
     }
 }
 

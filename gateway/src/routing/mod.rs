@@ -2,24 +2,26 @@
 //!
 //! A destination is `sip:user@host`, `sips:…`, `tel:…` or bare `user@host`. A host that is a trunk's id stands for that
 //! trunk: the user is dialled at the trunk's own host and port. Any other host stays in the Request-URI, and the call
-//! goes out over the app's trunk: nothing is ever sent to an address that no trunk names.
+//! goes out over the app's trunk: nothing is ever sent to an address that no trunk names. A group of trunks stands
+//! wherever a trunk may: its trunks are tried in the order of their priorities, by chance and weight among equals.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use trunkline_config::{
-    BrowserAudio, Calls, Codec as ConfigCodec, Config, ContextFields, Dtmf, RtpSource as ConfigRtpSource, Secret,
-    SipTransport, Srtp, Transfers, Trunk, TrunkTarget, UserToUser,
+    BrowserAudio, Calls, Codec as ConfigCodec, Config, ContextFields, Dtmf, GroupMember, RtpSource as ConfigRtpSource,
+    Secret, SipTransport, Srtp, Transfers, Trunk, TrunkTarget, UserToUser,
 };
 use trunkline_media::api::RtpSource;
 use trunkline_media::audio::Codec;
-use trunkline_signaling::targets::{Protocol, Wanted};
+use trunkline_signaling::targets::{Protocol, Wanted, by_priority_and_weight};
 
 mod inbound;
 
 pub use inbound::{Addressee, addressees, is_called, terms};
 
+use crate::ids::random_bits;
 use crate::outcome::{Reason, Unavailable};
 use crate::session::Session;
 
@@ -67,6 +69,8 @@ pub struct Route {
     pub dtmf: Dtmf,
     /// How calls are made, and who they say is calling.
     pub calls: Calls,
+    /// Final answers beside 503 that send the call to the next target.
+    pub failover_statuses: Vec<u16>,
 }
 
 /// One destination of a plan.
@@ -83,6 +87,30 @@ pub enum Planned {
         /// Why it cannot be dialled.
         reason: Reason,
     },
+    /// One destination over several trunks, one after the other until one takes the call: the two above only.
+    Hunt(Vec<Planned>),
+}
+
+impl Planned {
+    /// As configured.
+    #[must_use]
+    pub fn destination(&self) -> Option<&str> {
+        match self {
+            Self::Dial(route) => Some(&route.destination),
+            Self::Skip { destination, .. } => Some(destination),
+            Self::Hunt(ways) => ways.first().and_then(Self::destination),
+        }
+    }
+
+    /// The first that can be dialled.
+    #[must_use]
+    pub fn first_route(&self) -> Option<&Arc<Route>> {
+        match self {
+            Self::Dial(route) => Some(route),
+            Self::Skip { .. } => None,
+            Self::Hunt(ways) => ways.iter().find_map(Self::first_route),
+        }
+    }
 }
 
 /// What a session's call dials, in order: the session's own destination if its back end gave one, else the profile's.
@@ -115,7 +143,12 @@ pub struct Limits {
 pub fn dial(config: &Config, app: &str, destinations: &[String], limits: Limits) -> Vec<Planned> {
     let app = config.apps.iter().find(|a| a.id == app);
     let default_trunk = app.and_then(|a| a.trunk.as_deref());
-    let bound = |planned| match planned {
+    let planned = destinations.iter().take(MAX_DESTINATIONS).map(|d| plan(config, default_trunk, d));
+    planned.map(|planned| bound(planned, limits)).collect()
+}
+
+fn bound(planned: Planned, limits: Limits) -> Planned {
+    match planned {
         Planned::Dial(route) => {
             let mut route = Arc::unwrap_or_clone(route);
             route.ring_timeout = limits.ring.map_or(route.ring_timeout, |limit| route.ring_timeout.min(limit));
@@ -123,8 +156,8 @@ pub fn dial(config: &Config, app: &str, destinations: &[String], limits: Limits)
             Planned::Dial(Arc::new(route))
         }
         skip @ Planned::Skip { .. } => skip,
-    };
-    destinations.iter().take(MAX_DESTINATIONS).map(|d| bound(plan(config, default_trunk, d))).collect()
+        Planned::Hunt(ways) => Planned::Hunt(ways.into_iter().map(|way| bound(way, limits)).collect()),
+    }
 }
 
 /// What is dialled when a trunk's own REFER names this: whatever it names, over that trunk.
@@ -144,26 +177,44 @@ pub fn wanted(target: &TrunkTarget) -> Wanted {
     Wanted { host: target.host.as_str().into(), port: target.port, transport, secure: target.secure }
 }
 
+/// Over which trunks a destination is reached, in no order yet.
 fn plan(config: &Config, default_trunk: Option<&str>, destination: &str) -> Planned {
-    let skip = |trunk: Option<&Trunk>, reason| Planned::Skip {
-        destination: destination.to_owned(),
-        trunk: trunk.map(|t| t.id.clone()),
-        reason,
+    let skip = |reason| Planned::Skip { destination: destination.to_owned(), trunk: None, reason };
+    let Some(parsed) = Destination::parse(destination) else { return skip(Reason::DestNotFound) };
+    let trunk = |id: &str| config.trunks.iter().find(|t| t.id == id);
+    let group = |id: &str| config.trunk_groups.iter().find(|g| g.id == id);
+    let by_host = parsed.host.filter(|host| trunk(host).is_some() || group(host).is_some());
+    let Some(id) = by_host.or(default_trunk) else {
+        return skip(Reason::DestUnavailable(Unavailable::TrunkDisabled));
     };
-    let Some(parsed) = Destination::parse(destination) else { return skip(None, Reason::DestNotFound) };
-    let named = config.trunks.iter().find(|t| parsed.host.is_some_and(|h| h == t.id));
-    let trunk = named.or_else(|| config.trunks.iter().find(|t| default_trunk == Some(&t.id)));
-    let Some(trunk) = trunk.filter(|t| t.enabled) else {
-        return skip(trunk, Reason::DestUnavailable(Unavailable::TrunkDisabled));
-    };
+    let over = |trunk: &Trunk| by_trunk(config, trunk, destination, &parsed, by_host.is_some());
+    match (trunk(id), group(id)) {
+        (Some(trunk), _) => over(trunk),
+        (None, Some(group)) => {
+            let members = group.members.iter().filter_map(|member| Some((member, trunk(&member.trunk)?))).collect();
+            let key = |(member, _): &(&GroupMember, &Trunk)| (member.priority, member.weight);
+            let below = |n: u32| u32::from_be_bytes(random_bits()) % n.max(1);
+            let ordered: Vec<(&GroupMember, &Trunk)> = by_priority_and_weight(members, key, below);
+            Planned::Hunt(ordered.into_iter().map(|(_, trunk)| over(trunk)).collect())
+        }
+        (None, None) => skip(Reason::DestUnavailable(Unavailable::TrunkDisabled)),
+    }
+}
+
+/// A destination over one trunk; `at_trunk`: its host stands for that.
+fn by_trunk(config: &Config, trunk: &Trunk, destination: &str, parsed: &Destination<'_>, at_trunk: bool) -> Planned {
+    let skip = |reason| Planned::Skip { destination: destination.to_owned(), trunk: Some(trunk.id.clone()), reason };
+    if !trunk.enabled {
+        return skip(Reason::DestUnavailable(Unavailable::TrunkDisabled));
+    }
     let codecs: Vec<Codec> = trunk.codecs.iter().map(|&c| codec(c)).collect();
     if codecs.is_empty() {
-        return skip(Some(trunk), Reason::DestCodec);
+        return skip(Reason::DestCodec);
     }
     Planned::Dial(Arc::new(Route {
         destination: destination.to_owned(),
         trunk: trunk.id.clone(),
-        request_uri: request_uri(&parsed, trunk, named.is_some()),
+        request_uri: request_uri(parsed, trunk, at_trunk),
         wanted: wanted(trunk.first_hop()),
         credentials: trunk.auth.as_ref().map(|a| (a.username.clone(), a.password.clone())),
         codecs,
@@ -186,6 +237,7 @@ fn plan(config: &Config, default_trunk: Option<&str>, destination: &str) -> Plan
         user_to_user: trunk.user_to_user.clone(),
         dtmf: trunk.dtmf,
         calls: trunk.calls.clone(),
+        failover_statuses: trunk.failover_statuses.clone(),
     }))
 }
 

@@ -31,6 +31,7 @@ fn route_of(config: &Config, destination: &str) -> Result<(String, String), &'st
     match resolve(config, &session(&app, None, Some(destination))).pop() {
         Some(Planned::Dial(route)) => Ok((route.trunk.clone(), route.request_uri.clone())),
         Some(Planned::Skip { reason, .. }) => Err(reason.detail().unwrap_or(reason.word())),
+        Some(Planned::Hunt(_)) => Err("a group"),
         None => Err("nothing"),
     }
 }
@@ -90,14 +91,8 @@ fn a_session_dials_its_own_destination_or_its_profiles() {
     let mut config = config();
     let app = config.apps.first_mut().unwrap();
     let (id, default) = (app.id.clone(), app.default_profile.clone().unwrap());
-    let destinations = |plan: Vec<Planned>| -> Vec<String> {
-        plan.into_iter()
-            .map(|p| match p {
-                Planned::Dial(route) => route.destination.clone(),
-                Planned::Skip { destination, .. } => destination,
-            })
-            .collect()
-    };
+    let destinations =
+        |plan: Vec<Planned>| -> Vec<String> { plan.into_iter().map(|p| p.destination().unwrap().to_owned()).collect() };
     for profile in &mut app.profiles {
         profile.destinations = vec![format!("sip:{}1@acme", profile.id), format!("sip:{}2@off", profile.id)];
     }
@@ -108,4 +103,35 @@ fn a_session_dials_its_own_destination_or_its_profiles() {
     assert_eq!(of(Some(&other), Some("sip:x@acme")), ["sip:x@acme"]);
     assert!(of(Some("gone"), None).is_empty());
     assert!(resolve(&config, &session("no such app", None, None)).is_empty());
+}
+
+#[test]
+fn a_group_stands_wherever_a_trunk_may() {
+    let mut config = config();
+    let member = |trunk: &str, priority| GroupMember { trunk: trunk.into(), priority, weight: 1 };
+    let members = vec![member("v6", 20), member("off", 5), member("acme", 10)];
+    config.trunk_groups = vec![trunkline_config::TrunkGroup { id: "carriers".into(), members }];
+    config.apps[0].trunk = Some("carriers".into());
+    let app = config.apps[0].id.clone();
+    let at = config.trunks[0].target.port.unwrap();
+    let acme = format!("sip:agent@{}:{at}", config.trunks[0].target.host);
+    for (destination, over_acme) in
+        [("sip:agent@carriers", acme.as_str()), ("sip:agent@pbx.example", "sip:agent@pbx.example")]
+    {
+        let Some(Planned::Hunt(ways)) = dial(&config, &app, &[destination.into()], Limits::default()).pop() else {
+            panic!("no group")
+        };
+        let told: Vec<String> = ways
+            .iter()
+            .map(|way| match way {
+                Planned::Dial(route) => format!("{} {}", route.trunk, route.request_uri),
+                Planned::Skip { trunk, reason, .. } => {
+                    format!("{} {}", trunk.clone().unwrap(), reason.detail().unwrap())
+                }
+                Planned::Hunt(_) => "a group".into(),
+            })
+            .collect();
+        assert_eq!(told[..2], ["off trunk_disabled".to_owned(), format!("acme {over_acme}")]);
+        assert!(told[2].starts_with("v6 "), "{told:?}");
+    }
 }

@@ -280,7 +280,9 @@ fn check_receive(config: &Config, app: &App, caller: Caller<'_>) -> Result<(), P
 
 /// The app's own trunk, or one that a destination names as its host.
 fn has_enabled_trunk(config: &Config, app: &App, given: Option<&str>) -> bool {
-    let enabled = |id: &str| config.trunks.iter().any(|trunk| trunk.enabled && trunk.id == id);
+    let is_trunk = |id: &str| config.trunks.iter().any(|trunk| trunk.enabled && trunk.id == id);
+    let group = |id: &str| config.trunk_groups.iter().find(|group| group.id == id);
+    let enabled = |id: &str| is_trunk(id) || group(id).is_some_and(|g| g.members.iter().any(|m| is_trunk(&m.trunk)));
     let mut destinations = app.profiles.iter().flat_map(|profile| &profile.destinations).map(String::as_str);
     app.trunk.as_deref().is_some_and(enabled)
         || given.is_some_and(|uri| enabled(host(uri)))

@@ -48,6 +48,15 @@ pub enum Heard {
     Nothing(&'static str),
 }
 
+impl Heard {
+    /// Whether calls are welcome there. Whatever else it thinks of OPTIONS: it is there (RFC 3261 section 11), but for
+    /// one that says it is not.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        matches!(self, Self::Answer { status, .. } if *status != 503)
+    }
+}
+
 /// A trunk's health.
 #[derive(Debug, Clone, Default)]
 pub struct Health {

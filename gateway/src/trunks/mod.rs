@@ -1,7 +1,7 @@
 //! The trunks as they are: each is asked by OPTIONS every `options_seconds`, and tested step by step when an operator asks.
 //!
 //! ```text
-//! watch ─ ask ─┬─ sip::resolve ─ Prober::ping ─ Health::note ─ trunk_state_changed
+//! watch ─ ask ─┬─ Finder::find ─ Prober::ping ─ Health::note ─ trunk_state_changed, and calls pass it over
 //! test ────────┘      and each step on its own
 //! register ── registering: a task a registrar
 //! ```
@@ -16,15 +16,17 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 use trunkline_config::Trunk;
 use trunkline_signaling::endpoint::{Failure, Transport};
-use trunkline_signaling::targets::Target;
+use trunkline_signaling::targets::{Target, TargetState};
 use trunkline_signaling::transport::reach::Reached;
 
+use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::events::{Herald, Notice};
 use crate::routing::wanted;
 use crate::settings::Settings;
-use crate::sip;
+use crate::targets::Finder;
 
+mod destination;
 mod health;
 mod registering;
 mod test;
@@ -38,6 +40,10 @@ const LOOK: Duration = Duration::from_millis(500);
 const FIRST: Duration = Duration::from_secs(20);
 /// Longest wait for an answer to OPTIONS; a tenth of what RFC 3261 would wait, and many round trips.
 const LIMIT: Duration = Duration::from_secs(4);
+/// When a trunk with a dead target is asked again, if its interval is longer.
+const PROBE: Duration = Duration::from_secs(5);
+/// Targets of a trunk that are asked.
+const MAX_TARGETS: usize = 8;
 /// Tests at once.
 const TESTS: usize = 4;
 
@@ -66,6 +72,7 @@ struct Shared {
     prober: Arc<dyn Prober>,
     herald: Herald,
     registrations: Registrations,
+    finder: Finder,
     /// By trunk; no more than are configured.
     watched: Mutex<HashMap<String, Watched>>,
     tests: Semaphore,
@@ -79,12 +86,13 @@ struct Watched {
 }
 
 impl Trunks {
-    /// The trunks of a configuration, none of them asked yet.
+    /// The trunks of a configuration, none of them asked yet. Calls are told which of them do not answer.
     #[must_use]
-    pub fn new(settings: Settings, clock: Clock, prober: Arc<dyn Prober>, herald: Herald) -> Self {
+    pub fn new(settings: Settings, clock: Clock, prober: Arc<dyn Prober>, calls: &Calls) -> Self {
+        let (herald, finder) = (calls.herald().clone(), calls.finder().clone());
         let (watched, tests) = (Mutex::default(), Semaphore::new(TESTS));
         let registrations = Registrations::default();
-        let shared = Shared { settings, clock, prober, herald, registrations, watched, tests };
+        let shared = Shared { settings, clock, prober, herald, registrations, finder, watched, tests };
         Self { shared: Arc::new(shared) }
     }
 
@@ -123,6 +131,11 @@ impl Trunks {
         &self.shared.herald
     }
 
+    /// Who knows where requests go.
+    pub(crate) fn finder(&self) -> &Finder {
+        &self.shared.finder
+    }
+
     /// A trunk's health.
     #[must_use]
     pub fn health(&self, id: &str) -> Health {
@@ -132,7 +145,7 @@ impl Trunks {
     /// Tests a trunk step by step. `None`: too many tests are under way.
     pub async fn test(&self, trunk: &Trunk) -> Option<Value> {
         let _permit = self.shared.tests.try_acquire().ok()?;
-        Some(test::run(&*self.shared.prober, trunk).await)
+        Some(test::run(&self.shared.finder, &*self.shared.prober, trunk).await)
     }
 
     fn ask_those_due(&self) {
@@ -156,13 +169,15 @@ impl Trunks {
     }
 
     async fn ask(&self, trunk: &Trunk) {
-        let heard = match sip::resolve(&wanted(trunk.first_hop())).await.as_deref() {
-            Ok([first, ..]) => ping(&*self.shared.prober, first, trunk).await,
-            Ok([]) | Err(_) => Heard::Nothing("dns"),
-        };
+        let (heard, dead) = self.hear(trunk).await;
         let mut watched = self.watched();
         let Some(entry) = watched.get_mut(&trunk.id) else { return };
         entry.asking = false;
+        if dead {
+            // What is dead is asked more often: it is to be used again as soon as it is back.
+            let soon = self.shared.clock.now().instant + PROBE;
+            entry.due = Some(entry.due.map_or(soon, |due| due.min(soon)));
+        }
         if let Some(before) = entry.health.note(self.shared.clock.now().wall, &heard) {
             let now = entry.health.state();
             tracing::info!(trunk = trunk.id, from = before.word(), to = now.word(), ?heard, "a trunk's state changed");
@@ -172,6 +187,27 @@ impl Trunks {
             let notice = notice.with("from", from.word()).with("to", to.word());
             self.shared.herald.announce(notice.with("options", entry.health.to_json()));
         }
+        let down = watched.iter().filter(|(_, watched)| watched.health.state() == State::Down);
+        self.shared.finder.set_trunks_down(down.map(|(id, _)| id.clone()).collect());
+    }
+
+    /// Asks every target of a trunk: what the best of them says, and whether one is dead.
+    async fn hear(&self, trunk: &Trunk) -> (Heard, bool) {
+        let finder = &self.shared.finder;
+        let Ok(targets) = finder.find(wanted(trunk.first_hop()), false).await.targets else {
+            return (Heard::Nothing("dns"), false);
+        };
+        let asked = targets.into_iter().take(MAX_TARGETS).map(|target| async move {
+            let heard = ping(&*self.shared.prober, &target, trunk).await;
+            finder.note_options(&target, heard.is_good());
+            (heard, finder.state(&target) == TargetState::Dead)
+        });
+        let all = futures::future::join_all(asked).await;
+        let dead = all.iter().any(|(_, dead)| *dead);
+        let mut heard: Vec<Heard> = all.into_iter().map(|(heard, _)| heard).collect();
+        let best = heard.iter().position(Heard::is_good).unwrap_or(0);
+        let best = if heard.is_empty() { Heard::Nothing("dns") } else { heard.swap_remove(best) };
+        (best, dead)
     }
 
     fn watched(&self) -> MutexGuard<'_, HashMap<String, Watched>> {

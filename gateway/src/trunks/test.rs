@@ -1,26 +1,25 @@
 //! A trunk, tested step by step, each with what failed: what an operator would do by hand.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 use trunkline_config::Trunk;
 use trunkline_signaling::endpoint::StreamError;
-use trunkline_signaling::targets::Target;
+use trunkline_signaling::targets::{Found, NoAnswer, Source, Step, Target};
 
 use super::{Heard, Prober, milliseconds, ping};
-use crate::call::ResolveError;
 use crate::routing::wanted;
-use crate::sip;
+use crate::targets::Finder;
 
-/// The steps up to the first that fails.
-pub(super) async fn run(prober: &dyn Prober, trunk: &Trunk) -> Value {
+/// Targets that are tried; a call tries no more.
+const MAX_TARGETS: usize = 6;
+
+/// Each question to DNS, then the way to each target up to the step that fails. `ok`: a call would get through.
+pub(super) async fn run(finder: &Finder, prober: &dyn Prober, trunk: &Trunk) -> Value {
     let mut steps = Steps::default();
-    if let Some(target) = resolve(&mut steps, trunk).await
-        && connect(&mut steps, prober, trunk, &target).await
-    {
-        options(&mut steps, prober, trunk, &target).await;
+    let mut ok = false;
+    for target in resolve(&mut steps, finder, trunk).await {
+        let reached = connect(&mut steps, prober, trunk, &target).await;
+        ok |= reached && options(&mut steps, prober, trunk, &target).await;
     }
-    let ok = steps.0.iter().all(|step| step.get("ok") == Some(&Value::Bool(true)));
     json!({ "trunk": trunk.id, "ok": ok, "steps": steps.0 })
 }
 
@@ -42,22 +41,46 @@ impl Steps {
         self.0.push(Value::Object(noted));
         ok
     }
+
+    /// One question to DNS. That there are no such records is an answer.
+    fn note_question(&mut self, step: &Step) {
+        let (records, ok) = match (&step.answer, &step.failure) {
+            (Ok(records), None) => (records.lines(), Ok(())),
+            (Ok(records), Some(failure)) => (records.lines(), Err(failed(failure))),
+            (Err(NoAnswer::Nothing(_)), _) => (Vec::new(), Ok(())),
+            (Err(failure), _) => (Vec::new(), Err(failed(failure))),
+        };
+        let source = match step.source {
+            Source::Dns => "dns",
+            Source::Cache => "cache",
+            Source::LastGood => "last_good",
+        };
+        let about = json!({ "query": step.question.kind.word(), "name": &*step.question.name, "records": records,
+            "source": source, "duration_ms": milliseconds(step.took) });
+        self.note("dns", ok, about);
+    }
 }
 
-async fn resolve(steps: &mut Steps, trunk: &Trunk) -> Option<Target> {
-    match sip::resolve(&wanted(trunk.first_hop())).await {
+fn failed(failure: &NoAnswer) -> (&'static str, String) {
+    match failure {
+        NoAnswer::TimedOut => ("timed_out", "no name server answered in time".to_owned()),
+        NoAnswer::Failed(_) | NoAnswer::Nothing(_) => ("dns", failure.to_string()),
+    }
+}
+
+async fn resolve(steps: &mut Steps, finder: &Finder, trunk: &Trunk) -> Vec<Target> {
+    let Found { targets, steps: questions } = finder.find(wanted(trunk.first_hop()), true).await;
+    questions.iter().for_each(|question| steps.note_question(question));
+    match targets {
         Ok(targets) => {
             let addresses: Vec<_> = targets.iter().map(|target| target.address).collect();
-            steps.note("dns", Ok(()), json!({ "addresses": addresses }));
-            targets.into_iter().next()
+            let named: Vec<_> = targets.iter().map(ToString::to_string).collect();
+            steps.note("dns", Ok(()), json!({ "addresses": addresses, "targets": named }));
+            targets.into_iter().take(MAX_TARGETS).collect()
         }
-        Err(error) => {
-            let failed = match error {
-                ResolveError::TimedOut => ("timed_out", "no name server answered in time".to_owned()),
-                ResolveError::Failed(why) => ("dns", why),
-            };
-            steps.note("dns", Err(failed), json!({ "host": trunk.target.host }));
-            None
+        Err(why) => {
+            steps.note("dns", Err(("dns", why.to_string())), json!({ "host": trunk.target.host }));
+            Vec::new()
         }
     }
 }
@@ -70,12 +93,15 @@ async fn connect(steps: &mut Steps, prober: &dyn Prober, trunk: &Trunk, target: 
     };
     let connected = note_timed(steps, "transport", reached.connected, about);
     match reached.encrypted {
-        Some(encrypted) => connected && note_timed(steps, "tls", encrypted, json!({ "name": trunk.target.host })),
+        Some(encrypted) => {
+            let about = json!({ "name": trunk.target.host, "target": target.address });
+            connected && note_timed(steps, "tls", encrypted, about)
+        }
         None => connected,
     }
 }
 
-fn note_timed(steps: &mut Steps, step: &str, took: Result<Duration, StreamError>, mut about: Value) -> bool {
+fn note_timed(steps: &mut Steps, step: &str, took: Result<std::time::Duration, StreamError>, mut about: Value) -> bool {
     if let (Ok(time), Some(about)) = (&took, about.as_object_mut()) {
         about.insert("duration_ms".into(), milliseconds(*time).into());
     }
@@ -90,11 +116,12 @@ fn note_timed(steps: &mut Steps, step: &str, took: Result<Duration, StreamError>
     steps.note(step, outcome, about)
 }
 
-async fn options(steps: &mut Steps, prober: &dyn Prober, trunk: &Trunk, target: &Target) {
+async fn options(steps: &mut Steps, prober: &dyn Prober, trunk: &Trunk, target: &Target) -> bool {
     match ping(prober, target, trunk).await {
         Heard::Answer { status, rtt_ms } => {
             let outcome = if status == 503 { Err(("status_503", "it takes no calls now".to_owned())) } else { Ok(()) };
-            steps.note("options", outcome, json!({ "status": status, "rtt_ms": rtt_ms }));
+            let about = json!({ "status": status, "rtt_ms": rtt_ms, "target": target.address });
+            steps.note("options", outcome, about)
         }
         Heard::Nothing(error) => {
             let why = match error {
@@ -102,7 +129,7 @@ async fn options(steps: &mut Steps, prober: &dyn Prober, trunk: &Trunk, target: 
                 "tls" => "the connection is not encrypted as it must be",
                 _ => "no answer to OPTIONS",
             };
-            steps.note("options", Err((error, why.to_owned())), json!({}));
+            steps.note("options", Err((error, why.to_owned())), json!({ "target": target.address }))
         }
     }
 }

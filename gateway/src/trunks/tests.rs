@@ -40,8 +40,8 @@ fn trunks(answer: Option<Result<(u16, Duration), Failure>>) -> (Trunks, Trunk) {
     config.trunks[0].target.host = "127.0.0.1".into();
     let trunk = config.trunks[0].clone();
     let settings = Settings::new(config);
-    let herald = crate::calls::testing::calls(&settings).herald().clone();
-    (Trunks::new(settings, Clock::system(), Arc::new(Fixed(answer)), herald), trunk)
+    let calls = crate::calls::testing::calls(&settings);
+    (Trunks::new(settings, Clock::system(), Arc::new(Fixed(answer)), &calls), trunk)
 }
 
 async fn state_comes(trunks: &Trunks, trunk: &Trunk, state: State) {

@@ -150,3 +150,56 @@ impl Ill {
 fn key(target: &Target) -> (SocketAddr, Transport) {
     (target.address, target.over.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods)] // Any time will do to begin with.
+
+    use super::*;
+
+    fn target(n: u8) -> Target {
+        Target { address: ([192, 0, 2, n], 5060).into(), over: Transport::Udp, name: "h".into() }
+    }
+
+    #[test]
+    fn a_target_that_failed_a_call_is_tried_last_for_a_while() {
+        let (mut health, now) = (TargetHealth::default(), Instant::now());
+        let secs = Duration::from_secs;
+        let all = || vec![target(1), target(2), target(3)];
+        health.note_call(now, &target(1), Sign::Dead);
+        let order = |health: &TargetHealth, at| health.sort(at, all()).targets;
+        assert_eq!(order(&health, now), [target(2), target(3), target(1)]);
+        health.note_options(now + secs(10), &target(1), true);
+        assert_eq!(order(&health, now + secs(29)), [target(2), target(3), target(1)], "OPTIONS alone say little");
+        assert_eq!(order(&health, now + secs(30)), all());
+        health.note_call(now + secs(40), &target(1), Sign::Dead);
+        health.note_call(now + secs(41), &target(1), Sign::Answered);
+        assert_eq!(order(&health, now + secs(41)), all(), "it answers calls");
+    }
+
+    #[test]
+    fn options_make_a_target_dead_after_two_losses_and_well_with_one_answer() {
+        let (mut health, now) = (TargetHealth::default(), Instant::now());
+        for (answered, state) in [
+            (false, TargetState::Well),
+            (false, TargetState::Dead),
+            (true, TargetState::Well),
+            (false, TargetState::Well),
+        ] {
+            health.note_options(now, &target(1), answered);
+            assert_eq!(health.state(now, &target(1)), state);
+        }
+    }
+
+    #[test]
+    fn one_that_asks_for_rest_is_left_alone_so_long() {
+        let (mut health, now) = (TargetHealth::default(), Instant::now());
+        let secs = Duration::from_secs;
+        health.note_call(now, &target(1), Sign::Resting(secs(120)));
+        let sorted = health.sort(now + secs(119), vec![target(1), target(2)]);
+        assert_eq!((sorted.targets, sorted.resting), (vec![target(2)], vec![target(1)]));
+        assert_eq!(health.state(now + secs(120), &target(1)), TargetState::Well);
+        health.note_call(now, &target(1), Sign::Resting(secs(1_000_000)));
+        assert_eq!(health.state(now + secs(600), &target(1)), TargetState::Well, "nobody rests for ever");
+    }
+}

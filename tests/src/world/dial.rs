@@ -74,7 +74,7 @@ pub fn route(dial: &Dial, host: &str) -> Route {
         destination: format!("sip:agent@{host}"),
         trunk: host.to_owned(),
         request_uri: format!("sip:agent@{host}.example"),
-        wanted: Wanted { host: host.into(), port: None, transport: None, secure: false },
+        wanted: Wanted { host: host.into(), port: Some(5060), transport: None, secure: false },
         credentials: None,
         codecs: dial.trunk.clone(),
         ring_timeout: dial.ring_timeout,
@@ -90,5 +90,6 @@ pub fn route(dial: &Dial, host: &str) -> Route {
         user_to_user: None,
         dtmf: dial.dtmf,
         calls: dial.calls.clone(),
+        failover_statuses: Vec::new(),
     }
 }

@@ -17,6 +17,7 @@ mod check;
 pub mod clock;
 mod deeds;
 pub mod dial;
+mod dns;
 pub mod gateway;
 mod inbound;
 pub mod net;
@@ -33,6 +34,7 @@ pub mod world;
 
 pub use browser::{BrowserId, SimBrowser, Visitor};
 pub use dial::Dial;
+pub use dns::{SimDns, Trouble};
 pub use gateway::{CallNo, SimGateway};
 pub use net::{Link, Loss, SimNet, Towards};
 pub use phone::{Answer, Lie, Obeys, PhoneEnd, PhoneId, Rtcp, Script, SimPhone};

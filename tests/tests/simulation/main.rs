@@ -6,6 +6,7 @@
 mod diagnosis;
 mod dialogs;
 mod digits;
+mod failover;
 mod hold;
 mod inbound;
 mod junk;

@@ -13,7 +13,7 @@ fn a_call_from_start_to_answer_does_exactly_this() {
         json!({"call": "call_1", "session": "ses_1", "context": {"plan": "gold"},
                "destination_id": "sip:agent@acme", "direction": "outbound", "has_form_values": true, "state": "setup"})
     );
-    assert_eq!(*lease, Effect::LeaseTrunk { attempt, trunk: "acme".into() });
+    assert_eq!(*lease, Effect::LeaseTrunk { attempt, trunk: "acme".into(), last: true });
     assert_eq!(bench.leased(1), [Effect::Resolve { attempt, wanted: wanted() }]);
     let [Effect::Invite(order)] = &bench.resolved(1, &["192.0.2.9:5070"])[..] else { panic!() };
     assert_eq!(order.target.to_string(), "udp:192.0.2.9:5070");
@@ -168,7 +168,10 @@ fn destinations_are_tried_in_order_and_the_last_failure_counts() {
     let busy = Failure::Rejected { status: 486, phrase: String::new(), reason: None, retry_after: None };
     assert_eq!(
         bench.sip(SipEvent::Failed(busy)),
-        [Effect::Media(Command::ReleaseTrunk), Effect::LeaseTrunk { attempt: AttemptId(2), trunk: "acme".into() },]
+        [
+            Effect::Media(Command::ReleaseTrunk),
+            Effect::LeaseTrunk { attempt: AttemptId(2), trunk: "acme".into(), last: true },
+        ]
     );
     assert_eq!(bench.call.state(), State::Setup);
     let mut bench = bench.invite(2);
@@ -220,7 +223,7 @@ fn ringing_too_long_is_cancelled_and_goes_on() {
         [
             Effect::Hangup { attempt: AttemptId(1), reason: table::reason_header(Reason::DestNoAnswer) },
             Effect::Media(Command::ReleaseTrunk),
-            Effect::LeaseTrunk { attempt: AttemptId(2), trunk: "acme".into() },
+            Effect::LeaseTrunk { attempt: AttemptId(2), trunk: "acme".into(), last: true },
         ]
     );
     let mut bench = bench.invite(2);

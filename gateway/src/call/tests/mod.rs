@@ -15,7 +15,7 @@ use trunkline_media::api::{
 use trunkline_media::audio::Codec;
 use trunkline_media::audio::prompt::Prompt;
 use trunkline_signaling::endpoint::{Failure, Fork, Reason as ReasonHeader};
-use trunkline_signaling::targets::{Protocol, Target, Wanted};
+use trunkline_signaling::targets::{Protocol, Sign, Target, Wanted};
 
 use super::*;
 use crate::outcome::{Unavailable, table};
@@ -44,6 +44,7 @@ pub(super) fn route(destination: &str) -> Planned {
         user_to_user: None,
         dtmf: Dtmf::Rfc4733,
         calls: trunkline_config::Calls::default(),
+        failover_statuses: vec![500, 408],
     }))
 }
 
@@ -272,6 +273,7 @@ mod dialing;
 mod dialogs;
 mod digits;
 mod ending;
+mod failover;
 mod findings;
 mod quality;
 mod replaced;

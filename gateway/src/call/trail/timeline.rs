@@ -155,6 +155,7 @@ impl Trail {
             | Effect::Transfer { .. }
             | Effect::Adopt { .. }
             | Effect::Resolve { .. }
+            | Effect::Met { .. }
             | Effect::AnswerOffer { .. }
             | Effect::Fetch { .. } => {}
         }
@@ -231,7 +232,7 @@ impl Trail {
             }
             SipEvent::Cancelled { reason: None } => ("cancelled", Detail::Nothing),
             SipEvent::Transfer(transfer) => referred(transfer),
-            SipEvent::Sent(_) | SipEvent::Traced(_) => return,
+            SipEvent::Sent(_) | SipEvent::Trying | SipEvent::Traced(_) => return,
         };
         self.add(Source::Sip, what, detail);
     }

@@ -62,12 +62,12 @@ impl Call {
     }
 
     /// Ports for whoever is dialled.
-    pub(in crate::call) fn lease_ports(&mut self, attempt: AttemptId, trunk: String) {
+    pub(in crate::call) fn lease_ports(&mut self, attempt: AttemptId, trunk: String, last: bool) {
         let beside = self.has_parked();
         self.effects.push_back(if beside {
             Effect::LeaseSpare { attempt, trunk }
         } else {
-            Effect::LeaseTrunk { attempt, trunk }
+            Effect::LeaseTrunk { attempt, trunk, last }
         });
     }
 
@@ -212,6 +212,7 @@ impl Call {
                 Some(Reason::SessionTimerExpired)
             }
             SipEvent::Sent(_)
+            | SipEvent::Trying
             | SipEvent::Provisional { .. }
             | SipEvent::Answered { .. }
             | SipEvent::Offer { .. }

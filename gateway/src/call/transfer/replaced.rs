@@ -134,7 +134,8 @@ impl Call {
             | SipEvent::Cancelled { .. }
             | SipEvent::Lost { .. }
             | SipEvent::SessionExpired { .. } => self.turn_away(487),
-            SipEvent::Provisional { .. }
+            SipEvent::Trying
+            | SipEvent::Provisional { .. }
             | SipEvent::Answered { .. }
             | SipEvent::Offer { .. }
             | SipEvent::OfferAnswered(_)

@@ -1,6 +1,6 @@
 //! What the registrations of trunks mean to a call that is dialled: whether it may go out, and which way.
 
-use trunkline_config::{Config, Trunk};
+use trunkline_config::Trunk;
 use trunkline_signaling::targets::Wanted;
 
 use super::Driver;
@@ -19,7 +19,7 @@ impl Driver {
             if !self.of_trunk(trunk, Registrations::may_carry).unwrap_or(true) {
                 return Err(LeaseRefused::Unregistered);
             }
-            let permit = self.shared.trunks.acquire(trunk, self.most_calls(trunk));
+            let permit = self.shared.trunks.acquire(trunk, self.limit(trunk, |trunk| trunk.max_calls));
             self.trunk = permit.map(|permit| (trunk.to_owned(), permit));
         }
         if self.trunk.is_some() { Ok(()) } else { Err(LeaseRefused::TrunkFull) }
@@ -32,7 +32,7 @@ impl Driver {
         if !self.of_trunk(trunk, Registrations::may_carry).unwrap_or(true) {
             return Err(LeaseRefused::Unregistered);
         }
-        let permit = self.shared.trunks.acquire(trunk, self.most_calls(trunk));
+        let permit = self.shared.trunks.acquire(trunk, self.limit(trunk, |trunk| trunk.max_calls));
         self.spare = permit.map(|permit| (trunk.to_owned(), permit));
         if self.spare.is_some() { Ok(()) } else { Err(LeaseRefused::TrunkFull) }
     }
@@ -52,12 +52,6 @@ impl Driver {
     pub(super) fn add_routes(&self, order: &mut InviteOrder) {
         let routes = self.of_trunk(&order.route.trunk, Registrations::routes).unwrap_or_default();
         order.fields.extend(routes.into_iter().map(|value| ("Route".to_owned(), value)));
-    }
-
-    /// The trunk's limit now; a call may still dial a trunk that is configured no more.
-    fn most_calls(&self, trunk: &str) -> u32 {
-        let limit = |config: &Config| config.trunks.iter().find(|t| t.id == trunk).map(|t| t.max_calls);
-        limit(&self.shared.settings.load()).or_else(|| limit(self.live.config())).unwrap_or(0)
     }
 
     /// `None`: the trunk is configured no more, or nobody registers here.

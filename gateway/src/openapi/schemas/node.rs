@@ -151,10 +151,33 @@ pub struct TrunkFailure {
 pub struct TrunkTest {
     /// Its id.
     pub trunk: String,
-    /// Every step went well.
+    /// A target answered well: a call would get through.
     pub ok: bool,
-    /// In order, up to the first that failed.
+    /// Each question to DNS and its targets, then for each target the steps up to the first that failed.
     pub steps: Vec<TrunkStep>,
+}
+
+/// A destination to be tested.
+#[derive(ToSchema)]
+pub struct DestinationToTest {
+    /// As a profile names it.
+    #[schema(max_length = 256)]
+    pub destination: String,
+    /// Whose trunk takes it, if its host names none.
+    pub app: Option<String>,
+}
+
+/// What a test of a destination found.
+#[derive(ToSchema)]
+pub struct DestinationTest {
+    /// As asked.
+    pub destination: String,
+    /// A call would get through.
+    pub ok: bool,
+    /// By trunk, in the order they would be tried: `trunk`, `ok`, `steps` as of a trunk's test, `request_uri` and `state`;
+    /// or `reason` and `detail` of one that would be passed over.
+    #[schema(value_type = Vec<Object>)]
+    pub ways: Vec<Map<String, Value>>,
 }
 
 /// A step towards a trunk.
@@ -171,6 +194,14 @@ pub struct TrunkStep {
     pub detail: Option<String>,
     /// How long a connection or a handshake took.
     pub duration_ms: Option<f64>,
+    /// What DNS was asked for: `NAPTR`, `SRV`, `A` or `AAAA`.
+    pub query: Option<String>,
+    /// The records, each in a line.
+    pub records: Option<Vec<String>>,
+    /// Whose word they are: `dns`, `cache` or `last_good`.
+    pub source: Option<String>,
+    /// Where a call would go, best first.
+    pub targets: Option<Vec<String>>,
     /// SIP status of the answer to OPTIONS.
     pub status: Option<u16>,
     /// How long that took.

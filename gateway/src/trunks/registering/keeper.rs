@@ -15,7 +15,6 @@ use trunkline_signaling::targets::{Protocol, Target, Wanted};
 use super::{Plan, Standing};
 use crate::ids::random_bits;
 use crate::routing::wanted;
-use crate::sip;
 use crate::trunks::Trunks;
 
 /// Addresses of a registrar that one request is tried at (RFC 3263 section 4.3).
@@ -66,7 +65,8 @@ impl Keeper {
     /// Our own contact depends on over what and where to the first hop is reached: nothing begins before that is known.
     async fn begin(&mut self) -> Option<Registration> {
         loop {
-            let first = sip::resolve(&wanted(self.plan.first_hop())).await.ok().and_then(|all| all.into_iter().next());
+            let found = self.trunks.finder().targets(wanted(self.plan.first_hop())).await;
+            let first = found.ok().and_then(|all| all.into_iter().next());
             if let Some(target) = first {
                 let own = self.carrier.reached_at(target.over.clone(), target.address).await?;
                 let contact = own_contact(self.plan.user().as_deref(), own, &target.over);
@@ -108,7 +108,7 @@ impl Keeper {
 
     /// Sends a request to the addresses of its next hop, until one of them answers.
     async fn carry(&self, order: Order) -> Result<Box<Response>, Failure> {
-        let targets = sip::resolve(&wanted_of(&order.hop)).await.map_err(|_| Failure::Dns)?;
+        let targets = self.trunks.finder().targets(wanted_of(&order.hop)).await.map_err(|_| Failure::Dns)?;
         let mut failure = Failure::Dns;
         for target in targets.into_iter().take(MAX_TARGETS) {
             failure = match self.carrier.ask(target, order.request.clone()).await {

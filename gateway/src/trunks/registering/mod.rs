@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! run ── configuration, stop ── keeper (one a registrar) ── Registration, sans-IO
-//!                                  └─ sip::resolve ─ Carrier::ask ─ Registrations ─ trunk_state_changed
+//!                                  └─ Finder::targets ─ Carrier::ask ─ Registrations ─ trunk_state_changed
 //! ```
 
 use std::collections::HashMap;

@@ -66,8 +66,8 @@ fn registering(change: impl FnOnce(&mut Trunk)) -> Config {
 impl Bench {
     fn start(config: Config, status: u16) -> Self {
         let settings = Settings::new(config);
-        let herald = crate::calls::testing::calls(&settings).herald().clone();
-        let trunks = Trunks::new(settings.clone(), Clock::system(), Arc::new(Unasked), herald);
+        let calls = crate::calls::testing::calls(&settings);
+        let trunks = Trunks::new(settings.clone(), Clock::system(), Arc::new(Unasked), &calls);
         let (sender, asked) = mpsc::unbounded_channel();
         let carrier = Arc::new(Fixed { status: AtomicU16::new(status), asked: sender });
         let (stop, stopped) = watch::channel(false);

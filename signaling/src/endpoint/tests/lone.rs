@@ -57,7 +57,10 @@ impl Lone {
     }
 
     pub(super) fn names(&mut self) -> Vec<String> {
-        std::iter::from_fn(|| self.end.poll_event()).filter(|event| !is_trying(event)).map(|event| name(&event)).collect()
+        std::iter::from_fn(|| self.end.poll_event())
+            .filter(|event| !is_trying(event))
+            .map(|event| name(&event))
+            .collect()
     }
 
     /// Answers a request of the endpoint.

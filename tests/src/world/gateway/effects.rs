@@ -1,17 +1,16 @@
 //! What the cores want done, done: as the daemon's driver and workers do it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
-use trunkline::call::{AttemptId, Effect, Input, InviteOrder, LeaseRefused, NotSent, ResolveError, SipEvent};
+use trunkline::call::{AttemptId, Effect, Input, InviteOrder, LeaseRefused, NotSent, SipEvent};
 use trunkline::hook::{Asked, Unanswered};
 use trunkline::sip;
+use trunkline::targets::sorted;
 use trunkline_media::api::{Command, MediaEvent};
 use trunkline_media::call::Call as MediaCall;
 use trunkline_media::outbox::{Outbox, Port};
 use trunkline_signaling::endpoint::{Event, InfoForm, LegId};
-use trunkline_signaling::targets::Target;
 
 use super::{CallNo, SimGateway};
 
@@ -73,6 +72,20 @@ impl SimGateway {
         }
     }
 
+    /// Asks DNS what is to be asked, and tells calls where to go.
+    pub(super) fn drain_dns(&mut self, now: Instant) {
+        while let Some(question) = self.resolver.poll_question() {
+            if let Some(answer) = self.dns.say(&question, &self.names) {
+                self.resolver.handle_answer(now, &question, answer);
+            }
+        }
+        while let Some((search, found)) = self.resolver.poll_found() {
+            let Some((no, attempt)) = self.searches.remove(&search) else { continue };
+            let result = sorted(found.targets, |targets| self.health.sort(now, targets));
+            self.later(now, no, Input::Resolved { attempt, result });
+        }
+    }
+
     pub(super) fn later(&mut self, now: Instant, no: CallNo, input: Input) {
         self.later_number += 1;
         self.later.insert((now + self.lag, self.later_number), (no, input));
@@ -82,19 +95,15 @@ impl SimGateway {
         while let Some(effect) = self.calls.get_mut(&no).and_then(|call| call.call.poll_effect()) {
             match effect {
                 Effect::Media(command) => self.command(now, no, command),
-                Effect::LeaseTrunk { attempt, trunk: _ } => {
-                    let result = self.lease(now, no);
+                Effect::LeaseTrunk { attempt, trunk, last } => {
+                    let down = !last && self.trunks_down.contains(&trunk);
+                    let result = if down { Err(LeaseRefused::TrunkDown) } else { self.lease(now, no) };
                     self.later(now, no, Input::TrunkLeased { attempt, result });
                 }
                 Effect::Resolve { attempt, wanted } => {
-                    let target = |&address: &SocketAddr| Target {
-                        address,
-                        over: wanted.default_transport().towards(&wanted.host),
-                        name: Arc::clone(&wanted.host),
-                    };
-                    let found = self.names.get(&*wanted.host).map(|found| found.iter().map(target).collect());
-                    let result = found.ok_or_else(|| ResolveError::Failed("no such name".into()));
-                    self.later(now, no, Input::Resolved { attempt, result });
+                    let search = self.resolver.find(now, wanted, false);
+                    self.searches.insert(search, (no, attempt));
+                    self.drain_dns(now);
                 }
                 Effect::LeaseSpare { attempt, trunk: _ } => {
                     let result = self.lease_spare(now, no);
@@ -103,6 +112,7 @@ impl SimGateway {
                 Effect::PlanTransfer { to, .. } => self.plan_transfer(now, no, to),
                 Effect::Transfer { attempt, order } => self.transfer(now, no, attempt, order),
                 Effect::Adopt { attempt, leg } => self.adopt(no, attempt, leg),
+                Effect::Met { target, sign } => self.health.note_call(now, &target, sign),
                 Effect::Invite(order) => self.invite(now, no, *order),
                 Effect::Hangup { attempt, reason } => {
                     if let Some(leg) = self.take_leg(no, attempt) {

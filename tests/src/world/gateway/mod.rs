@@ -5,7 +5,7 @@ mod called;
 mod effects;
 mod transfer;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -24,10 +24,12 @@ use trunkline_media::quality::Policy;
 use trunkline_media::sdp::browser::{IceCredentials, Offer};
 use trunkline_media::sdp::trunk::KeySource;
 use trunkline_signaling::endpoint::{Endpoint, EndpointConfig, LegId};
+use trunkline_signaling::targets::{Families, Resolver, SearchId, TargetHealth};
 
 pub use self::call::SimCall;
 pub use self::called::Waiting;
 use super::chance::Chance;
+use super::dns::SimDns;
 use super::phone::standard_timers;
 use super::ports::Ports;
 
@@ -65,6 +67,14 @@ pub struct SimGateway {
     pub names: HashMap<String, Vec<SocketAddr>>,
     /// Where the REFERs of phones lead.
     pub transfers: HashMap<String, Planned>,
+    /// What else DNS knows, and what is wrong with it.
+    pub dns: SimDns,
+    resolver: Resolver,
+    searches: HashMap<SearchId, (CallNo, AttemptId)>,
+    /// How its targets are.
+    pub health: TargetHealth,
+    /// Trunks that do not answer OPTIONS.
+    pub trunks_down: HashSet<String>,
     surroundings: Surroundings,
     chance: Chance,
     /// What happens a little later: answers of other tasks.
@@ -120,6 +130,11 @@ impl SimGateway {
             by_ufrag: HashMap::new(),
             names: HashMap::new(),
             transfers: HashMap::new(),
+            dns: SimDns::default(),
+            resolver: Resolver::new(Families::V4, chance.seed()),
+            searches: HashMap::new(),
+            health: TargetHealth::default(),
+            trunks_down: HashSet::new(),
             surroundings: Surroundings {
                 identity: Arc::clone(identity()),
                 candidates: Arc::from([candidate]),
@@ -299,6 +314,10 @@ impl SimGateway {
             self.sip.handle_timeout(now);
         }
         self.drain_sip(now);
+        if self.resolver.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            self.resolver.handle_timeout(now);
+            self.drain_dns(now);
+        }
         while let Some(entry) = self.later.first_entry().filter(|entry| entry.key().0 <= now) {
             let (no, input) = entry.remove();
             self.input(now, no, input);
@@ -325,7 +344,7 @@ impl SimGateway {
             call.call.poll_timeout().into_iter().chain(media)
         });
         let later = self.later.keys().next().map(|(at, _)| (*at, "another task"));
-        calls.chain(later).chain(self.sip.poll_timeout()).min_by_key(|(at, _)| *at)
+        calls.chain(later).chain(self.sip.poll_timeout()).chain(self.resolver.poll_timeout()).min_by_key(|(at, _)| *at)
     }
 
     /// What it sends: from, to, bytes.
