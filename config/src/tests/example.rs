@@ -102,6 +102,7 @@ fn collect(schema: &Value, section: &str, key: &str, keys: &mut Vec<(String, Str
         "events",
         "outbound",
         "trunks",
+        "trunk_groups",
         "apps",
         "apps.profiles",
         "apps.integrations",

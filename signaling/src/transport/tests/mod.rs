@@ -82,8 +82,15 @@ async fn hang_up(handle: &Handle, leg: LegId) {
     handle.call(move |endpoint, now| endpoint.hangup(now, leg, None)).await.unwrap().unwrap();
 }
 
+/// The next event; a 100 comes or does not, as the peer's haste has it.
 async fn next(events: &mut Events) -> Event {
-    tokio::time::timeout(Duration::from_secs(30), events.recv()).await.expect("an event in time").unwrap()
+    loop {
+        let event = tokio::time::timeout(Duration::from_secs(30), events.recv()).await.expect("an event in time");
+        match event.unwrap() {
+            Event::Trying { .. } => {}
+            event => return event,
+        }
+    }
 }
 
 /// Waits until what is counted looks so.
