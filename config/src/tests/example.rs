@@ -91,7 +91,7 @@ fn the_schema_is_complete() {
 
 /// Keys by the section header they stand under; inline tables belong to the section around them.
 fn collect(schema: &Value, section: &str, key: &str, keys: &mut Vec<(String, String)>) {
-    const HEADERS: [&str; 13] = [
+    const HEADERS: [&str; 14] = [
         "node",
         "public",
         "control",

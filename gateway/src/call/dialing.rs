@@ -139,6 +139,7 @@ impl Call {
                 self.notes.skipped(route.destination.clone(), Some(route.trunk.clone()), reason);
                 self.timers.stop(Timer::Step);
                 self.last_failure = Some((reason, Phase::Routing));
+                self.release_ports();
                 self.passed_over.push_back(route);
                 self.next_destination(now);
             }

@@ -21,6 +21,9 @@ const TARGET: Duration = Duration::from_millis(1_700);
 /// The same if only another destination is left, which is somebody else: it takes a fourth transmission.
 const LAST_TARGET: Duration = Duration::from_secs(5);
 
+/// Where a call goes on, and where it goes if not there.
+type Onward = (Arc<Route>, LocalMedia, (Target, VecDeque<Target>));
+
 impl Call {
     /// How long the target being tried may be silent.
     pub(super) fn limit_silence(&mut self, now: Instant, has_others: bool) {
@@ -118,7 +121,7 @@ impl Call {
     }
 
     /// The next target of the destination being dialled, unless somebody has already rung there.
-    pub(super) fn next_target(&self) -> Option<(Arc<Route>, LocalMedia, (Target, VecDeque<Target>))> {
+    pub(super) fn next_target(&self) -> Option<Onward> {
         let Stage::Inviting(inviting) = &self.stage else { return None };
         let mut others = inviting.others.clone();
         let target = others.pop_front().filter(|_| !inviting.progressed)?;

@@ -65,7 +65,7 @@ pub(super) async fn test_destination(
 ) -> Result<Json<Value>, Problem> {
     auth::require(&api, &headers, Scope::Control)?;
     let asked: AskedDestination = serde_json::from_slice(&body)
-        .map_err(|error| Problem::invalid_request(&format!("not an object with a destination: {error}")))?;
+        .map_err(|error| Problem::invalid_request(format!("not an object with a destination: {error}")))?;
     let config = api.settings.load();
     let named = |app: &str| config.apps.iter().any(|a| a.id == app);
     if asked.app.as_deref().is_some_and(|app| !named(app)) {

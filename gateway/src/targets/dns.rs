@@ -108,11 +108,8 @@ fn read(kind: Kind, lookup: &Lookup) -> Result<Answer, NoAnswer> {
 }
 
 fn no_answer(error: NetError) -> NoAnswer {
-    match error {
-        NetError::Timeout => NoAnswer::TimedOut,
-        NetError::Dns(DnsError::NoRecordsFound(none)) => {
-            NoAnswer::Nothing(none.negative_ttl.map(|seconds| Duration::from_secs(seconds.into())))
-        }
-        other => NoAnswer::Failed(other.to_string()),
+    if let NetError::Dns(DnsError::NoRecordsFound(none)) = error {
+        return NoAnswer::Nothing(none.negative_ttl.map(|seconds| Duration::from_secs(seconds.into())));
     }
+    if matches!(error, NetError::Timeout) { NoAnswer::TimedOut } else { NoAnswer::Failed(error.to_string()) }
 }

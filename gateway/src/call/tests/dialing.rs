@@ -216,6 +216,7 @@ fn ringing_too_long_is_cancelled_and_goes_on() {
     bench.feed(Input::Start);
     bench.connect();
     let mut bench = bench.invite(1);
+    bench.sip(SipEvent::Trying);
     bench.done.clear();
     assert_eq!(bench.timeout(), "ring");
     assert_eq!(

@@ -119,11 +119,13 @@ struct Bench {
     done: Vec<Effect>,
     /// What it told of quality and findings on the way, which stands aside of everything else.
     told: Vec<CallEvent>,
+    /// What it said of targets.
+    met: Vec<(String, Sign)>,
 }
 
 fn is_aside(effect: &Effect) -> bool {
     let names = ["network_quality_changed", "issue_detected", "issue_cleared"];
-    matches!(effect, Effect::Emit(event) if names.contains(&event.name))
+    matches!(effect, Effect::Emit(event) if names.contains(&event.name)) || matches!(effect, Effect::Met { .. })
 }
 
 impl Bench {
@@ -133,7 +135,7 @@ impl Bench {
     }
 
     fn of(call: Call, now: Instant) -> Self {
-        Self { call, now, done: Vec::new(), told: Vec::new() }
+        Self { call, now, done: Vec::new(), told: Vec::new(), met: Vec::new() }
     }
 
     /// Started, with one destination.
@@ -179,8 +181,13 @@ impl Bench {
     fn drain(&mut self) -> Vec<Effect> {
         let all = std::iter::from_fn(|| self.call.poll_effect());
         let (aside, new): (Vec<_>, Vec<_>) = all.partition(is_aside);
-        let event = |effect| if let Effect::Emit(event) = effect { Some(event) } else { None };
-        self.told.extend(aside.into_iter().filter_map(event));
+        for effect in aside {
+            match effect {
+                Effect::Emit(event) => self.told.push(event),
+                Effect::Met { target, sign } => self.met.push((target.to_string(), sign)),
+                other => panic!("{other:?}"),
+            }
+        }
         self.done.extend(new.iter().cloned());
         new
     }

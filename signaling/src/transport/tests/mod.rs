@@ -86,9 +86,9 @@ async fn hang_up(handle: &Handle, leg: LegId) {
 async fn next(events: &mut Events) -> Event {
     loop {
         let event = tokio::time::timeout(Duration::from_secs(30), events.recv()).await.expect("an event in time");
-        match event.unwrap() {
-            Event::Trying { .. } => {}
-            event => return event,
+        let event = event.unwrap();
+        if !matches!(event, Event::Trying { .. }) {
+            return event;
         }
     }
 }

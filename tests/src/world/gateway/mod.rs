@@ -131,7 +131,7 @@ impl SimGateway {
             names: HashMap::new(),
             transfers: HashMap::new(),
             dns: SimDns::default(),
-            resolver: Resolver::new(Families::V4, chance.seed()),
+            resolver: Resolver::new(Families::V4, [7; 32]),
             searches: HashMap::new(),
             health: TargetHealth::default(),
             trunks_down: HashSet::new(),
