@@ -84,9 +84,8 @@ fn over(trunk: &str) -> Planned {
 
 /// Trunks that were asked for, in order, with whether nothing else was left.
 fn leases(effects: &[Effect]) -> Vec<(String, bool)> {
-    let of = |effect: &Effect| match effect {
-        Effect::LeaseTrunk { trunk, last, .. } => Some((trunk.clone(), *last)),
-        _ => None,
+    let of = |effect: &Effect| {
+        if let Effect::LeaseTrunk { trunk, last, .. } = effect { Some((trunk.clone(), *last)) } else { None }
     };
     effects.iter().filter_map(of).collect()
 }

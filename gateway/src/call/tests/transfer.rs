@@ -69,6 +69,7 @@ pub(super) fn words_of(effects: &[Effect]) -> Vec<String> {
             Effect::AnswerOffer { attempt, answer } => format!("answer {} {}", attempt.0, answer.is_ok()),
             Effect::Emit(event) => event.name.into(),
             Effect::Media(_)
+            | Effect::Met { .. }
             | Effect::Resolve { .. }
             | Effect::Offer { .. }
             | Effect::Ring { .. }
