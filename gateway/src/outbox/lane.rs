@@ -164,6 +164,12 @@ impl Lane {
         self.items.contains_key(&id)
     }
 
+    /// Whether an attempt of it is over and not yet [`Self::recorded`].
+    #[must_use]
+    pub fn is_being_written(&self, id: i64) -> bool {
+        self.items.get(&id).is_some_and(|item| matches!(item.stage, Stage::Recording(_)))
+    }
+
     /// Takes a delivery into the window; `false` if it is there, or there is no room.
     pub fn offer(&mut self, waiting: Waiting) -> bool {
         let Waiting { id, call, attempts, not_before } = waiting;

@@ -1,6 +1,6 @@
 //! One integration: its lane, what the store holds behind the lane's window, and what is written of each attempt.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,8 @@ pub(super) struct Outlet {
     read_upto: i64,
     /// Nothing waits behind it.
     read_all: bool,
+    /// They wait again in the store, but were read while the outcome before was being written: read once more after it.
+    passed_over: HashSet<i64>,
 }
 
 impl Outlet {
@@ -47,7 +49,17 @@ impl Outlet {
         let breaker = Breaker::restored(state.consecutive_failures, state.paused);
         let lane = Lane::new(plan, breaker, seed);
         counters.set_paused(state.paused);
-        Self { store, lane, state, counters, events: HashMap::new(), bytes: 0, read_upto: 0, read_all: false }
+        Self {
+            store,
+            lane,
+            state,
+            counters,
+            events: HashMap::new(),
+            bytes: 0,
+            read_upto: 0,
+            read_all: false,
+            passed_over: HashSet::new(),
+        }
     }
 
     pub(super) fn set_plan(&mut self, plan: Plan) {
@@ -126,6 +138,9 @@ impl Outlet {
     pub(super) fn recorded(&mut self, id: i64) {
         self.lane.recorded(id);
         self.let_go(id);
+        if self.passed_over.remove(&id) {
+            self.rewind();
+        }
     }
 
     /// Begins anew: what waited, what failed on the way into the pause, in order.
@@ -168,6 +183,8 @@ impl Outlet {
         if self.lane.offer(Waiting { id, call: event.call.clone(), attempts, not_before }) {
             self.bytes = self.bytes.saturating_add(size);
             self.events.insert(id, event);
+        } else if self.lane.is_being_written(id) {
+            self.passed_over.insert(id);
         }
         Ok(())
     }

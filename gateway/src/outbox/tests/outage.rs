@@ -183,3 +183,22 @@ async fn an_hour_of_outage_at_20_events_a_second_loses_nothing_and_is_drained_in
     assert!(world.most_held.0 <= WINDOW && world.most_held.1 <= BYTES_MAX, "{:?}", world.most_held);
     assert_eq!((world.is_paused(), world.outlet.state().consecutive_failures), (false, 0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_again_while_its_outcome_is_being_written_goes_out_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::new(open(dir.path()));
+    world.is_up = true;
+    let told = EventId::from_client(&tell(&world.store, "call_1", 1, &["crm"])[0]);
+    assert!(world.store.flush(SOON));
+    world.outlet.fill(world.now()).await.unwrap();
+    let (id, _) = world.outlet.next(world.now().instant).unwrap();
+    let (attempt, _) = world.outlet.answered(world.now(), id, &world.outcome()).unwrap();
+    world.store.attempted(attempt).await.unwrap();
+    assert!(world.outlet.redeliver(&told, world.now().wall).await.unwrap());
+    world.outlet.fill(world.now()).await.unwrap();
+    assert!(world.outlet.next(world.now().instant).is_none());
+    world.outlet.recorded(id);
+    world.outlet.fill(world.now()).await.unwrap();
+    assert_eq!(world.outlet.next(world.now().instant).map(|(id, _)| id), Some(id));
+}
