@@ -80,9 +80,10 @@ impl Scene {
     }
 
     async fn record_when(&self, what: &str, good: impl Fn(&Value) -> bool) -> Result<Value> {
-        // A browser reports every five seconds or so; getting better takes five good seconds more.
+        // A browser reports every five seconds or so; getting better takes five good seconds more a step, and twenty for
+        // whoever got worse again on the way (a queue that empties is jitter first and loss then).
         let mut last = Value::Null;
-        for _ in 0..300 {
+        for _ in 0..700 {
             last = self.gateway.record(&self.call).await?;
             if good(&last) {
                 return Ok(last);
