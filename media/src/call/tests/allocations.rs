@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::secure::{SUITES, keys};
 use super::world::World;
 use crate::api::{Command, Leg, MediaEvent};
-use crate::audio::Codec::{self, Opus, Pcma, Pcmu};
+use crate::audio::Codec::{self, G722, Opus, Pcma, Pcmu};
 use crate::audio::prompt::Prompt;
 use crate::audio::tone::Tone;
 
-const CODECS: [Codec; 3] = [Opus, Pcmu, Pcma];
+const CODECS: [Codec; 4] = [Opus, G722, Pcmu, Pcma];
 
 /// Until every buffer has its size and every codec its state.
 const WARM_UP_MS: u64 = 5_000;
