@@ -73,7 +73,7 @@ pub(crate) async fn run(args: &BenchArgs) -> Result<bool> {
     let priority = Priority::raise(args.nice);
     let speech = Speech::new()?;
     let floor = tread(args).await.context("the floor")?;
-    let codec_us = codec_floor::us_per_packet_time(&speech)?;
+    let (up_us, down_us) = codec_floor::us_per_packet_time(&speech)?;
     let mut rows = Vec::new();
     for row in Row::ALL.into_iter().filter(|row| args.takes(*row)) {
         let report = Take::new(args, row, &speech).await?.run().await.with_context(|| format!("row {row:?}"))?;
@@ -86,7 +86,7 @@ pub(crate) async fn run(args: &BenchArgs) -> Result<bool> {
         seconds: args.seconds,
         rate: args.rate,
         priority_raised: priority.is_raised(),
-        floor: FloorReport { codec_us_per_packet_time: codec_us, ..floor },
+        floor: FloorReport { codec_us_per_packet_time: up_us + down_us, codec_up_us_per_packet_time: up_us, ..floor },
         rows,
         growth,
         churn,
@@ -121,6 +121,7 @@ async fn tread(args: &BenchArgs) -> Result<FloorReport> {
     Ok(FloorReport {
         cpu_percent_per_call,
         codec_us_per_packet_time: 0.0,
+        codec_up_us_per_packet_time: 0.0,
         transit_up_ms: Spread::of_us(trodden.up.transit_us),
         transit_down_ms: Spread::of_us(trodden.down.transit_us),
         lost: trodden.lost,

@@ -30,6 +30,8 @@ pub(crate) struct FloorReport {
     pub(crate) cpu_percent_per_call: f64,
     /// Decoding and encoding 20 ms both ways, CPU microseconds.
     pub(crate) codec_us_per_packet_time: f64,
+    /// The same from the browser to the trunk alone.
+    pub(crate) codec_up_us_per_packet_time: f64,
     pub(crate) transit_up_ms: Spread,
     pub(crate) transit_down_ms: Spread,
     pub(crate) lost: u64,
@@ -42,6 +44,7 @@ impl FloorReport {
             Row::Unmeasured | Row::Relay | Row::Flooded => self.cpu_percent_per_call,
             // Of 20,000 us, as a percentage.
             Row::Transcode => self.cpu_percent_per_call + self.codec_us_per_packet_time / 200.0,
+            Row::Elastic => self.cpu_percent_per_call + self.codec_up_us_per_packet_time / 200.0,
         }
     }
 }

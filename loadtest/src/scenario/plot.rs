@@ -6,6 +6,7 @@ const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 220.0;
 /// Room for the numbers at the axes.
 const LEFT: f64 = 56.0;
+const RIGHT: f64 = 24.0;
 const BOTTOM: f64 = 24.0;
 const TOP: f64 = 8.0;
 const GRID: u32 = 4;
@@ -25,7 +26,7 @@ pub(super) fn plot(title: &str, unit: &str, series: &[Series<'_>]) -> String {
     let right = all().map(|(x, _)| *x).fold(1.0, f64::max);
     let high = nice(all().map(|(_, y)| *y).fold(0.0, f64::max));
     let at = |(x, y): (f64, f64)| {
-        let x = LEFT + x / right * (WIDTH - LEFT - 8.0);
+        let x = LEFT + x / right * (WIDTH - LEFT - RIGHT);
         (x, TOP + (1.0 - y / high) * (HEIGHT - TOP - BOTTOM))
     };
     let mut svg = format!(

@@ -1,4 +1,5 @@
-//! The steady state allocates nothing for a packet, whatever is done with it: only the second's report is boxed.
+//! The steady state allocates nothing for a packet, whatever is done with it: only the second's report is boxed, and once in
+//! a while a buffer grows.
 
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ const CODECS: [Codec; 4] = [Opus, G722, Pcmu, Pcma];
 const WARM_UP_MS: u64 = 5_000;
 const STEADY_MS: u64 = 10_000;
 
+/// A buffer may meet the largest packet it ever held, or an ear begin to decode another burst.
+const GROWTH: u64 = 10;
+
 /// Lets the call settle, and counts.
 fn check(what: &str, mut world: World) {
     world.run(WARM_UP_MS);
@@ -26,7 +30,7 @@ fn check(what: &str, mut world: World) {
     let reports = world.count(|event| matches!(event, MediaEvent::Sample(_) | MediaEvent::Issue(_)));
     assert!(reports >= 9, "{what}: {reports} reports");
     assert!(
-        world.allocated <= reports as u64,
+        world.allocated <= reports as u64 + GROWTH,
         "{what}: {} allocations for {packets} packets, {reports} reports",
         world.allocated
     );

@@ -5,6 +5,7 @@ mod audio;
 pub(crate) mod browser;
 mod digits;
 mod hostile;
+mod instructions;
 mod lifecycle;
 mod matrix;
 pub(crate) mod phone;
