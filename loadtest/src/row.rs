@@ -21,19 +21,16 @@ pub(crate) enum Row {
     Flooded,
     /// Opus in SRTP to PCMU in RTP, both ways.
     Transcode,
-    /// Opus in SRTP to PCMU in RTP, and PCMU back while nothing gets lost.
-    Elastic,
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 5] = [Self::Unmeasured, Self::Relay, Self::Flooded, Self::Transcode, Self::Elastic];
+    pub(crate) const ALL: [Self; 4] = [Self::Unmeasured, Self::Relay, Self::Flooded, Self::Transcode];
 
     /// The trunk's `browser_audio`.
     pub(crate) fn policy(self) -> &'static str {
         match self {
             Self::Unmeasured | Self::Relay | Self::Flooded => "relay",
             Self::Transcode => "opus",
-            Self::Elastic => "elastic",
         }
     }
 
@@ -41,7 +38,7 @@ impl Row {
     pub(crate) fn is_measured(self) -> bool {
         match self {
             Self::Unmeasured => false,
-            Self::Relay | Self::Flooded | Self::Transcode | Self::Elastic => true,
+            Self::Relay | Self::Flooded | Self::Transcode => true,
         }
     }
 
@@ -50,7 +47,6 @@ impl Row {
         match self {
             Self::Unmeasured | Self::Relay | Self::Flooded => &[Codec::Pcmu, Codec::Opus],
             Self::Transcode => &[Codec::Opus],
-            Self::Elastic => &[Codec::Opus, Codec::Pcmu],
         }
     }
 
@@ -60,9 +56,7 @@ impl Row {
             Self::Unmeasured | Self::Relay | Self::Flooded => {
                 (Content::Stamped, Format { payload_type: 0, ticks: 160 })
             }
-            Self::Transcode | Self::Elastic => {
-                (Content::Speech(speech.opus.clone()), Format { payload_type: OPUS, ticks: 960 })
-            }
+            Self::Transcode => (Content::Speech(speech.opus.clone()), Format { payload_type: OPUS, ticks: 960 }),
         }
     }
 
@@ -70,7 +64,7 @@ impl Row {
     pub(crate) fn agent_says(self, speech: &Speech) -> (Content, Format) {
         let content = match self {
             Self::Unmeasured | Self::Relay | Self::Flooded => Content::Stamped,
-            Self::Transcode | Self::Elastic => Content::Speech(speech.pcmu.clone()),
+            Self::Transcode => Content::Speech(speech.pcmu.clone()),
         };
         (content, Format { payload_type: 0, ticks: 160 })
     }

@@ -1,14 +1,17 @@
 //! What both legs have in common: an RTP stream each way, its RTCP, and the digits in it.
 
+mod digits;
 mod extended;
 
 use std::time::{Duration, Instant};
 
+use self::digits::Digits;
 use crate::api::{Digit, DropStats, SentStats, StreamStats};
 use crate::audio::Codec;
-use crate::audio::dtmf::{DtmfReceiver, DtmfSender};
+use crate::audio::noise::ComfortNoise;
 use crate::quality::{Arrival, Arrivals, BurstMeter, DownReading, Kind, OwnStream, RemoteView, RttSource, UpReading};
 use crate::rtp::receiver::{Accepted, Receiver};
+use crate::rtp::red::Red;
 use crate::rtp::rtcp::{RtcpSession, VoipMetrics};
 use crate::rtp::sender::Sender;
 use crate::rtp::{PayloadType, RtpPacket, Ssrc, age_ms};
@@ -29,6 +32,8 @@ pub(crate) struct Stream {
     receiver: Receiver,
     rtcp: RtcpSession,
     digits: Option<Digits>,
+    /// The payload type of packets that say once more what those before them said (RFC 2198).
+    redundancy: Option<PayloadType>,
     clock_rate: u32,
     /// Who is being listened to.
     source: Option<Ssrc>,
@@ -48,14 +53,6 @@ pub(crate) struct Stream {
     /// Packets, octets and loss of receiving streams this one follows on another clock.
     carried_in: (u64, u64, i64),
     scratch: Vec<u8>,
-}
-
-struct Digits {
-    payload_type: PayloadType,
-    sender: DtmfSender,
-    receiver: DtmfReceiver,
-    /// Somebody asked for digits and waits to hear that they are sent.
-    asked: bool,
 }
 
 /// What the peer's reports say of our stream.
@@ -78,7 +75,15 @@ const COMFORT_NOISE: PayloadType = PayloadType(13);
 /// What an RTP packet turned out to be.
 pub(crate) enum Heard<'a> {
     /// Audio to be carried across.
-    Audio { codec: Codec, accepted: Accepted, packet: RtpPacket<'a> },
+    Audio {
+        codec: Codec,
+        accepted: Accepted,
+        packet: RtpPacket<'a>,
+        /// What it says once more of the packets before it.
+        red: Option<Red<'a>>,
+    },
+    /// The speaker is silent from here on; the sound of the line.
+    Rest { sequence: u64, noise: Option<ComfortNoise> },
     /// A packet of a telephone event; the digit if it is complete.
     Event { sequence: u64, digit: Option<(Digit, Duration)> },
     /// Dropped and counted.
@@ -106,6 +111,7 @@ impl Stream {
             receiver: Receiver::new(clock_rate),
             rtcp: RtcpSession::new(seed.cname, now, wall, seed.rtcp),
             digits: None,
+            redundancy: None,
             clock_rate,
             source: None,
             restart_pending: false,
@@ -151,19 +157,9 @@ impl Stream {
         &mut self.sender
     }
 
-    /// Telephone events go by this payload type from now on, or not at all.
-    pub(crate) fn set_telephone_event(&mut self, payload_type: Option<PayloadType>) {
-        match (&mut self.digits, payload_type) {
-            (Some(digits), Some(payload_type)) => digits.payload_type = payload_type,
-            (digits, payload_type) => {
-                *digits = payload_type.map(|payload_type| Digits {
-                    payload_type,
-                    sender: DtmfSender::new(self.clock_rate),
-                    receiver: DtmfReceiver::new(self.clock_rate),
-                    asked: false,
-                });
-            }
-        }
+    /// Redundancy comes by this payload type.
+    pub(crate) fn set_redundancy(&mut self, payload_type: Option<PayloadType>) {
+        self.redundancy = payload_type;
     }
 
     /// Takes an RTP packet whose source is already believed.
@@ -174,7 +170,7 @@ impl Stream {
         codecs: &[(PayloadType, Codec)],
         drops: &mut DropStats,
     ) -> Heard<'a> {
-        let Some(packet) = RtpPacket::parse(bytes) else {
+        let Some((packet, red)) = RtpPacket::parse(bytes).and_then(|packet| self.without_redundancy(packet)) else {
             drops.malformed += 1;
             return Heard::Nothing;
         };
@@ -189,7 +185,7 @@ impl Stream {
         }
         if let Some(codec) = codec {
             accepted.restarted |= std::mem::take(&mut self.restart_pending);
-            return Heard::Audio { codec, accepted, packet };
+            return Heard::Audio { codec, accepted, packet, red };
         }
         self.restart_pending |= accepted.restarted;
         match &mut self.digits {
@@ -197,12 +193,26 @@ impl Stream {
                 let digit = digits.receiver.push(now, packet.timestamp, packet.payload);
                 Heard::Event { sequence: accepted.sequence, digit }
             }
+            // Its number stands for it whether it was agreed on or not.
+            _ if packet.payload_type == COMFORT_NOISE => {
+                Heard::Rest { sequence: accepted.sequence, noise: ComfortNoise::read(packet.payload) }
+            }
             Some(_) | None => {
                 drops.unknown_payload += 1;
                 self.stranger = Some(packet.payload_type);
                 Heard::Nothing
             }
         }
+    }
+
+    /// A packet with redundancy as the one it stands for; `None` if it is broken.
+    fn without_redundancy<'a>(&self, packet: RtpPacket<'a>) -> Option<(RtpPacket<'a>, Option<Red<'a>>)> {
+        if self.redundancy != Some(packet.payload_type) {
+            return Some((packet, None));
+        }
+        let red = Red::parse(packet.payload)?;
+        let (payload_type, payload) = red.primary;
+        Some((RtpPacket { payload_type, payload, ..packet }, Some(red)))
     }
 
     /// Takes a compound RTCP packet whose source is already believed.
@@ -312,36 +322,6 @@ impl Stream {
         };
         self.arrivals.came(now, &arrival);
         self.bursts.came(accepted.sequence, accepted.restarted);
-    }
-
-    /// Whether a digit is being sent, so that audio gives way.
-    pub(crate) fn is_sending_digits(&self) -> bool {
-        self.digits.as_ref().is_some_and(|digits| digits.sender.is_sending())
-    }
-
-    /// Queues digits; `false` if not all of them can be sent. `asked`: report when they are through.
-    pub(crate) fn push_digits(&mut self, now: Instant, queue: &[Digit], duration: Duration, asked: bool) -> bool {
-        let Some(digits) = &mut self.digits else { return false };
-        let taken = digits.sender.push(now, queue, duration);
-        digits.asked |= asked && taken > 0;
-        taken == queue.len()
-    }
-
-    /// Hands every telephone-event packet that is due to `send`. `true` once all that was asked for is sent.
-    pub(crate) fn poll_digits(&mut self, now: Instant, mut send: impl FnMut(&RtpPacket<'_>)) -> bool {
-        let Some(digits) = &mut self.digits else { return false };
-        while let Some(event) = digits.sender.poll(now) {
-            let packet =
-                self.sender.event(now, digits.payload_type, event.marker, event.began, event.payload.as_slice());
-            send(&packet);
-        }
-        digits.asked && !digits.sender.is_sending() && std::mem::take(&mut digits.asked)
-    }
-
-    /// A digit whose end never came.
-    pub(crate) fn overdue_digit(&mut self, now: Instant) -> Option<(Digit, Duration)> {
-        let receiver = &mut self.digits.as_mut()?.receiver;
-        if receiver.poll_timeout().is_some_and(|at| at <= now) { receiver.handle_timeout(now) } else { None }
     }
 
     /// Our report, if one is due.

@@ -1,11 +1,11 @@
 //! Encoders and decoders behind one small face. A frame is mono 16-bit PCM at the rate the codec value was made for.
 
-use super::Codec;
 use super::conceal::Concealer;
 use super::g711::{self, Law};
 use super::g722::{self, G722Decoder, G722Encoder};
 use super::opus::{OpusDecoder, OpusEncoder};
 use super::rates::Conversion;
+use super::{Codec, OpusWishes};
 
 /// Turns payloads into PCM at one sample rate, and makes up for what is lost.
 #[derive(Debug)]
@@ -176,6 +176,14 @@ impl Encoder {
                 Ok(())
             }
             EncoderKind::Opus(encoder) => encoder.encode(native, payload),
+        }
+    }
+
+    /// What the peer wants of Opus.
+    pub fn set_wishes(&mut self, wishes: OpusWishes) -> Result<(), CodecError> {
+        match &mut self.kind {
+            EncoderKind::G711(_) | EncoderKind::G722(_) => Ok(()),
+            EncoderKind::Opus(encoder) => encoder.set_wishes(wishes),
         }
     }
 

@@ -6,11 +6,29 @@ pub mod dtmf;
 mod g711;
 mod g722;
 pub mod jitter_buffer;
+pub(crate) mod noise;
 mod opus;
 pub mod prompt;
 mod rates;
 mod resample;
 pub mod tone;
+
+/// What a receiver of Opus asks of its sender (RFC 7587 section 6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpusWishes {
+    /// It hears no more than half of this, Hz.
+    pub playback_rate: u32,
+    /// It makes use of in-band FEC.
+    pub fec: bool,
+    /// It wants no more bits a second than this.
+    pub bitrate: Option<u32>,
+}
+
+impl Default for OpusWishes {
+    fn default() -> Self {
+        Self { playback_rate: 48_000, fec: false, bitrate: None }
+    }
+}
 
 /// A voice codec this gateway speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

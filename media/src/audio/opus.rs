@@ -1,11 +1,15 @@
 //! Opus (RFC 6716) by libopus, set up for telephone speech.
 
-use opus::{Application, Bitrate, Channels};
+use opus::{Application, Bandwidth, Bitrate, Channels};
 
+use super::OpusWishes;
 use super::codec::CodecError;
 
 /// Longest payload taken and made, in octets: one datagram.
 const MAX_PAYLOAD: usize = 1500;
+
+/// RFC 7587 section 6.1: what `maxaveragebitrate` may ask for begins here.
+const LEAST_BITS: i32 = 6_000;
 
 /// A packet of this size says nothing or next to it (discontinuous transmission, a bare TOC).
 pub(super) const QUIET_OCTETS: usize = 8;
@@ -72,7 +76,11 @@ impl OpusDecoder {
 #[derive(Debug)]
 pub(super) struct OpusEncoder {
     inner: opus::Encoder,
+    /// Bits a second, where nobody wants less.
+    bits: i32,
     expected_loss_percent: i32,
+    /// The peer makes use of FEC.
+    fec: bool,
 }
 
 impl OpusEncoder {
@@ -84,7 +92,7 @@ impl OpusEncoder {
         inner.set_bitrate(Bitrate::Bits(bits)).map_err(fault)?;
         inner.set_dtx(false).map_err(fault)?;
         inner.set_inband_fec(false).map_err(fault)?;
-        Ok(Self { inner, expected_loss_percent: 0 })
+        Ok(Self { inner, bits, expected_loss_percent: 0, fec: true })
     }
 
     pub(super) fn encode(&mut self, pcm: &[i16], payload: &mut Vec<u8>) -> Result<(), CodecError> {
@@ -102,16 +110,34 @@ impl OpusEncoder {
         }
     }
 
+    pub(super) fn set_wishes(&mut self, wishes: OpusWishes) -> Result<(), CodecError> {
+        let widest = match wishes.playback_rate {
+            0..12_000 => Bandwidth::Narrowband,
+            12_000..16_000 => Bandwidth::Mediumband,
+            16_000..24_000 => Bandwidth::Wideband,
+            24_000..48_000 => Bandwidth::Superwideband,
+            48_000.. => Bandwidth::Fullband,
+        };
+        let most = wishes.bitrate.and_then(|bits| i32::try_from(bits).ok()).unwrap_or(i32::MAX);
+        self.inner.set_max_bandwidth(widest).map_err(fault)?;
+        self.inner.set_bitrate(Bitrate::Bits(self.bits.min(most).max(LEAST_BITS))).map_err(fault)?;
+        self.fec = wishes.fec;
+        self.protect(self.expected_loss_percent)
+    }
+
     pub(super) fn set_expected_loss(&mut self, fraction: f64) {
         let percent = if fraction > 0.0 { (fraction * 100.0).ceil().min(100.0) as i32 } else { 0 };
-        if percent == self.expected_loss_percent {
-            return;
-        }
-        // Both calls only refuse values out of range, and these are within.
-        let set = self.inner.set_packet_loss_perc(percent).and_then(|()| self.inner.set_inband_fec(percent > 0));
-        if set.is_ok() {
+        // It only refuses values out of range, and these are within.
+        if percent != self.expected_loss_percent && self.protect(percent).is_ok() {
             self.expected_loss_percent = percent;
         }
+    }
+
+    /// Spends bits on FEC for this much loss, if the peer makes use of it.
+    fn protect(&mut self, percent: i32) -> Result<(), CodecError> {
+        let percent = if self.fec { percent } else { 0 };
+        self.inner.set_packet_loss_perc(percent).map_err(fault)?;
+        self.inner.set_inband_fec(percent > 0).map_err(fault)
     }
 }
 

@@ -9,10 +9,12 @@ use super::voice::Voice;
 use super::{Listener, Output};
 use crate::audio::Codec;
 use crate::audio::jitter_buffer::JitterBufferStats;
+use crate::audio::noise::ComfortNoise;
 use crate::audio::prompt::{Player, Prompt};
 use crate::detect::Ear;
 use crate::outbox::Outbox;
 use crate::rtp::RtpPacket;
+use crate::rtp::red::{Earlier, Red};
 
 /// How long a relayed speaker may be quiet before the listener gets comfort silence.
 const RELAY_IDLE: Duration = Duration::from_millis(100);
@@ -24,6 +26,8 @@ pub(crate) struct Packet<'a> {
     pub(crate) sequence: u64,
     /// The stream begins here, or begins anew.
     pub(crate) restarted: bool,
+    /// What it says once more of the packets before it.
+    pub(crate) red: Option<Red<'a>>,
     pub(crate) rtp: RtpPacket<'a>,
 }
 
@@ -53,10 +57,14 @@ pub(crate) struct Flow {
     playing: Option<Playing>,
     /// The listener is on hold: what it hears whenever no prompt plays.
     hold: Option<Hold>,
+    /// The sound of the line of a speaker that said it is silent.
+    noise: Option<ComfortNoise>,
     /// The listener has had audio in this flow.
     started: bool,
     /// Relay was interrupted: the next packet maps its numbers afresh.
     fresh: bool,
+    /// The newest number relayed.
+    relayed: u64,
     pcm: Vec<i16>,
     /// Listens to the speaker.
     ear: Option<Box<Ear>>,
@@ -71,6 +79,19 @@ struct Playing {
 
 /// A recording over and over, or silence.
 struct Hold(Option<(Arc<Prompt>, Player)>);
+
+impl<'a> Packet<'a> {
+    /// The packets before this one that it holds too, oldest first, each with its number.
+    pub(crate) fn earlier(&self) -> impl Iterator<Item = (u64, RtpPacket<'a>)> {
+        let (rtp, sequence) = (self.rtp, self.sequence);
+        self.red.iter().flat_map(Red::earlier).filter(move |earlier| earlier.payload_type == rtp.payload_type).map(
+            move |Earlier { ago, offset, payload, .. }| {
+                let timestamp = rtp.timestamp.wrapping_sub(offset);
+                (sequence.saturating_sub(ago), RtpPacket { marker: false, timestamp, payload, ..rtp })
+            },
+        )
+    }
+}
 
 impl Flow {
     /// A flow nobody listens to yet.
@@ -87,8 +108,10 @@ impl Flow {
             held: false,
             playing: None,
             hold: None,
+            noise: None,
             started: false,
             fresh: true,
+            relayed: 0,
             pcm: Vec::new(),
             ear,
         }
@@ -123,6 +146,7 @@ impl Flow {
 
     /// The speaker's leg is another one: nothing of the old one is heard again.
     pub(crate) fn forget_speaker(&mut self) {
+        self.noise = None;
         self.speech.reset();
         self.source = None;
         self.fresh = true;
@@ -190,6 +214,15 @@ impl Flow {
         }
     }
 
+    /// The speaker is silent until more of its audio comes: the listener hears its line.
+    pub(crate) fn rest(&mut self, now: Instant, sequence: u64, noise: Option<ComfortNoise>) {
+        self.skip(sequence);
+        self.noise = noise;
+        if let Some(output) = self.output.filter(|output| self.source == Some(output.codec)) {
+            self.clock.by(now + output.frame());
+        }
+    }
+
     /// This number of the speaker's sequence carries no audio (a telephone event) and goes another way.
     pub(crate) fn skip(&mut self, sequence: u64) {
         self.speech.skip(sequence);
@@ -203,6 +236,7 @@ impl Flow {
     /// A packet from the speaker.
     pub(crate) fn push(&mut self, now: Instant, packet: &Packet<'_>, listener: &mut impl Listener, out: &mut Outbox) {
         let switched = self.source.replace(packet.codec) != Some(packet.codec);
+        self.noise = None;
         let Some(output) = self.output else { return };
         if self.is_muted() || self.is_taken() {
             self.fresh = true;
@@ -231,6 +265,11 @@ impl Flow {
         }
         let restarted = std::mem::take(&mut self.fresh) || packet.restarted;
         self.started = true;
+        // What was lost before this packet and is in it once more.
+        for (sequence, earlier) in packet.earlier().filter(|(sequence, _)| !restarted && *sequence > self.relayed) {
+            listener.relay(now, &earlier, sequence, false, out);
+        }
+        self.relayed = if restarted { packet.sequence } else { packet.sequence.max(self.relayed) };
         listener.relay(now, &packet.rtp, packet.sequence, restarted, out);
     }
 
@@ -285,6 +324,9 @@ impl Flow {
                 self.clock.stop();
             }
             return finished;
+        }
+        if let Some(noise) = self.noise.as_mut().filter(|_| !heard && !self.muted && !self.held) {
+            noise.fill(&mut self.pcm);
         }
         self.started |= heard;
         self.fresh = true;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::flow::{Comfort, Flow, Packet};
 pub(crate) use self::speech::MAX_DELAY;
-use crate::audio::Codec;
+use crate::audio::{Codec, OpusWishes};
 use crate::outbox::Outbox;
 use crate::rtp::RtpPacket;
 
@@ -23,17 +23,19 @@ use crate::rtp::RtpPacket;
 pub(crate) struct Output {
     pub(crate) codec: Codec,
     frame_ms: u32,
+    /// Where it is Opus.
+    pub(crate) opus: OpusWishes,
 }
 
 impl Output {
     /// Packets as long as the peer asks, where the codec can do that: multiples of 10 ms up to 60; else 20 ms.
-    pub(crate) fn new(codec: Codec, ptime_ms: u32) -> Self {
+    pub(crate) fn new(codec: Codec, ptime_ms: u32, opus: OpusWishes) -> Self {
         let possible = match codec {
             // RFC 6716 section 2.1.4 knows no frame of 30 or 50 ms.
             Codec::Opus => matches!(ptime_ms, 10 | 20 | 40 | 60),
             Codec::G722 | Codec::Pcmu | Codec::Pcma => matches!(ptime_ms, 10 | 20 | 30 | 40 | 50 | 60),
         };
-        Self { codec, frame_ms: if possible { ptime_ms } else { 20 } }
+        Self { codec, frame_ms: if possible { ptime_ms } else { 20 }, opus }
     }
 
     pub(crate) fn frame(self) -> Duration {

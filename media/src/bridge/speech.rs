@@ -83,6 +83,10 @@ impl Speech {
         }
         if let Some((_, buffer)) = &mut self.buffer {
             buffer.push(now, packet.sequence, packet.rtp.timestamp, packet.rtp.marker, samples, payload);
+            for (sequence, earlier) in packet.earlier() {
+                let samples = codec.samples_in(earlier.payload).unwrap_or_default();
+                buffer.recover(sequence, earlier.timestamp, samples, earlier.payload);
+            }
         }
     }
 

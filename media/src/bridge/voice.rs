@@ -14,8 +14,10 @@ pub(crate) struct Voice {
 impl Voice {
     /// Encodes a frame of PCM at `rate` Hz; `None` if the codec will not.
     pub(crate) fn encode(&mut self, output: Output, rate: u32, pcm: &[i16]) -> Option<&[u8]> {
-        if self.encoder.as_ref().is_none_or(|(known, at, _)| known.codec != output.codec || *at != rate) {
+        let fits = |known: &Output| (known.codec, known.opus) == (output.codec, output.opus);
+        if self.encoder.as_ref().is_none_or(|(known, at, _)| !fits(known) || *at != rate) {
             let mut encoder = Encoder::new(output.codec, rate).ok()?;
+            encoder.set_wishes(output.opus).ok()?;
             encoder.set_expected_loss(self.loss);
             self.encoder = Some((output, rate, encoder));
         }

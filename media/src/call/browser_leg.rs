@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use super::Surroundings;
 use super::random::Chance;
+use super::redundancy::Redundancy;
 use crate::api::{DropStats, OpenCall, OpenError, Opened};
+use crate::audio::Codec;
 use crate::bridge::{Listener, Output};
 use crate::browser::transport::BrowserTransport;
 use crate::outbox::Outbox;
@@ -26,6 +28,7 @@ pub(crate) struct BrowserLeg {
     carried_drops: DropStats,
     carried_resent: u64,
     packet: Vec<u8>,
+    redundancy: Option<Redundancy>,
     /// Where the browser may ask for what it lost.
     pub(crate) resends: Option<Box<Resends>>,
 }
@@ -60,11 +63,13 @@ impl BrowserLeg {
         let identity = &surroundings.identity;
         let transport = BrowserTransport::new(now, identity, &open.offer, local, open.limits.setup, chance.number());
         let mut stream = Stream::new(now, surroundings.wall(now), seed, media.codec.clock_rate());
-        stream.set_telephone_event(media.telephone_event);
+        stream.set_telephone_event(media.telephone_event.map(|event| (event, media.codec.clock_rate())));
+        stream.set_redundancy(media.redundancy);
         stream.set_measured(surroundings.policy.measure);
         let resends = (!media.nacks.is_empty()).then(Box::<Resends>::default);
         let leg = Self {
             resends,
+            redundancy: media.redundancy.map(Redundancy::new),
             transport,
             media,
             stream,
@@ -82,6 +87,13 @@ impl BrowserLeg {
         Self { stream: self.stream.after(&mut old.stream), carried_drops, carried_resent, ..self }
     }
 
+    /// The browser says what fraction (0..1) of our packets it loses.
+    pub(crate) fn reported(&mut self, loss: f64) {
+        if let Some(redundancy) = &mut self.redundancy {
+            redundancy.reported(loss);
+        }
+    }
+
     /// Packets sent again so far.
     pub(crate) fn resent(&self) -> u64 {
         self.carried_resent + self.resends.as_ref().map_or(0, |resends| resends.resent())
@@ -89,7 +101,8 @@ impl BrowserLeg {
 
     /// What may be sent to the browser now.
     pub(crate) fn output(&self) -> Option<Output> {
-        (self.transport.is_connected() && self.media.sends).then(|| Output::new(self.media.codec, PTIME_MS))
+        (self.transport.is_connected() && self.media.sends)
+            .then(|| Output::new(self.media.codec, PTIME_MS, self.media.opus))
     }
 
     /// Sends what is due: reports and digits. `true` once all digits asked for are sent. Both wait for keys.
@@ -135,14 +148,18 @@ fn send(transport: &mut BrowserTransport, buffer: &mut Vec<u8>, packet: &RtpPack
     transport.send_rtp(buffer, out);
 }
 
-/// The same with audio, of which a lost packet may be asked for.
+/// The same with audio, which may be said twice, and of which a lost packet may be asked for.
 fn send_audio(
     now: Instant,
     (transport, buffer, resends): (&mut BrowserTransport, &mut Vec<u8>, &mut Option<Box<Resends>>),
-    packet: &RtpPacket<'_>,
+    redundancy: Option<&mut Redundancy>,
+    packet: RtpPacket<'_>,
     out: &mut Outbox,
 ) {
-    send(transport, buffer, packet, out);
+    match redundancy {
+        Some(redundancy) => send(transport, buffer, &redundancy.wrap(packet), out),
+        None => send(transport, buffer, &packet, out),
+    }
     if let Some(resends) = resends {
         resends.keep(now, buffer);
     }
@@ -171,11 +188,13 @@ impl Listener for BrowserLeg {
         let RtpPacket { marker, timestamp, payload, .. } = *source;
         let payload_type = self.media.payload_type;
         let packet = self.stream.sender().relay(now, payload_type, marker, sequence, timestamp, restarted, payload);
-        send_audio(now, (&mut self.transport, &mut self.packet, &mut self.resends), &packet, out);
+        let redundancy = self.redundancy.as_mut().filter(|_| self.media.codec == Codec::Opus);
+        send_audio(now, (&mut self.transport, &mut self.packet, &mut self.resends), redundancy, packet, out);
     }
 
     fn frame(&mut self, now: Instant, samples: u32, payload: &[u8], out: &mut Outbox) {
         let packet = self.stream.sender().next(now, self.media.payload_type, samples, payload);
-        send_audio(now, (&mut self.transport, &mut self.packet, &mut self.resends), &packet, out);
+        let redundancy = self.redundancy.as_mut().filter(|_| self.media.codec == Codec::Opus);
+        send_audio(now, (&mut self.transport, &mut self.packet, &mut self.resends), redundancy, packet, out);
     }
 }

@@ -48,6 +48,7 @@ struct Listening {
     heard: VecDeque<(Instant, Digit, Duration)>,
     /// For codecs whose octets are no samples.
     decoder: Option<(Codec, Decoder)>,
+    pcm: Vec<i16>,
 }
 
 impl TrunkDigits {
@@ -175,12 +176,13 @@ impl Listening {
         if self.decoder.as_ref().is_none_or(|(of, _)| *of != codec) {
             self.decoder = Decoder::new(codec, RATE).ok().map(|decoder| (codec, decoder));
         }
-        let mut pcm = Vec::new();
+        let mut pcm = std::mem::take(&mut self.pcm);
         if let Some((_, decoder)) = &mut self.decoder
             && decoder.decode(payload, &mut pcm).is_ok()
         {
-            self.hear(now, pcm.into_iter());
+            self.hear(now, pcm.iter().copied());
         }
+        self.pcm = pcm;
     }
 
     fn hear(&mut self, now: Instant, pcm: impl Iterator<Item = i16>) {

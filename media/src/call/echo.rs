@@ -49,7 +49,7 @@ impl Echoed {
 
     pub(super) fn back(&self, now: Instant, flow: &mut Flow, browser: &mut BrowserLeg, out: &mut Outbox) {
         let rtp = RtpPacket { payload: &self.payload, ..self.header };
-        let packet = Packet { codec: self.codec, sequence: self.sequence, restarted: self.restarted, rtp };
+        let packet = Packet { codec: self.codec, sequence: self.sequence, restarted: self.restarted, red: None, rtp };
         flow.push(now, &packet, browser, out);
     }
 }

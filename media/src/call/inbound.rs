@@ -32,13 +32,18 @@ impl Call {
             Inbound::Consumed => false,
             Inbound::Rtp(packet) => {
                 match stream.receive(now, packet, &media.accepted, drops) {
-                    Heard::Audio { codec, accepted, packet } => {
+                    Heard::Audio { codec, accepted, packet, red } => {
                         if self.echoes {
                             echoed = Some(Echoed::of(codec, &accepted, &packet));
                         } else if let Some(trunk) = &mut self.trunk {
                             let (sequence, restarted) = (accepted.sequence, accepted.restarted);
                             let before = self.to_trunk.discarded();
-                            self.to_trunk.push(now, &Packet { codec, sequence, restarted, rtp: packet }, trunk, out);
+                            self.to_trunk.push(
+                                now,
+                                &Packet { codec, sequence, restarted, red, rtp: packet },
+                                trunk,
+                                out,
+                            );
                             if self.to_trunk.discarded() > before {
                                 stream.discarded(sequence);
                             }
@@ -46,6 +51,10 @@ impl Call {
                         let (sequence, timestamp) = (packet.sequence, packet.timestamp);
                         self.presence.numbered(now, sequence, timestamp, codec.clock_rate());
                         self.heard_audio(now, Leg::Browser);
+                    }
+                    Heard::Rest { sequence, noise } => {
+                        self.to_trunk.rest(now, sequence, noise);
+                        self.presence.rests(now, Leg::Browser);
                     }
                     Heard::Event { sequence, digit } => {
                         self.to_trunk.skip(sequence);
@@ -67,6 +76,7 @@ impl Call {
                 }
                 if let Some(fraction) = told.fraction_lost {
                     self.to_browser.set_expected_loss(fraction);
+                    self.browser.reported(fraction);
                 }
                 if told.bye {
                     let lost = self.presence.lost(now, BrowserLoss::RtcpBye);
@@ -101,9 +111,9 @@ impl Call {
         }
         let Some(trunk) = &mut self.trunk else { return };
         match trunk.receive(now, from, datagram) {
-            Heard::Audio { codec, accepted, packet } => {
+            Heard::Audio { codec, accepted, packet, red } => {
                 let (sequence, restarted) = (accepted.sequence, accepted.restarted);
-                let packet = Packet { codec, sequence, restarted, rtp: packet };
+                let packet = Packet { codec, sequence, restarted, red, rtp: packet };
                 let before = self.to_browser.discarded();
                 self.to_browser.push(now, &packet, &mut self.browser, out);
                 self.digits.hear(now, codec, sequence, packet.rtp.payload);
@@ -113,6 +123,10 @@ impl Call {
                     stream.discarded(sequence);
                 }
                 self.heard_audio(now, Leg::Trunk);
+            }
+            Heard::Rest { sequence, noise } => {
+                self.to_browser.rest(now, sequence, noise);
+                self.presence.rests(now, Leg::Trunk);
             }
             Heard::Event { sequence, digit } => {
                 self.digits.event_came(now);

@@ -8,6 +8,7 @@ mod inbound;
 mod listening;
 mod presence;
 mod random;
+mod redundancy;
 mod spare;
 mod stats;
 #[cfg(test)]

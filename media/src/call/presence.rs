@@ -52,6 +52,8 @@ struct Owed {
     /// Since when; `None` while nothing is owed.
     since: Option<Instant>,
     reported: bool,
+    /// It said that it is silent.
+    rests: bool,
 }
 
 impl Presence {
@@ -140,6 +142,15 @@ impl Presence {
         }
     }
 
+    /// A leg said that it is silent: until it speaks again it owes nothing.
+    pub(crate) fn rests(&mut self, now: Instant, from: Leg) {
+        self.heard_audio(now, from);
+        match from {
+            Leg::Browser => self.browser_audio.rests = true,
+            Leg::Trunk => self.trunk_audio.rests = true,
+        }
+    }
+
     /// The number and timestamp of a packet of the browser's audio on a clock of `rate` Hz; tell it before
     /// [`Self::heard`].
     pub(crate) fn numbered(&mut self, now: Instant, sequence: u16, timestamp: u32, rate: u32) {
@@ -182,7 +193,7 @@ impl Presence {
         if !owed {
             *audio = Owed::default();
         } else if afresh || audio.since.is_none() {
-            *audio = Owed { since: Some(now), reported: false };
+            *audio = Owed { since: Some(now), ..Owed::default() };
         }
     }
 
@@ -289,11 +300,11 @@ impl Numbers {
 impl Owed {
     fn paid(&mut self, now: Instant) {
         if self.since.is_some() {
-            *self = Self { since: Some(now), reported: false };
+            *self = Self { since: Some(now), ..Self::default() };
         }
     }
 
     fn overdue(&self, limit: Duration) -> Option<Instant> {
-        self.since.filter(|_| !self.reported).map(|since| since + limit)
+        self.since.filter(|_| !self.reported && !self.rests).map(|since| since + limit)
     }
 }

@@ -2,7 +2,7 @@
 
 pub use super::candidate::{Candidate, CandidateKind, CandidateTransport};
 use super::{browser_answer, browser_offer};
-use crate::audio::Codec;
+use crate::audio::{Codec, OpusWishes};
 use crate::rtp::{PayloadType, Ssrc};
 
 /// ICE user fragment and password of one side.
@@ -37,6 +37,10 @@ pub struct Offer {
     pub codecs: Vec<(PayloadType, Codec)>,
     /// `telephone-event` payload types with their clock.
     pub telephone_events: Vec<(PayloadType, u32)>,
+    /// What the browser wants of Opus.
+    pub opus: OpusWishes,
+    /// Redundancy (RFC 2198) for Opus, if it knows that.
+    pub redundancy: Option<PayloadType>,
     /// SSRC the browser announces, if it does.
     pub ssrc: Option<Ssrc>,
     /// Whether the browser wants to send / to receive.
@@ -100,6 +104,10 @@ pub struct BrowserMedia {
     pub accepted: Vec<(PayloadType, Codec)>,
     /// The one telephone-event whose clock equals the chosen codec's.
     pub telephone_event: Option<PayloadType>,
+    /// What the browser wants of Opus.
+    pub opus: OpusWishes,
+    /// Redundancy (RFC 2198) for Opus.
+    pub redundancy: Option<PayloadType>,
     /// Whether the browser will send.
     pub receives: bool,
     /// Whether the browser wants to hear.
@@ -124,6 +132,8 @@ impl BrowserMedia {
             codec,
             payload_type,
             telephone_event: event.map(|(payload_type, _)| *payload_type),
+            opus: offer.opus,
+            redundancy: offer.redundancy.filter(|_| accepted.iter().any(|(_, codec)| *codec == Codec::Opus)),
             receives: matches!(offer.direction, Direction::SendRecv | Direction::SendOnly),
             sends: matches!(offer.direction, Direction::SendRecv | Direction::RecvOnly),
             nacks: accepted.iter().map(|(number, _)| *number).filter(|number| offer.nacks.contains(number)).collect(),

@@ -17,8 +17,8 @@ pub(super) fn write(offer: &Offer, media: &BrowserMedia, parts: &AnswerParts<'_>
     line!("a=ice-lite");
     line!("a=group:BUNDLE {}", offer.mid);
     line!("a=msid-semantic: WMS *");
-    let events = media.telephone_event.into_iter();
-    let formats: String = media.accepted.iter().map(|(p, _)| *p).chain(events).map(|p| format!(" {}", p.0)).collect();
+    let others = media.redundancy.into_iter().chain(media.telephone_event);
+    let formats: String = media.accepted.iter().map(|(p, _)| *p).chain(others).map(|p| format!(" {}", p.0)).collect();
     let (address, port) = default_destination(parts.candidates);
     line!("m=audio {port} {}{formats}", offer.protocol);
     let family = if address.contains(':') { "IP6" } else { "IP4" };
@@ -47,6 +47,10 @@ pub(super) fn write(offer: &Offer, media: &BrowserMedia, parts: &AnswerParts<'_>
     }
     for payload_type in &media.nacks {
         line!("a=rtcp-fb:{} nack", payload_type.0);
+    }
+    if let (Some(red), Some((opus, _))) = (media.redundancy, media.accepted.iter().find(|(_, c)| *c == Codec::Opus)) {
+        line!("a=rtpmap:{} red/48000/2", red.0);
+        line!("a=fmtp:{} {1}/{1}", red.0, opus.0);
     }
     if let Some(event) = media.telephone_event {
         line!("a=rtpmap:{} telephone-event/{}", event.0, media.codec.clock_rate());

@@ -31,12 +31,16 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Offer, OfferError> {
     check_setup(&both)?;
     let (codecs, telephone_events) = formats(media)?;
     let candidate_lines = candidate::lines_of(&media.section);
+    let opus = codecs.iter().find(|(_, codec)| *codec == Codec::Opus);
+    let opus = opus.map(|(number, _)| media.section.opus_wishes(number.0)).unwrap_or_default();
     Ok(Offer {
         mid,
         ice: ice(&both)?,
         fingerprints: fingerprints(&both)?,
         codecs,
         telephone_events,
+        opus,
+        redundancy: redundancy(media)?,
         ssrc: ssrc(&media.section)?,
         direction: direction(&both),
         candidates: candidate_lines.len(),
@@ -162,6 +166,17 @@ fn nacks(media: &Media<'_>) -> Result<Vec<PayloadType>, String> {
         })
     });
     Ok(numbers.into_iter().map(PayloadType).collect())
+}
+
+/// The payload type of `red` on Opus' clock.
+fn redundancy(media: &Media<'_>) -> Result<Option<PayloadType>, OfferError> {
+    for number in media.payload_types().map_err(OfferError::Invalid)? {
+        let map = media.section.rtpmap(number).map_err(OfferError::Invalid)?;
+        if map.is_some_and(|map| map.name.eq_ignore_ascii_case("red") && (map.clock, map.channels) == (48_000, 2)) {
+            return Ok((!(64..=95).contains(&number)).then_some(PayloadType(number)));
+        }
+    }
+    Ok(None)
 }
 
 /// The first `a=ssrc` (RFC 5576).

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::audio::OpusWishes;
+
 /// More than any browser or trunk sends; Chromium's offer for one audio line has 5 KiB.
 const SIZE_LIMIT: usize = 64 * 1024;
 const MEDIA_LIMIT: usize = 16;
@@ -114,6 +116,27 @@ impl<'a> Section<'a> {
             (number.parse() == Ok(payload_type)).then_some(encoding.trim())
         };
         self.attributes("rtpmap").find_map(own).map(RtpMap::parse).transpose()
+    }
+
+    /// What `a=fmtp` of a payload type says that is Opus (RFC 7587 section 6.1); what it does not say, or says badly, is as
+    /// the RFC has it without.
+    pub(super) fn opus_wishes(&self, payload_type: u8) -> OpusWishes {
+        let own = |value: &'a str| {
+            let (number, parameters) = value.split_once(' ')?;
+            (number.parse() == Ok(payload_type)).then_some(parameters)
+        };
+        let mut wishes = OpusWishes::default();
+        let parameters = self.attributes("fmtp").find_map(own).unwrap_or_default();
+        for (name, value) in parameters.split(';').filter_map(|parameter| parameter.split_once('=')) {
+            let number = value.trim().parse::<u32>().ok();
+            match (name.trim(), number) {
+                ("useinbandfec", Some(flag)) => wishes.fec = flag == 1,
+                ("maxplaybackrate", Some(rate)) => wishes.playback_rate = rate,
+                ("maxaveragebitrate", Some(rate)) => wishes.bitrate = Some(rate),
+                _ => {}
+            }
+        }
+        wishes
     }
 
     /// Address of `c=`.

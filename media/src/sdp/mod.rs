@@ -4,6 +4,8 @@ pub mod browser;
 mod browser_answer;
 mod browser_offer;
 mod candidate;
+#[cfg(test)]
+mod codec_tests;
 mod crypto;
 pub mod fragment;
 mod lines;

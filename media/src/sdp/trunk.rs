@@ -11,7 +11,7 @@ pub use super::crypto::{Encryption, KeySource, SrtpKeys};
 use super::lines::Description;
 use super::{trunk_read, trunk_write};
 use crate::api::RtpSource;
-use crate::audio::Codec;
+use crate::audio::{Codec, OpusWishes};
 use crate::rtp::PayloadType;
 use crate::rtp::rtcp::XrWish;
 
@@ -46,8 +46,12 @@ pub struct TrunkMedia {
     pub codec: Codec,
     /// Its payload type (theirs, which an answer shares with the offer).
     pub payload_type: PayloadType,
-    /// telephone-event at 8000 Hz, if agreed.
-    pub telephone_event: Option<PayloadType>,
+    /// telephone-event and its clock, Hz, if agreed: the codec's, or what else the peer has.
+    pub telephone_event: Option<(PayloadType, u32)>,
+    /// What the peer wants of Opus.
+    pub opus: OpusWishes,
+    /// The peer may rest with comfort noise (RFC 3389), and said so.
+    pub comfort_noise: bool,
     /// How many milliseconds of audio the peer wants in a packet (`a=ptime`, default 20).
     pub ptime_ms: u32,
     /// As the peer writes it, less what we do not listen to: `SendOnly` means it has put us on hold with music,

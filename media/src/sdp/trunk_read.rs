@@ -32,11 +32,13 @@ pub(super) fn read(
         return Err(TrunkSdpError::Invalid("no m-line".into()));
     }
     let (at, media, srtp) = line(description, local.encryption.as_ref(), role).map_err(TrunkSdpError::Unacceptable)?;
-    let Formats { mut codecs, telephone_event } = formats(media, &local.codecs)?;
+    let Formats { mut codecs, events } = formats(media, &local.codecs)?;
     if codecs.is_empty() {
         return Err(TrunkSdpError::Unacceptable(Refusal::NoCodec));
     }
     let (payload_type, codec) = codecs.remove(0);
+    // An event's clock is its codec's, where the peer sees to that (RFC 4733 section 2.1 does not ask for it).
+    let fitting = events.iter().find(|(_, clock)| *clock == codec.clock_rate());
     let address = match media.section.connection().map_err(TrunkSdpError::Invalid)? {
         Some(address) => address,
         None => description
@@ -56,7 +58,10 @@ pub(super) fn read(
         remote_rtcp: if rtcp_mux { remote } else { rtcp(media, remote)? },
         codec,
         payload_type,
-        telephone_event,
+        telephone_event: fitting.or(events.first()).copied(),
+        opus: media.section.opus_wishes(payload_type.0),
+        // Of 8 kHz, which is what 13 stands for.
+        comfort_noise: media.formats.contains(&"13") && codec.clock_rate() == 8_000,
         ptime_ms: ptime(media),
         peer_direction: without_address(stated.unwrap_or_default(), address),
         source,
@@ -129,18 +134,21 @@ fn security(media: &Media<'_>, encryption: Option<&Encryption>, role: Role) -> R
 #[derive(Default)]
 struct Formats {
     codecs: Vec<(PayloadType, Codec)>,
-    telephone_event: Option<PayloadType>,
+    events: Vec<(PayloadType, u32)>,
 }
 
-/// The codecs we may use, in the peer's order, and telephone-event at 8000 Hz.
+/// Clocks that a telephone-event may have, Hz.
+const EVENT_CLOCKS: std::ops::RangeInclusive<u32> = 8_000..=48_000;
+
+/// The codecs we may use, in the peer's order, and telephone-events with their clocks.
 fn formats(media: &Media<'_>, codecs: &[Codec]) -> Result<Formats, TrunkSdpError> {
     let mut formats = Formats::default();
     for number in media.payload_types().map_err(TrunkSdpError::Invalid)? {
         let map = media.section.rtpmap(number).map_err(TrunkSdpError::Invalid)?;
         let codec = match map {
             Some(map) if map.name.eq_ignore_ascii_case("telephone-event") => {
-                if map.clock == 8000 {
-                    formats.telephone_event.get_or_insert(PayloadType(number));
+                if EVENT_CLOCKS.contains(&map.clock) {
+                    formats.events.push((PayloadType(number), map.clock));
                 }
                 continue;
             }

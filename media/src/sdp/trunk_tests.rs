@@ -40,7 +40,7 @@ fn answers_choose_a_codec() {
     let check = |media: &str, codec, number: u8, event: Option<u8>| {
         let found = accept(C, media).unwrap();
         assert_eq!((found.codec, found.payload_type.0), (codec, number), "{media}");
-        assert_eq!(found.telephone_event.map(|e| e.0), event, "{media}");
+        assert_eq!(found.telephone_event.map(|(number, _)| number.0), event, "{media}");
     };
     check("m=audio 5000 RTP/AVP 0\n", Codec::Pcmu, 0, None);
     check("m=audio 5000 RTP/AVP 8 0 101\na=rtpmap:101 telephone-event/8000\n", Codec::Pcma, 8, Some(101));
@@ -57,7 +57,7 @@ fn answers_choose_a_codec() {
         Some(96),
     );
     check("m=audio 5000 RTP/AVP 96 0\na=rtpmap:96 opus/48000/2\n", Codec::Pcmu, 0, None);
-    check("m=audio 5000 RTP/AVP 0 102\na=rtpmap:102 telephone-event/48000\n", Codec::Pcmu, 0, None);
+    check("m=audio 5000 RTP/AVP 0 102\na=rtpmap:102 telephone-event/48000\n", Codec::Pcmu, 0, Some(102));
     check("m=audio 0 RTP/SAVP 0\nm=audio 5000 RTP/AVP 0\n", Codec::Pcmu, 0, None);
     check("m=video 6000 RTP/AVP 34\nm=audio 5000 RTP/AVPF 8\n", Codec::Pcma, 8, None);
 }
@@ -176,7 +176,7 @@ fn our_own_offer_and_answer_read_back() {
     assert_eq!(media.remote, local().address);
     let back = accept_answer(&local(), answer.as_bytes(), RtpSource::Signalled).unwrap();
     assert_eq!(back.remote, theirs.address);
-    assert_eq!((back.codec, back.telephone_event), (Codec::Pcma, Some(PayloadType(101))));
+    assert_eq!((back.codec, back.telephone_event), (Codec::Pcma, Some((PayloadType(101), 8_000))));
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn the_lines_of_a_session_stay_and_so_do_its_numbers() {
     let (media, _) = answer_offer(&local, first.as_bytes(), RtpSource::Signalled).unwrap();
     let offer = offer_again(&local, &media);
     let lines: Vec<_> = offer.lines().filter(|line| line.starts_with("m=")).collect();
-    assert_eq!(lines, ["m=video 0 RTP/AVP 34", "m=audio 40000 RTP/AVPF 97 96 0 101", "m=image 0 udptl t38"]);
+    assert_eq!(lines, ["m=video 0 RTP/AVP 34", "m=audio 40000 RTP/AVPF 97 96 0 102 101", "m=image 0 udptl t38"]);
     assert!(offer.contains("a=rtpmap:96 PCMA/8000\r\n") && offer.contains("a=rtpmap:97 opus/48000/2\r\n"), "{offer}");
     assert!(offer.contains("\r\na=rtcp-mux\r\n"), "{offer}");
     // Its answer to that is read whole.

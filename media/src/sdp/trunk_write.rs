@@ -6,8 +6,9 @@ use super::trunk::{DEFAULT_PTIME_MS, Encryption, Lines, LocalMedia, TrunkMedia};
 use crate::audio::Codec;
 use crate::rtp::PayloadType;
 
-/// The number everybody knows it by.
+/// The number everybody knows it by, and one for other clocks.
 const TELEPHONE_EVENT: PayloadType = PayloadType(101);
+const OTHER_EVENT: PayloadType = PayloadType(102);
 
 /// An offer, the first or one in a session that has media.
 pub(super) fn offer(local: &LocalMedia, current: Option<&TrunkMedia>) -> String {
@@ -15,15 +16,18 @@ pub(super) fn offer(local: &LocalMedia, current: Option<&TrunkMedia>) -> String 
     let lines = current.map(|media| media.lines.clone()).unwrap_or_default();
     let spoken = lines.profile.as_deref().filter(|profile| !required || profile.contains("SAVP"));
     let profile = spoken.unwrap_or(if required { "RTP/SAVP" } else { "RTP/AVP" });
-    let Numbers { codecs, event } = Numbers::new(&local.codecs, current);
-    let numbers: String = codecs.iter().map(|(number, _)| format!(" {}", number.0)).collect();
+    let Numbers { codecs, events } = Numbers::new(&local.codecs, current);
+    let numbers = codecs.iter().map(|(number, _)| number).chain(events.iter().map(|(number, _)| number));
+    let numbers: String = numbers.map(|number| format!(" {}", number.0)).collect();
     let mut text = head(local);
     push_refused(&mut text, &lines.before);
-    push_line(&mut text, format_args!("m=audio {} {profile}{numbers} {}", local.address.port(), event.0));
+    push_line(&mut text, format_args!("m=audio {} {profile}{numbers}", local.address.port()));
     for (number, codec) in codecs {
         push_codec(&mut text, number, codec);
     }
-    push_telephone_event(&mut text, event);
+    for event in events {
+        push_telephone_event(&mut text, event);
+    }
     for line in local.encryption.iter().flat_map(Encryption::offered) {
         push_line(&mut text, format_args!("{line}"));
     }
@@ -41,12 +45,16 @@ pub(super) fn offer(local: &LocalMedia, current: Option<&TrunkMedia>) -> String 
 pub(super) fn answer(local: &LocalMedia, media: &TrunkMedia) -> String {
     let Lines { profile, before, behind } = &media.lines;
     let profile = profile.as_deref().unwrap_or("RTP/AVP");
-    let event: String = media.telephone_event.map(|event| format!(" {}", event.0)).unwrap_or_default();
+    let event: String = media.telephone_event.map(|(event, _)| format!(" {}", event.0)).unwrap_or_default();
     let mut text = head(local);
     push_refused(&mut text, before);
     let number = media.payload_type.0;
-    push_line(&mut text, format_args!("m=audio {} {profile} {number}{event}", local.address.port()));
+    let noise = if media.comfort_noise { " 13" } else { "" };
+    push_line(&mut text, format_args!("m=audio {} {profile} {number}{noise}{event}", local.address.port()));
     push_codec(&mut text, media.payload_type, media.codec);
+    if media.comfort_noise {
+        push_line(&mut text, format_args!("a=rtpmap:13 CN/8000"));
+    }
     if let Some(event) = media.telephone_event {
         push_telephone_event(&mut text, event);
     }
@@ -76,7 +84,8 @@ pub(super) fn answer(local: &LocalMedia, media: &TrunkMedia) -> String {
 /// Payload types of an offer.
 struct Numbers {
     codecs: Vec<(PayloadType, Codec)>,
-    event: PayloadType,
+    /// One for each clock of the codecs (RFC 4733 section 2.1, RFC 7587 section 4.1).
+    events: Vec<(PayloadType, u32)>,
 }
 
 impl Numbers {
@@ -89,8 +98,20 @@ impl Numbers {
         };
         let known = current.map(known).unwrap_or_default();
         let mut taken: Vec<PayloadType> = known.iter().map(|(number, _)| *number).collect();
-        let event = current.and_then(|media| media.telephone_event).unwrap_or_else(|| free(TELEPHONE_EVENT, &taken));
-        taken.push(event);
+        let known_event = current.and_then(|media| media.telephone_event);
+        taken.extend(known_event.map(|(number, _)| number));
+        let mut events: Vec<(PayloadType, u32)> = Vec::new();
+        for clock in codecs.iter().map(|codec| codec.clock_rate()) {
+            if events.iter().any(|(_, known)| *known == clock) {
+                continue;
+            }
+            let event = known_event.filter(|(_, of)| *of == clock).unwrap_or_else(|| {
+                let number = free(if clock == 8_000 { TELEPHONE_EVENT } else { OTHER_EVENT }, &taken);
+                taken.push(number);
+                (number, clock)
+            });
+            events.push(event);
+        }
         let mut number = |codec: Codec| {
             let number = known.iter().find(|(_, of)| *of == codec).map(|(number, _)| *number);
             number.unwrap_or_else(|| {
@@ -100,7 +121,7 @@ impl Numbers {
             })
         };
         let codecs = codecs.iter().map(|&codec| (number(codec), codec)).collect();
-        Self { codecs, event }
+        Self { codecs, events }
     }
 }
 
@@ -149,8 +170,8 @@ fn push_codec(text: &mut String, payload_type: PayloadType, codec: Codec) {
     }
 }
 
-fn push_telephone_event(text: &mut String, payload_type: PayloadType) {
+fn push_telephone_event(text: &mut String, (payload_type, clock): (PayloadType, u32)) {
     let number = payload_type.0;
-    push_line(text, format_args!("a=rtpmap:{number} telephone-event/8000"));
+    push_line(text, format_args!("a=rtpmap:{number} telephone-event/{clock}"));
     push_line(text, format_args!("a=fmtp:{number} 0-15"));
 }

@@ -110,7 +110,7 @@ impl TrunkLeg {
     /// What may be sent to this leg now: nothing while it holds us without listening.
     pub(crate) fn output(&self) -> Option<Output> {
         let peer = self.peer.as_ref()?;
-        peer.listens().then(|| Output::new(peer.media.codec, peer.media.ptime_ms))
+        peer.listens().then(|| Output::new(peer.media.codec, peer.media.ptime_ms, peer.media.opus))
     }
 
     /// Whether the peer said it sends audio.
@@ -195,7 +195,7 @@ impl TrunkLeg {
     pub(crate) fn quality(&mut self, now: Instant, since: Option<Instant>) -> Option<LegReading> {
         let peer = self.peer.as_mut()?;
         let expects_down = peer.listens();
-        let output = Output::new(peer.media.codec, peer.media.ptime_ms);
+        let output = Output::new(peer.media.codec, peer.media.ptime_ms, peer.media.opus);
         let packet_ms = u32::try_from(output.frame().as_millis()).unwrap_or(20);
         let down = peer.stream.down(now, Some(output.codec), packet_ms);
         let rtt = peer.stream.rtt(now);

@@ -61,6 +61,8 @@ pub(super) fn media(remote: SocketAddr) -> TrunkMedia {
         codec: Codec::Pcmu,
         payload_type: PayloadType(0),
         telephone_event: None,
+        opus: Default::default(),
+        comfort_noise: false,
         ptime_ms: 20,
         peer_direction: Direction::SendRecv,
         source: RtpSource::Signalled,

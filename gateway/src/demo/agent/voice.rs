@@ -72,7 +72,7 @@ impl Voice {
     /// Takes an RTP packet; a digit it completes is sent back and returned.
     pub(super) fn handle_rtp(&mut self, now: Instant, datagram: &[u8]) -> Option<Digit> {
         let packet = RtpPacket::parse(datagram)?;
-        let is_event = Some(packet.payload_type) == self.media.telephone_event;
+        let is_event = self.media.telephone_event.is_some_and(|(event, _)| event == packet.payload_type);
         self.receiver.accept(now, &packet, !is_event).ok()?;
         if is_event {
             let (digit, _) = self.digits_in.push(now, packet.timestamp, packet.payload)?;
@@ -100,7 +100,7 @@ impl Voice {
         {
             self.greeting = None;
         }
-        if let (Some(event), Some(payload_type)) = (self.digits_out.poll(now), self.media.telephone_event) {
+        if let (Some(event), Some((payload_type, _))) = (self.digits_out.poll(now), self.media.telephone_event) {
             self.sender.event(now, payload_type, event.marker, event.began, &event.payload).write(datagram);
         } else if !self.digits_out.is_sending() && self.encoder.encode(&self.pcm, &mut self.payload).is_ok() {
             let samples = self.media.codec.clock_rate() / 50;

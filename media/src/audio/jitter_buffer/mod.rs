@@ -207,6 +207,16 @@ impl JitterBuffer {
         }
     }
 
+    /// Takes a packet that a later one holds once more (RFC 2198): kept if it is missing and its time has not come.
+    pub fn recover(&mut self, sequence: u64, timestamp: u32, samples: u32, payload: &[u8]) {
+        let due = self.next.is_some_and(|(next, _)| sequence >= next);
+        let sound = samples > 0 && payload.len() <= MAX_PAYLOAD && !self.store.is_full();
+        let (extended, samples) = (self.extend(timestamp), i64::from(samples));
+        if due && sound && self.store.insert(sequence, extended, samples, Some(payload)) {
+            self.stats.received += 1;
+        }
+    }
+
     /// Says that this number of the stream's sequence carries no audio (a telephone event), so it is no loss.
     pub fn skip(&mut self, sequence: u64) {
         let due = self.next.is_none_or(|(next, _)| sequence >= next);

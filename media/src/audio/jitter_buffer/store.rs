@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 /// Packets kept at most, whatever their length.
 pub(super) const CAPACITY: usize = 128;
 
+/// Memory for a payload has room for this: 20 ms of any codec, so that a longer one does not cost another allocation.
+const USUAL_PAYLOAD: usize = 160;
+
 /// A packet that waits.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -49,6 +52,7 @@ impl Store {
         let payload = payload.map(|bytes| {
             let mut memory = self.free.pop().unwrap_or_default();
             memory.clear();
+            memory.reserve(bytes.len().max(USUAL_PAYLOAD));
             memory.extend_from_slice(bytes);
             memory
         });

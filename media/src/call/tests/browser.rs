@@ -15,9 +15,12 @@ use super::phone::{Packet, voice_rate};
 use crate::audio::Codec;
 use crate::audio::codec::Encoder;
 use crate::audio::tone::Tone;
+use crate::rtp::{PayloadType, red};
 use crate::sdp::browser::{IceCredentials, Offer};
 
 const OPUS: u8 = 111;
+/// Redundant Opus.
+pub(super) const RED: u8 = 63;
 
 pub(crate) struct Browser {
     rtc: Rtc,
@@ -28,6 +31,8 @@ pub(crate) struct Browser {
     sequence: u64,
     timestamp: u32,
     voice: Option<Voice>,
+    /// Each packet says the one before it once more, which is this.
+    pub(crate) redundant: Option<Vec<u8>>,
     pub(crate) heard: Vec<Packet>,
 }
 
@@ -56,6 +61,12 @@ impl Browser {
             };
             config.codec_config().add_config(payload_type(*codec).into(), None, name, clock, channels, format);
         }
+        if codecs.contains(&Codec::Opus) {
+            // It knows no redundancy, and hands over as an Opus of one channel what comes as that.
+            let format = FormatParams { use_inband_fec: Some(true), min_p_time: Some(10), ..FormatParams::default() };
+            let clock = Frequency::FORTY_EIGHT_KHZ;
+            config.codec_config().add_config(RED.into(), None, StrCodec::Opus, clock, None, format);
+        }
         for (pt, clock) in [(110, Frequency::FORTY_EIGHT_KHZ), (126, Frequency::EIGHT_KHZ)] {
             let format = FormatParams::default();
             config.codec_config().add_config(pt.into(), None, StrCodec::Tele, clock, None, format);
@@ -74,13 +85,16 @@ impl Browser {
             sequence: 1000,
             timestamp: 4_000_000_000,
             voice: None,
+            redundant: None,
             heard: Vec::new(),
         };
         (browser, parsed)
     }
 
     pub(crate) fn accept(&mut self, answer: &str) {
-        let answer = SdpAnswer::from_sdp_string(answer).unwrap();
+        let answer =
+            answer.replace("63 red/48000/2", "63 opus/48000").replace("63 111/111", "63 minptime=10;useinbandfec=1");
+        let answer = SdpAnswer::from_sdp_string(&answer).unwrap();
         self.rtc.sdp_api().accept_answer(self.pending.take().unwrap(), answer).unwrap();
     }
 
@@ -133,7 +147,14 @@ impl Browser {
             voice.encoder.encode(&voice.tone.take(voice.rate as usize / 50), &mut payload).unwrap();
             voice.next += Duration::from_millis(20);
             let codec = voice.codec;
-            self.write(now, payload_type(codec), false, self.timestamp, payload);
+            let mut number = payload_type(codec);
+            if let Some(before) = &mut self.redundant {
+                let mut red = Vec::new();
+                red::write(&mut red, PayloadType(number), Some((codec.clock_rate() / 50, before)), &payload);
+                *before = std::mem::replace(&mut payload, red);
+                number = RED;
+            }
+            self.write(now, number, false, self.timestamp, payload);
             self.timestamp = self.timestamp.wrapping_add(codec.clock_rate() / 50);
         }
         self.rtc.handle_input(Input::Timeout(now)).unwrap();

@@ -3,9 +3,9 @@
 mod allocations;
 mod audio;
 pub(crate) mod browser;
+mod codecs;
 mod digits;
 mod hostile;
-mod instructions;
 mod lifecycle;
 mod matrix;
 pub(crate) mod phone;

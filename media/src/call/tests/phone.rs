@@ -55,6 +55,7 @@ struct Voice {
     rate: u32,
     tone: Tone,
     next: Instant,
+    packet_ms: u32,
 }
 
 impl Phone {
@@ -72,9 +73,14 @@ impl Phone {
     }
 
     pub(crate) fn speak(&mut self, now: Instant, codec: Codec, hz: f64) {
+        self.speak_in(now, codec, hz, 20);
+    }
+
+    /// The same in packets of so many milliseconds.
+    pub(crate) fn speak_in(&mut self, now: Instant, codec: Codec, hz: f64, packet_ms: u32) {
         let rate = voice_rate(codec, hz);
         let encoder = Encoder::new(codec, rate).unwrap();
-        self.voice = Some(Voice { codec, encoder, rate, tone: Tone::new(hz, rate, -12.0), next: now });
+        self.voice = Some(Voice { codec, encoder, rate, tone: Tone::new(hz, rate, -12.0), next: now, packet_ms });
     }
 
     /// Says the same on in another codec.
@@ -93,8 +99,11 @@ impl Phone {
         let mut sent = Vec::new();
         while let Some(voice) = self.voice.as_mut().filter(|voice| voice.next <= now) {
             let mut payload = Vec::new();
-            voice.encoder.encode(&voice.tone.take(voice.rate as usize / 50), &mut payload).unwrap();
-            voice.next += Duration::from_millis(20);
+            voice
+                .encoder
+                .encode(&voice.tone.take((voice.rate / 1000 * voice.packet_ms) as usize), &mut payload)
+                .unwrap();
+            voice.next += Duration::from_millis(u64::from(voice.packet_ms));
             let pt = match voice.codec {
                 Codec::Opus => 107,
                 Codec::Pcmu => 0,
@@ -102,7 +111,7 @@ impl Phone {
                 Codec::G722 => 9,
             };
             let at = self.timestamp;
-            self.timestamp = self.timestamp.wrapping_add(voice.codec.clock_rate() / 50);
+            self.timestamp = self.timestamp.wrapping_add(voice.codec.clock_rate() / 1000 * voice.packet_ms);
             let packet = self.packet(pt, false, at, &payload);
             sent.push(self.sealed(packet));
         }
@@ -147,6 +156,11 @@ impl Phone {
             let packet = self.packet(0, false, at, &[0xff; 160]);
             self.sealed(packet);
         }
+    }
+
+    /// Its clock goes on while it says nothing.
+    pub(crate) fn skip_ms(&mut self, ms: u32) {
+        self.timestamp = self.timestamp.wrapping_add(8 * ms);
     }
 
     pub(crate) fn timestamp(&self) -> u32 {
