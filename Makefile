@@ -2,6 +2,8 @@
 CARGO ?= cargo
 BENCH_CALLS ?= 100
 BENCH_SECONDS ?= 20
+BENCH_STEPS ?= 10,100,1000
+BENCH_CHURN_SECONDS ?= 20
 
 .PHONY: demo test lint bench fmt build-deps test-deps
 
@@ -22,6 +24,7 @@ lint: build-deps
 bench: build-deps
 	$(CARGO) build --release --bin trunkline --bin trunkline-loadtest
 	target/release/trunkline-loadtest bench --calls $(BENCH_CALLS) --seconds $(BENCH_SECONDS) --gateway target/release/trunkline
+	target/release/trunkline-loadtest bench --steps $(BENCH_STEPS) --churn-seconds $(BENCH_CHURN_SECONDS) --gateway target/release/trunkline
 
 build-deps:
 	@.ci/install build

@@ -34,9 +34,15 @@ pub(crate) struct AgentParts {
     /// How many calls there will be.
     pub(crate) calls: usize,
     pub(crate) epoch: Instant,
-    pub(crate) content: Content,
-    pub(crate) format: Format,
+    /// Where its SIP socket is, and its RTP sockets beside it.
+    pub(crate) listen: SocketAddr,
+    pub(crate) codec: Codec,
+    /// What it says in a call.
+    pub(crate) says: Says,
 }
+
+/// What is said in the call of this number.
+pub(crate) type Says = Arc<dyn Fn(u32) -> Content + Send + Sync>;
 
 /// What the agent brings home.
 pub(crate) struct Report {
@@ -57,7 +63,7 @@ pub(crate) struct Agent {
 
 impl Agent {
     pub(crate) fn start(parts: AgentParts) -> Result<Self> {
-        let sip = UdpSocket::bind("127.0.0.1:0")?;
+        let sip = UdpSocket::bind(parts.listen)?;
         sip.set_nonblocking(true)?;
         let address = sip.local_addr()?;
         let reactor = Reactor::new()?;
@@ -91,6 +97,11 @@ impl Agent {
         let _ = self.waker.wake();
         self.thread.join().ok().context("the agent thread panicked")?
     }
+}
+
+/// Any free port of this machine alone.
+pub(crate) fn anywhere() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
 struct Desk {
@@ -191,10 +202,10 @@ impl Desk {
 
     fn answer(&mut self, now: Instant, leg: LegId, headers: &Headers, offer: Option<&[u8]>) -> Result<()> {
         let party = party_of(headers).context("an INVITE without its number")?;
-        let socket = Line::socket()?;
+        let socket = Line::socket_at(self.parts.listen.ip())?;
         let local = LocalMedia {
             address: socket.local_addr()?,
-            codecs: vec![Codec::Pcmu],
+            codecs: vec![self.parts.codec],
             session_id: u64::from(party) + 1,
             version: 1,
             holding: false,
@@ -203,13 +214,16 @@ impl Desk {
         let offer = offer.context("an INVITE without an offer")?;
         let (media, sdp) = answer_offer(&local, offer, RtpSource::Signalled)?;
         self.endpoint.accept(now, leg, sdp.into_bytes().into())?;
-        let (content, format) = (self.parts.content.clone(), self.parts.format);
+        let ticks = media.codec.clock_rate() / 50;
+        let format = Format { payload_type: media.payload_type.0, ticks };
+        let content = (self.parts.says)(party);
         let line = Line {
             socket,
             remote: media.remote,
             voice: Voice::new(party, content, format),
             phase: Phase::new(self.parts.epoch, party as usize, self.parts.calls, true),
             speaks_at: None,
+            digits: media.telephone_event.map(|number| number.0),
         };
         self.parties.insert(leg, party);
         self.lines.add(&mut self.reactor, party, line)

@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use crate::codec_floor;
 use crate::control::Control;
 use crate::floor::Floor;
-use crate::report::{FloorReport, Report, RowReport};
+use crate::growth::{self, Growth};
+use crate::report::{FloorReport, Report};
 use crate::row::Row;
 use crate::speech::Speech;
 use crate::stats::{Priority, Spread, cpu_seconds};
@@ -33,15 +34,31 @@ pub(crate) struct BenchArgs {
     /// The gateway's media threads; 0: one per core.
     #[arg(long, default_value_t = 0)]
     pub(crate) workers: usize,
-    /// Only this row.
+    /// Only this row; and none of the two below.
     #[arg(long)]
     pub(crate) row: Option<Row>,
+    /// `growth`: relayed calls at once, step by step; none: not taken.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) steps: Vec<usize>,
+    /// `churn`: for how long calls of a second come and go; 0: not taken.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) churn_seconds: u64,
+    /// `churn`: set-ups a second.
+    #[arg(long, default_value_t = 100.0)]
+    pub(crate) churn_rate: f64,
     /// Writes all numbers to this file, too.
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
     /// Scheduler weight of the whole run, gateway and load alike, as nice(1).
     #[arg(long, default_value_t = -10, allow_hyphen_values = true)]
     pub(crate) nice: i32,
+}
+
+impl BenchArgs {
+    fn takes(&self, row: Row) -> bool {
+        let only_grows = !self.steps.is_empty() || self.churn_seconds > 0;
+        self.row.map_or(!only_grows, |only| only == row)
+    }
 }
 
 /// Longest steady window of the floor.
@@ -56,25 +73,29 @@ pub(crate) async fn run(args: &BenchArgs) -> Result<bool> {
     let priority = Priority::raise(args.nice);
     let speech = Speech::new()?;
     let floor = tread(args).await.context("the floor")?;
-    let codec_us = codec_floor::us_per_packet_time(&speech)?;
+    let (up_us, down_us) = codec_floor::us_per_packet_time(&speech)?;
     let mut rows = Vec::new();
-    for row in Row::ALL.into_iter().filter(|row| args.row.is_none_or(|only| only == *row)) {
+    for row in Row::ALL.into_iter().filter(|row| args.takes(*row)) {
         let report = Take::new(args, row, &speech).await?.run().await.with_context(|| format!("row {row:?}"))?;
         rows.push(report);
     }
+    let growth = if args.steps.is_empty() { None } else { Some(Growth::take(args, &speech).await?) };
+    let churn = if args.churn_seconds == 0 { None } else { Some(growth::churn(args).await.context("churn")?) };
     let report = Report {
         calls: args.calls,
         seconds: args.seconds,
         rate: args.rate,
         priority_raised: priority.is_raised(),
-        floor: FloorReport { codec_us_per_packet_time: codec_us, ..floor },
+        floor: FloorReport { codec_us_per_packet_time: up_us + down_us, codec_up_us_per_packet_time: up_us, ..floor },
         rows,
+        growth,
+        churn,
     };
     report.print()?;
     if let Some(path) = &args.json {
         std::fs::write(path, serde_json::to_string_pretty(&report)?)?;
     }
-    Ok(report.rows.iter().all(RowReport::is_clean))
+    Ok(report.is_clean())
 }
 
 /// CPU per call, `%` of one core, over a window of the process' life.
@@ -100,6 +121,7 @@ async fn tread(args: &BenchArgs) -> Result<FloorReport> {
     Ok(FloorReport {
         cpu_percent_per_call,
         codec_us_per_packet_time: 0.0,
+        codec_up_us_per_packet_time: 0.0,
         transit_up_ms: Spread::of_us(trodden.up.transit_us),
         transit_down_ms: Spread::of_us(trodden.down.transit_us),
         lost: trodden.lost,

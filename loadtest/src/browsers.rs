@@ -14,6 +14,7 @@ use mio::Waker;
 use crate::browser::{Browser, Out};
 use crate::control::{Control, Side};
 use crate::reactor::{PACKET_TIME, Phase, Reactor, wall_ns};
+use crate::scenario::weather::{Way, Weather};
 use crate::stream::{Heard, Packet, Voice};
 use crate::sys::{Arrived, Inbox};
 
@@ -25,6 +26,8 @@ pub(crate) struct Answered {
     pub(crate) socket: UdpSocket,
     pub(crate) voice: Voice,
     pub(crate) phase: Phase,
+    /// What its network does, if it does anything.
+    pub(crate) weather: Option<Weather>,
 }
 
 /// What the thread is told.
@@ -43,6 +46,8 @@ pub(crate) struct Report {
     pub(crate) connected_ns: BTreeMap<u32, u64>,
     /// How late packets were sent, microseconds: how far this load generator can be trusted.
     pub(crate) lateness_us: Vec<u32>,
+    /// Datagrams that browsers' networks lost, up and down.
+    pub(crate) weathered: [u64; 2],
     /// Browsers that failed, and why.
     pub(crate) failures: Vec<String>,
 }
@@ -102,12 +107,17 @@ struct Peer {
     socket: UdpSocket,
     voice: Voice,
     phase: Phase,
+    weather: Option<Weather>,
     /// When the next packet is due, once it may speak.
     speaks_at: Option<Instant>,
 }
 
 impl Peer {
     fn handle(&mut self, now: Instant, arrived: &Arrived<'_>, ground: &mut Ground) -> Result<Instant> {
+        if let Some(weather) = &mut self.weather {
+            weather.take(now, Way::Down, arrived.from, arrived.bytes.to_vec());
+            return self.tick(now, ground);
+        }
         self.browser.handle_datagram(now, arrived.from, arrived.bytes)?;
         let next = self.drain(now, arrived.at_ns, ground)?;
         // Until it is connected its clock runs with every datagram: the pause of 50 ms between its checks (RFC 8445
@@ -128,7 +138,22 @@ impl Peer {
             self.speaks_at = Some(if first { self.phase.after(now) } else { due + PACKET_TIME });
         }
         self.browser.handle_timeout(now)?;
-        self.drain(now, 0, ground)
+        let next = self.drain(now, 0, ground)?;
+        self.let_through(now, next, ground)
+    }
+
+    /// What was under way and has arrived; when this peer wants to be called.
+    fn let_through(&mut self, now: Instant, mut next: Instant, ground: &mut Ground) -> Result<Instant> {
+        while let Some(arrived) = self.weather.as_mut().and_then(|weather| weather.arrived(now)) {
+            if arrived.is_up {
+                drop(self.socket.send_to(&arrived.bytes, arrived.peer));
+                continue;
+            }
+            self.browser.handle_datagram(now, arrived.peer, &arrived.bytes)?;
+            next = self.drain(now, wall_ns(), ground)?;
+        }
+        let under_way = self.weather.as_ref().and_then(Weather::next);
+        Ok(under_way.map_or(next, |at| at.min(next)))
     }
 
     /// Carries out what the browser wants; when it wants to be called.
@@ -136,7 +161,10 @@ impl Peer {
         loop {
             match self.browser.poll()? {
                 // What the kernel does not take is lost, and is missed at the other end.
-                Out::Send(to, bytes) => drop(self.socket.send_to(&bytes, to)),
+                Out::Send(to, bytes) => match &mut self.weather {
+                    Some(weather) => weather.take(now, Way::Up, to, bytes),
+                    None => drop(self.socket.send_to(&bytes, to)),
+                },
                 Out::Connected => {
                     ground.report.connected_ns.insert(self.party, wall_ns());
                     self.speaks_at = Some(now);
@@ -145,6 +173,7 @@ impl Peer {
                     let packet = Packet {
                         payload_type: *packet.header.payload_type,
                         sequence: packet.header.sequence_number,
+                        timestamp: packet.header.timestamp,
                         payload: &packet.payload,
                     };
                     let measuring = ground.control.is_measuring();
@@ -192,17 +221,17 @@ impl Drive {
                 self.tick(who);
             }
         }
-        for peer in self.peers.values() {
-            self.ground.report.sent.insert(peer.party, peer.voice.count);
+        for who in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.remove(who);
         }
         Ok(self.ground.report)
     }
 
     fn add(&mut self, answered: Answered) -> Result<()> {
-        let Answered { party, browser, socket, voice, phase } = answered;
+        let Answered { party, browser, socket, voice, phase, weather } = answered;
         let who = party as usize;
         self.reactor.watch(&socket, who)?;
-        self.peers.insert(who, Peer { party, browser, socket, voice, phase, speaks_at: None });
+        self.peers.insert(who, Peer { party, browser, socket, voice, phase, weather, speaks_at: None });
         self.tick(who);
         Ok(())
     }
@@ -248,6 +277,8 @@ impl Drive {
     fn remove(&mut self, who: usize) {
         if let Some(peer) = self.peers.remove(&who) {
             self.ground.report.sent.insert(peer.party, peer.voice.count);
+            let lost = peer.weather.map(|weather| weather.lost).unwrap_or_default();
+            self.ground.report.weathered.iter_mut().zip(lost).for_each(|(sum, lost)| *sum += lost);
         }
     }
 }

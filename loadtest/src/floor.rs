@@ -246,7 +246,11 @@ fn tread(
         let phase = Phase::new(epoch, nth, of, side == Side::Agent);
         let voice = Voice::new(party, Content::Stamped, Format { payload_type: 0, ticks: 160 });
         let speaks_at = Some(phase.after(epoch));
-        lines.add(&mut reactor, party, Line { socket: Line::socket()?, remote, voice, phase, speaks_at })?;
+        lines.add(
+            &mut reactor,
+            party,
+            Line { socket: Line::socket()?, remote, voice, phase, speaks_at, digits: None },
+        )?;
     }
     Ok(std::thread::Builder::new().name("floor-load".into()).spawn(move || {
         let mut ready = Vec::new();

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
+use trunkline_media::audio::Codec;
 
 use crate::row::Row;
 use crate::stats::first_ephemeral_port;
@@ -24,6 +25,17 @@ pub(crate) const KEY: &str = "loadtest-control-key";
 /// Where fixed ports are looked for; media ports stand above.
 const FIRST_PORT: u16 = 10_000;
 const FIRST_RTP_PORT: u16 = 14_000;
+
+/// What calls it carries.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kind<'a> {
+    /// The trunk's `browser_audio`.
+    pub(crate) browser_audio: &'a str,
+    /// What the trunk speaks.
+    pub(crate) trunk: Codec,
+    /// Quality is measured and listened to.
+    pub(crate) measured: bool,
+}
 
 /// A running gateway.
 pub(crate) struct Gateway {
@@ -46,6 +58,12 @@ pub(crate) struct Gateway {
 pub(crate) struct Metrics(HashMap<String, f64>);
 
 impl Metrics {
+    /// Asks a control listener.
+    pub(crate) async fn fetch(http: &reqwest::Client, control: &str, key: &str) -> Result<Self> {
+        let response = http.get(format!("{control}/metrics")).bearer_auth(key).send().await?;
+        Ok(Self::parse(&response.error_for_status()?.text().await?))
+    }
+
     fn parse(text: &str) -> Self {
         let mut sums = HashMap::new();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -67,13 +85,19 @@ impl Metrics {
 impl Gateway {
     /// Starts one for a row of calls to `agent`, and waits until it is ready. `workers` 0: one per core.
     pub(crate) async fn start(binary: &Path, row: Row, agent: SocketAddr, workers: usize) -> Result<Self> {
+        let kind = Kind { browser_audio: row.policy(), trunk: Codec::Pcmu, measured: row.is_measured() };
+        Self::start_as(binary, kind, agent, workers).await
+    }
+
+    /// The same for calls of any kind.
+    pub(crate) async fn start_as(binary: &Path, kind: Kind<'_>, agent: SocketAddr, workers: usize) -> Result<Self> {
         let threads = if workers > 0 { workers } else { std::thread::available_parallelism()?.get() };
         let base = free_ports(u16::try_from(threads + 3)?)?;
         let at = |nth: u16| SocketAddr::from(([127, 0, 0, 1], base + nth));
         let rtp = FIRST_RTP_PORT..=(first_ephemeral_port() - 1) & !1;
         let home = tempfile::Builder::new().prefix("trunkline-loadtest-").tempdir()?;
         let config = home.path().join("trunkline.toml");
-        let text = configuration(row, [at(0), at(1), at(2), at(3)], &rtp, agent, workers);
+        let text = configuration(kind, [at(0), at(1), at(2), at(3)], &rtp, agent, workers);
         fs::write(&config, text)?;
         let log = File::create(home.path().join("log"))?;
         let child = Command::new(binary)
@@ -102,8 +126,7 @@ impl Gateway {
     }
 
     pub(crate) async fn metrics(&self) -> Result<Metrics> {
-        let response = self.http.get(format!("http://{}/metrics", self.control)).bearer_auth(KEY).send().await?;
-        Ok(Metrics::parse(&response.error_for_status()?.text().await?))
+        Metrics::fetch(&self.http, &format!("http://{}", self.control), KEY).await
     }
 
     /// The last lines it logged.
@@ -153,13 +176,13 @@ impl Drop for Gateway {
 }
 
 fn configuration(
-    row: Row,
+    Kind { browser_audio, trunk, measured }: Kind<'_>,
     [public, control, sip, media]: [SocketAddr; 4],
     rtp: &RangeInclusive<u16>,
     agent: SocketAddr,
     workers: usize,
 ) -> String {
-    let (first, last, policy, measured) = (rtp.start(), rtp.end(), row.policy(), row.is_measured());
+    let (first, last, trunk) = (rtp.start(), rtp.end(), trunk.name());
     format!(
         r#"[node]
 name = "loadtest"
@@ -174,7 +197,7 @@ api_keys = [{{ name = "loadtest", key = "{KEY}", scopes = ["read", "control", "a
 [media]
 workers = {workers}
 udp_listen = "{media}"
-browser_codecs = ["opus", "PCMU"]
+browser_codecs = ["opus", "G722", "PCMU", "PCMA"]
 rtp_listen = "127.0.0.1"
 rtp_ports = "{first}-{last}"
 [sip]
@@ -185,8 +208,8 @@ listen = {measured}
 [[trunks]]
 id = "agent"
 target = "sip:{agent}"
-codecs = ["PCMU"]
-browser_audio = "{policy}"
+codecs = ["{trunk}"]
+browser_audio = "{browser_audio}"
 options_seconds = 0
 max_calls = 100000
 [[apps]]

@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods)] // The edge: the clock is read here.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,12 +21,19 @@ pub(crate) struct Line {
     pub(crate) phase: Phase,
     /// When the next packet is due; `None`: it does not speak yet.
     pub(crate) speaks_at: Option<Instant>,
+    /// The payload type of digits.
+    pub(crate) digits: Option<u8>,
 }
 
 impl Line {
     /// A socket for a line.
     pub(crate) fn socket() -> Result<UdpSocket> {
-        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        Self::socket_at(Ipv4Addr::LOCALHOST.into())
+    }
+
+    /// The same at another address.
+    pub(crate) fn socket_at(address: IpAddr) -> Result<UdpSocket> {
+        let socket = UdpSocket::bind((address, 0))?;
         socket.set_nonblocking(true)?;
         stamp_arrivals(&socket)?;
         Ok(socket)
@@ -104,6 +111,9 @@ impl Lines {
                 if let Some(arrived) = self.inbox.datagram(nth)
                     && let Some(packet) = Packet::read(arrived.bytes)
                 {
+                    if line.digits == Some(packet.payload_type) {
+                        self.heard.hear_digit(party, packet);
+                    }
                     first |= self.heard.hear(party, packet, arrived.at_ns, measuring);
                 }
             }

@@ -14,6 +14,7 @@ mod fanout;
 mod flood;
 mod floor;
 mod gateway;
+mod growth;
 mod lines;
 mod packets;
 mod plane;
@@ -21,6 +22,7 @@ mod pump;
 mod reactor;
 mod report;
 mod row;
+mod scenario;
 mod signalling;
 mod speech;
 mod starts;
@@ -48,6 +50,8 @@ struct Cli {
 enum Do {
     /// Puts calls on a gateway and measures it, and the floor beside it.
     Bench(bench::BenchArgs),
+    /// Plays a scenario against a gateway: its exit code says whether every threshold holds.
+    Run(scenario::RunArgs),
     /// Puts sessions, call starts and listeners on a gateway's HTTP side, and on a bare server beside it.
     Plane(plane::PlaneArgs),
     /// Makes calls by the SIP side alone, beside as many bare datagrams.
@@ -85,6 +89,11 @@ fn main() -> Result<ExitCode> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let clean = runtime.block_on(bench::run(&args))?;
             Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Do::Run(args) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let kept = runtime.block_on(scenario::run(&args))?;
+            Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Do::Plane(args) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::flood::Flooded;
+use crate::growth::Growth;
 use crate::row::Row;
+use crate::scenario::Tale;
 use crate::stats::Spread;
 
 /// A whole run.
@@ -18,6 +20,8 @@ pub(crate) struct Report {
     pub(crate) priority_raised: bool,
     pub(crate) floor: FloorReport,
     pub(crate) rows: Vec<RowReport>,
+    pub(crate) growth: Option<Growth>,
+    pub(crate) churn: Option<Tale>,
 }
 
 /// What the same packets cost with nothing done to them.
@@ -26,6 +30,8 @@ pub(crate) struct FloorReport {
     pub(crate) cpu_percent_per_call: f64,
     /// Decoding and encoding 20 ms both ways, CPU microseconds.
     pub(crate) codec_us_per_packet_time: f64,
+    /// The same from the browser to the trunk alone.
+    pub(crate) codec_up_us_per_packet_time: f64,
     pub(crate) transit_up_ms: Spread,
     pub(crate) transit_down_ms: Spread,
     pub(crate) lost: u64,
@@ -38,6 +44,7 @@ impl FloorReport {
             Row::Unmeasured | Row::Relay | Row::Flooded => self.cpu_percent_per_call,
             // Of 20,000 us, as a percentage.
             Row::Transcode => self.cpu_percent_per_call + self.codec_us_per_packet_time / 200.0,
+            Row::Elastic => self.cpu_percent_per_call + self.codec_up_us_per_packet_time / 200.0,
         }
     }
 }
@@ -120,7 +127,7 @@ impl RowReport {
     }
 
     /// What must not be. A packet that the load's own full socket dropped is not the gateway's.
-    fn complaints(&self) -> Vec<String> {
+    pub(crate) fn complaints(&self) -> Vec<String> {
         let lost = |direction: &DirectionReport| direction.lost.max(direction.gaps);
         let lost = (lost(&self.up) + lost(&self.down)).saturating_sub(self.load_socket_drops);
         let silent = self.up.silent + self.down.silent;
@@ -140,7 +147,7 @@ impl RowReport {
         counts.into_iter().filter(|(count, _)| *count > 0.0).map(|(count, what)| format!("{count} {what}")).collect()
     }
 
-    fn memory_per_call_kib(&self) -> f64 {
+    pub(crate) fn memory_per_call_kib(&self) -> f64 {
         (self.resident_kib.peak - self.resident_kib.start) / self.calls.max(1) as f64
     }
 }
@@ -156,7 +163,21 @@ impl Report {
             row.print(&mut out, self.floor.of(row.row))?;
         }
         self.print_cost_of_quality(&mut out)?;
-        self.print_cost_of_a_flood(&mut out)
+        self.print_cost_of_a_flood(&mut out)?;
+        if let Some(growth) = &self.growth {
+            growth.print(&mut out)?;
+        }
+        if let Some(churn) = &self.churn {
+            writeln!(out, "\n{}", churn.summary())?;
+        }
+        Ok(())
+    }
+
+    /// Nothing lost, nothing left behind, every threshold kept.
+    pub(crate) fn is_clean(&self) -> bool {
+        let grown = self.growth.as_ref().is_none_or(Growth::is_clean);
+        let churned = self.churn.as_ref().is_none_or(|tale| tale.verdicts.iter().all(|verdict| verdict.kept));
+        grown && churned && self.rows.iter().all(RowReport::is_clean)
     }
 
     /// What a flood of SIP requests adds to relayed calls.

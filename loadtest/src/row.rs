@@ -21,16 +21,19 @@ pub(crate) enum Row {
     Flooded,
     /// Opus in SRTP to PCMU in RTP, both ways.
     Transcode,
+    /// Opus in SRTP to PCMU in RTP, and PCMU back while nothing gets lost.
+    Elastic,
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 4] = [Self::Unmeasured, Self::Relay, Self::Flooded, Self::Transcode];
+    pub(crate) const ALL: [Self; 5] = [Self::Unmeasured, Self::Relay, Self::Flooded, Self::Transcode, Self::Elastic];
 
     /// The trunk's `browser_audio`.
     pub(crate) fn policy(self) -> &'static str {
         match self {
             Self::Unmeasured | Self::Relay | Self::Flooded => "relay",
             Self::Transcode => "opus",
+            Self::Elastic => "elastic",
         }
     }
 
@@ -38,7 +41,7 @@ impl Row {
     pub(crate) fn is_measured(self) -> bool {
         match self {
             Self::Unmeasured => false,
-            Self::Relay | Self::Flooded | Self::Transcode => true,
+            Self::Relay | Self::Flooded | Self::Transcode | Self::Elastic => true,
         }
     }
 
@@ -47,6 +50,7 @@ impl Row {
         match self {
             Self::Unmeasured | Self::Relay | Self::Flooded => &[Codec::Pcmu, Codec::Opus],
             Self::Transcode => &[Codec::Opus],
+            Self::Elastic => &[Codec::Opus, Codec::Pcmu],
         }
     }
 
@@ -56,7 +60,9 @@ impl Row {
             Self::Unmeasured | Self::Relay | Self::Flooded => {
                 (Content::Stamped, Format { payload_type: 0, ticks: 160 })
             }
-            Self::Transcode => (Content::Speech(speech.opus.clone()), Format { payload_type: OPUS, ticks: 960 }),
+            Self::Transcode | Self::Elastic => {
+                (Content::Speech(speech.opus.clone()), Format { payload_type: OPUS, ticks: 960 })
+            }
         }
     }
 
@@ -64,7 +70,7 @@ impl Row {
     pub(crate) fn agent_says(self, speech: &Speech) -> (Content, Format) {
         let content = match self {
             Self::Unmeasured | Self::Relay | Self::Flooded => Content::Stamped,
-            Self::Transcode => Content::Speech(speech.pcmu.clone()),
+            Self::Transcode | Self::Elastic => Content::Speech(speech.pcmu.clone()),
         };
         (content, Format { payload_type: 0, ticks: 160 })
     }

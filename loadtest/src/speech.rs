@@ -18,6 +18,10 @@ pub(crate) struct Speech {
     pub(crate) opus: Arc<[Vec<u8>]>,
     /// G.711 µ-law.
     pub(crate) pcmu: Arc<[Vec<u8>]>,
+    /// G.711 A-law.
+    pub(crate) pcma: Arc<[Vec<u8>]>,
+    /// G.722.
+    pub(crate) g722: Arc<[Vec<u8>]>,
 }
 
 impl Speech {
@@ -25,19 +29,38 @@ impl Speech {
         let mut browser = opus::Encoder::new(48_000, Channels::Mono, Application::Voip)?;
         browser.set_bitrate(Bitrate::Bits(32_000))?;
         browser.set_inband_fec(true)?;
-        let mut agent = Encoder::new(Codec::Pcmu, 8_000)?;
         let wide = voice(48_000);
         let narrow = voice(8_000);
         let opus =
             wide.chunks_exact(960).map(|frame| browser.encode_vec(frame, 1_500)).collect::<Result<Vec<_>, _>>()?;
-        let mut pcmu = Vec::with_capacity(FRAMES);
-        for frame in narrow.chunks_exact(160) {
-            let mut payload = Vec::new();
-            agent.encode(frame, &mut payload)?;
-            pcmu.push(payload);
-        }
-        Ok(Self { opus: opus.into(), pcmu: pcmu.into() })
+        Ok(Self {
+            opus: opus.into(),
+            pcmu: coded(Codec::Pcmu, 8_000, &narrow)?,
+            pcma: coded(Codec::Pcma, 8_000, &narrow)?,
+            g722: coded(Codec::G722, 16_000, &voice(16_000))?,
+        })
     }
+
+    /// As a party speaks it.
+    pub(crate) fn of(&self, codec: Codec) -> Arc<[Vec<u8>]> {
+        Arc::clone(match codec {
+            Codec::Opus => &self.opus,
+            Codec::Pcmu => &self.pcmu,
+            Codec::Pcma => &self.pcma,
+            Codec::G722 => &self.g722,
+        })
+    }
+}
+
+fn coded(codec: Codec, rate: u32, pcm: &[i16]) -> Result<Arc<[Vec<u8>]>> {
+    let mut encoder = Encoder::new(codec, rate)?;
+    let mut frames = Vec::with_capacity(FRAMES);
+    for frame in pcm.chunks_exact(rate as usize / 50) {
+        let mut payload = Vec::new();
+        encoder.encode(frame, &mut payload)?;
+        frames.push(payload);
+    }
+    Ok(frames.into())
 }
 
 /// Four seconds at a sample rate.

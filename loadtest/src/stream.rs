@@ -10,6 +10,8 @@ use crate::row::OPUS;
 /// Octets of 20 ms of G.711.
 const G711_OCTETS: usize = 160;
 const MARK: &[u8; 4] = b"TKLT";
+/// Static (RFC 3551).
+const PCMA: u8 = 8;
 
 /// What stands in a payload that the gateway relays untouched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +114,7 @@ impl Voice {
 pub(crate) struct Packet<'a> {
     pub(crate) payload_type: u8,
     pub(crate) sequence: u16,
+    pub(crate) timestamp: u32,
     pub(crate) payload: &'a [u8],
 }
 
@@ -119,14 +122,19 @@ impl<'a> Packet<'a> {
     /// Reads plain RTP without extensions; `None` for anything else.
     pub(crate) fn read(datagram: &'a [u8]) -> Option<Self> {
         let (header, payload) = datagram.split_first_chunk::<12>()?;
-        let [first, second, high, low, ..] = *header;
+        let [first, second, high, low, t0, t1, t2, t3, ..] = *header;
         let (payload_type, sequence) = (second & 0x7f, u16::from_be_bytes([high, low]));
-        (first == 0x80).then_some(Self { payload_type, sequence, payload })
+        let timestamp = u32::from_be_bytes([t0, t1, t2, t3]);
+        (first == 0x80).then_some(Self { payload_type, sequence, timestamp, payload })
     }
 
     /// Whether a voice is in it, and not the silence a gateway fills a wait with.
     fn is_audible(&self) -> bool {
-        let codec = if self.payload_type == OPUS { Codec::Opus } else { Codec::Pcmu };
+        let codec = match self.payload_type {
+            OPUS => Codec::Opus,
+            PCMA => Codec::Pcma,
+            _ => Codec::Pcmu,
+        };
         !codec.is_quiet(self.payload)
     }
 }
@@ -178,9 +186,19 @@ pub(crate) struct Heard {
     pub(crate) first_ns: BTreeMap<u32, u64>,
     /// Packets of another call.
     pub(crate) misrouted: u64,
+    /// Digits, by call: how many, and when the last one began in its stream.
+    pub(crate) digits: BTreeMap<u32, (usize, u32)>,
 }
 
 impl Heard {
+    /// A packet of a digit came; all packets of one have its beginning's timestamp (RFC 4733 section 2.5.1.1).
+    pub(crate) fn hear_digit(&mut self, party: u32, packet: Packet<'_>) {
+        let (count, last) = self.digits.entry(party).or_insert((0, packet.timestamp.wrapping_sub(1)));
+        if *last != packet.timestamp {
+            (*count, *last) = (*count + 1, packet.timestamp);
+        }
+    }
+
     /// A packet came to call `party` at `at_ns`; `true` if it is the first with a voice in it.
     pub(crate) fn hear(&mut self, party: u32, packet: Packet<'_>, at_ns: u64, measuring: bool) -> bool {
         self.rtp.entry(party).or_default().hear_wrapping(packet.sequence);

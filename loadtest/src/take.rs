@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use trunkline_media::audio::Codec;
 
 use crate::agent::{self, Agent, AgentParts};
 use crate::bench::{BenchArgs, DRAIN, SETTLE, cpu_per_call};
@@ -69,8 +70,15 @@ impl<'a> Take<'a> {
     pub(crate) async fn new(args: &'a BenchArgs, row: Row, speech: &Speech) -> Result<Self> {
         let control = Arc::new(Control::default());
         let epoch = Instant::now();
-        let (content, format) = row.agent_says(speech);
-        let parts = AgentParts { control: Arc::clone(&control), calls: args.calls, epoch, content, format };
+        let (content, _) = row.agent_says(speech);
+        let parts = AgentParts {
+            control: Arc::clone(&control),
+            calls: args.calls,
+            epoch,
+            listen: agent::anywhere(),
+            codec: Codec::Pcmu,
+            says: Arc::new(move |_| content.clone()),
+        };
         let agent = Agent::start(parts)?;
         let browsers = Browsers::start(Arc::clone(&control))?;
         let gateway = Gateway::start(&args.gateway, row, agent.address, args.workers).await?;
@@ -221,7 +229,7 @@ impl Caller {
         browser.accept(&started.answer)?;
         let phase = Phase::new(self.epoch, party as usize, self.of, false);
         let voice = Voice::new(party, self.content, self.format);
-        self.browsers.add(Answered { party, browser, socket, voice, phase })?;
+        self.browsers.add(Answered { party, browser, socket, voice, phase, weather: None })?;
         Ok(Begun { party, started, offered_ns })
     }
 }

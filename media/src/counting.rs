@@ -1,4 +1,4 @@
-//! The tests' allocator: the system's, which counts what each thread asks of it.
+//! What the tests count: what a thread asks of the system's allocator, and, from outside, instructions.
 #![allow(unsafe_code)] // `GlobalAlloc` is an unsafe trait; everything is handed to the system's allocator as it came.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -18,6 +18,13 @@ pub(crate) fn allocations<T>(run: impl FnOnce() -> T) -> (T, u64) {
     let before = COUNT.get();
     let result = run();
     (result, COUNT.get() - before)
+}
+
+/// Runs what is given. Whoever counts instructions from outside (callgrind's `--toggle-collect`) does so while this
+/// function runs, by its name.
+#[inline(never)]
+pub(crate) fn steady_state<T>(run: impl FnOnce() -> T) -> T {
+    std::hint::black_box(run())
 }
 
 fn count() {

@@ -6,6 +6,7 @@ pub(crate) mod browser;
 mod codecs;
 mod digits;
 mod hostile;
+mod instructions;
 mod lifecycle;
 mod matrix;
 pub(crate) mod phone;

@@ -11,7 +11,7 @@ use crate::audio::{Codec, OpusWishes};
 use crate::browser::demux::{Kind, classify};
 use crate::browser::transport::DtlsIdentity;
 use crate::call::{Call, Surroundings};
-use crate::counting::allocations;
+use crate::counting::{allocations, steady_state};
 use crate::outbox::{Outbox, Port};
 use crate::quality::Policy;
 use crate::rtp::PayloadType;
@@ -45,6 +45,8 @@ pub(super) struct World {
     pub(super) largest_burst: usize,
     /// How often the call allocated while it took datagrams and let time pass.
     pub(super) allocated: u64,
+    /// What the call does from now on is counted from outside, too.
+    pub(super) steady: bool,
     out: Outbox,
     seed: u8,
 }
@@ -116,6 +118,7 @@ impl World {
             astray: 0,
             largest_burst: 0,
             allocated: 0,
+            steady: false,
             out: Outbox::new(),
             seed: 8,
         }
@@ -202,7 +205,7 @@ impl World {
     /// A datagram from somewhere to the trunk's RTP port.
     pub(super) fn inject_rtp(&mut self, from: SocketAddr, datagram: &[u8]) {
         let mut out = std::mem::take(&mut self.out);
-        let ((), allocated) = allocations(|| self.call.handle_trunk_rtp(self.now, from, datagram, &mut out));
+        let ((), allocated) = counted(self.steady, || self.call.handle_trunk_rtp(self.now, from, datagram, &mut out));
         self.allocated += allocated;
         self.deliver(out);
     }
@@ -306,7 +309,7 @@ impl World {
             rounds += 1;
             assert!(rounds < 20, "spins on {:?}", self.call.poll_timeout());
             let mut out = std::mem::take(&mut self.out);
-            let ((), allocated) = allocations(|| self.call.handle_timeout(self.now, &mut out));
+            let ((), allocated) = counted(self.steady, || self.call.handle_timeout(self.now, &mut out));
             self.allocated += allocated;
             self.deliver(out);
         }
@@ -324,7 +327,7 @@ impl World {
         let mut out = std::mem::take(&mut self.out);
         let from = self.nat;
         let (_, allocated) =
-            allocations(|| self.call.handle_browser(self.now, Path::Udp, from, &mut datagram, &mut out));
+            counted(self.steady, || self.call.handle_browser(self.now, Path::Udp, from, &mut datagram, &mut out));
         self.allocated += allocated;
         self.deliver(out);
     }
@@ -363,4 +366,8 @@ impl World {
             self.browser_sends(reply);
         }
     }
+}
+
+fn counted<T>(steady: bool, run: impl FnOnce() -> T) -> (T, u64) {
+    allocations(|| if steady { steady_state(run) } else { run() })
 }
