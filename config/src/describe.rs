@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{App, BrowserAudio, Config, Dtmf, Hours, Scope, SipTransport, Srtp, Trunk};
+use crate::model::{App, BrowserAudio, Config, Dtmf, GroupMember, Hours, Scope, SipTransport, Srtp, Trunk};
 
 /// What each leg will advertise and how much it can hold, as text of several lines. Shows no secret.
 #[must_use]
@@ -19,6 +19,10 @@ fn write_all(text: &mut String, config: &Config) -> std::fmt::Result {
     sip(text, config)?;
     for trunk in &config.trunks {
         write_trunk(text, trunk)?;
+    }
+    for group in &config.trunk_groups {
+        let member = |one: &GroupMember| format!("{} (priority {}, weight {})", one.trunk, one.priority, one.weight);
+        writeln!(text, "group {}: {}", group.id, list(group.members.iter().map(member)))?;
     }
     for app in &config.apps {
         write_app(text, app)?;
@@ -66,6 +70,9 @@ fn sip(text: &mut String, config: &Config) -> std::fmt::Result {
         writeln!(text, "  certificate    good until {}", tls.identity.expires())?;
     }
     writeln!(text, "  From           {}", sip.from_host())?;
+    if !sip.dns_servers.is_empty() {
+        writeln!(text, "  name servers   {}", list(sip.dns_servers.iter()))?;
+    }
     writeln!(text, "  RTP            {rtp} ports {low}-{high} (listening on {})", media.rtp_listen)?;
     let rest = media.quarantine.as_secs();
     writeln!(
@@ -122,9 +129,13 @@ fn write_trunk(text: &mut String, trunk: &Trunk) -> std::fmt::Result {
     };
     let warning =
         trunk.max_duration_warning.map_or_else(String::new, |time| format!(" (a tone {} s before)", time.as_secs()));
+    let pace = match trunk.max_calls_per_second {
+        0 => String::new(),
+        calls => format!(", {calls} begun a second"),
+    };
     writeln!(
         text,
-        "  limits         {} calls, {ring} s of ringing, {longest} s a call{warning}, {session}",
+        "  limits         {} calls{pace}, {ring} s of ringing, {longest} s a call{warning}, {session}",
         trunk.max_calls
     )?;
     let mut told: Vec<String> =

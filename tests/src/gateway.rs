@@ -22,7 +22,8 @@ pub const WIDGET_KEY: &str = "wk_demo";
 
 /// What a test wants to be different from call to call.
 pub struct Plan {
-    targets: Vec<SocketAddr>,
+    targets: Vec<String>,
+    group: Option<&'static str>,
     destinations: Option<usize>,
     codecs: Vec<&'static str>,
     browser_audio: &'static str,
@@ -42,7 +43,8 @@ impl Plan {
     #[must_use]
     pub fn to(targets: &[SocketAddr]) -> Self {
         Self {
-            targets: targets.to_vec(),
+            targets: targets.iter().map(ToString::to_string).collect(),
+            group: None,
             destinations: None,
             codecs: vec!["PCMU", "PCMA"],
             browser_audio: "opus",
@@ -56,6 +58,19 @@ impl Plan {
             app: String::new(),
             transport: "udp",
         }
+    }
+
+    /// One trunk whose targets DNS knows.
+    #[must_use]
+    pub fn to_domain(domain: &str) -> Self {
+        Self { targets: vec![domain.into()], transport: "", ..Self::to(&[]) }
+    }
+
+    /// The trunks are one group of this name, in their order, and that is the destination.
+    #[must_use]
+    pub fn grouped(mut self, group: &'static str) -> Self {
+        self.group = Some(group);
+        self
     }
 
     /// A trunk, and a profile without a destination.
@@ -153,10 +168,20 @@ impl Plan {
             // A scenario of SIPp takes OPTIONS for a call that goes wrong.
             let asked = if self.trunk.contains("options_seconds") { "" } else { "options_seconds = 0\n" };
             let (codecs, audio, more, over) = (&self.codecs, self.browser_audio, &self.trunk, self.transport);
-            format!("[[trunks]]\nid = \"t{n}\"\ntarget = \"sip:{target};transport={over}\"\ncodecs = {codecs:?}\nbrowser_audio = \"{audio}\"\n{asked}{more}\n")
+            let over = if over.is_empty() { String::new() } else { format!(";transport={over}") };
+            format!("[[trunks]]\nid = \"t{n}\"\ntarget = \"sip:{target}{over}\"\ncodecs = {codecs:?}\nbrowser_audio = \"{audio}\"\n{asked}{more}\n")
         }).collect();
-        let destinations: Vec<String> =
-            (0..self.destinations.unwrap_or(self.targets.len())).map(|n| format!("sip:agent@t{n}")).collect();
+        let members = (0..self.targets.len()).map(|n| format!("{{ id = \"t{n}\", priority = {n} }}"));
+        let members = members.collect::<Vec<_>>().join(", ");
+        let (group, destinations) = match self.group {
+            Some(id) => {
+                (format!("[[trunk_groups]]\nid = \"{id}\"\ntrunks = [{members}]"), vec![format!("sip:agent@{id}")])
+            }
+            None => {
+                let destinations = 0..self.destinations.unwrap_or(self.targets.len());
+                (String::new(), destinations.map(|n| format!("sip:agent@t{n}")).collect())
+            }
+        };
         // Of the ports below the kernel's ephemeral range, a share of this process's own.
         let base = 12_000 + 400 * (std::process::id() % 50);
         let last = base + 398;
@@ -188,6 +213,7 @@ rtp_quarantine_seconds = 1
 [sip]
 {sip}
 {trunks}
+{group}
 [[apps]]
 id = "{APP}"
 widget_keys = ["{WIDGET_KEY}"]

@@ -10,6 +10,7 @@ pub mod gateway;
 pub mod hook_server;
 pub mod kamailio;
 pub mod media_phone;
+pub mod name_server;
 pub mod namespace;
 pub mod page;
 pub mod pjsua;

@@ -12,6 +12,7 @@ mod properties;
 mod registration;
 mod secret;
 mod tls;
+mod trunk_groups;
 
 use std::path::Path;
 

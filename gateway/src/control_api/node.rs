@@ -80,6 +80,7 @@ async fn snapshot(api: &Api) -> Snapshot {
         events: EventCounters { by_name: api.calls.store().events_by_name(), seats: api.calls.seats().stats() },
         webhooks: api.webhooks.stats(),
         registrations: api.trunks.registrations().counts(),
+        dns: api.trunks.finder().stats(),
         reloads: api.reloader.stats(),
         certificate_expires: api.settings.load().public.tls.as_ref().map(|tls| tls.identity.expires()),
         uptime: now.instant.saturating_duration_since(api.started.instant),

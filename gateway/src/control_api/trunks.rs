@@ -102,12 +102,17 @@ fn view(trunk: &Trunk, trunks: &Trunks, live: u32) -> Value {
         Srtp::Required => "required",
     };
     let options = trunks.health(&trunk.id).to_json();
+    let targets = trunks.targets(&trunk.id).into_iter();
+    let targets: Vec<Value> = targets
+        .map(|(target, state)| json!({"target": target.to_string(), "name": &*target.name, "state": state.word()}))
+        .collect();
     json!({
         "id": trunk.id, "enabled": trunk.enabled, "state": trunks.state(trunk).word(),
         "registration": trunks.registrations().to_json(trunk),
         "options": options, "rtt_ms": options.get("rtt_ms"), "last_failure": options.get("last_failure"),
         "options_seconds": trunk.options.map(|every| every.as_secs()),
         "target": {"host": trunk.target.host, "port": trunk.target.port, "transport": transport},
+        "targets": targets,
         "codecs": trunk.codecs.iter().map(ToString::to_string).collect::<Vec<_>>(), "browser_audio": browser_audio,
         "srtp": srtp, "register": trunk.registration.is_some(), "max_calls": trunk.max_calls, "live_calls": live,
     })

@@ -3,10 +3,10 @@
 use super::definition::Definition;
 use super::definition::Kind::{Counter, Gauge, Histogram, Trouble};
 use super::labels::{
-    ADMITTED, ANSWERED, APP, ASKED_BY, ATTEMPT, BLAME, CLASS, CLOSED, CODE, CONTEXT, DELIVERY, DROP, EVENT, FINDING,
-    GOT, HALF_LEG, HANDED, HANDSHAKE, HOOK, INTEGRATION, INVARIANT, LEG, LEVEL, LIMIT, LISTENER, MOS_KIND, PHASE,
-    PROBLEM, REASON, REGISTRATION, RELOAD, REPORT, RESULT, ROUTE, SOURCE, STAGE, TRANSFER, TRIED, TRUNK, VERSION,
-    WORKER,
+    ADMITTED, ANSWERED, APP, ASKED_BY, ATTEMPT, BLAME, CLASS, CLOSED, CODE, CONTEXT, DELIVERY, DNS_ANSWER, DROP, EVENT,
+    FINDING, GOT, HALF_LEG, HANDED, HANDSHAKE, HOOK, INTEGRATION, INVARIANT, LEG, LEVEL, LIMIT, LISTENER, MOS_KIND,
+    PHASE, PROBLEM, REASON, REGISTRATION, RELOAD, REPORT, RESULT, ROUTE, SOURCE, STAGE, TRANSFER, TRIED, TRUNK,
+    VERSION, WORKER,
 };
 
 /// Bounds of the histograms. Those of quality include the default bands of the levels.
@@ -67,6 +67,9 @@ catalogue! {
 "Trunks" {
     TRUNK_CALLS: Gauge, "trunkline_trunk_calls", "calls", [TRUNK], "Live calls on a trunk";
     TRUNK_CALLS_MAX: Gauge, "trunkline_trunk_calls_max", "calls", [TRUNK], "The trunk's max_calls";
+    DNS_ANSWERS: Counter, "trunkline_dns_answers_total", "answers", [DNS_ANSWER], "What name servers said of trunks: records, that there are none, a failure, or nothing in time";
+    DNS_LAST_GOOD: Trouble, "trunkline_dns_last_good_total", "answers", [], "Times the last good answer had to serve because name servers failed";
+    DNS_REFUSED: Trouble, "trunkline_dns_searches_refused_total", "searches", [], "Searches for targets refused because too many were under way";
     TRUNK_REGISTERED: Gauge, "trunkline_trunk_registered", "boolean", [TRUNK], "1 while a registrar of the trunk knows us; of trunks that are registered with";
     TRUNK_REGISTRATIONS: Counter, "trunkline_trunk_registrations_total", "registrations", [TRUNK, REGISTRATION], "Registrations and refreshes by what they came to";
     TRUNK_ATTEMPTS: Counter, "trunkline_trunk_attempts_total", "INVITEs", [TRUNK, RESULT], "INVITEs by what they came to";

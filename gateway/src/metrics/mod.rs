@@ -15,6 +15,7 @@ use prometheus::{Encoder, TextEncoder};
 use trunkline_config::Config;
 use trunkline_media::worker::WorkerStats;
 use trunkline_signaling::endpoint::EndpointStats;
+use trunkline_signaling::targets::ResolverStats;
 use trunkline_signaling::transport::ConnectionStats;
 
 pub mod catalogue;
@@ -103,6 +104,8 @@ pub struct Snapshot {
     pub capacity: Capacity,
     /// The registrations of trunks.
     pub registrations: Vec<RegistrationCounts>,
+    /// What name servers said of trunks.
+    pub dns: ResolverStats,
     /// How the configuration came to be in force.
     pub reloads: ReloadStats,
     /// When the public listener's certificate ends, if it has one.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use trunkline_media::worker::WorkerStats;
 use trunkline_signaling::admission::AdmissionStats;
 use trunkline_signaling::endpoint::EndpointStats;
+use trunkline_signaling::targets::ResolverStats;
 use trunkline_signaling::transport::ConnectionStats;
 
 use super::catalogue as m;
@@ -51,6 +52,7 @@ pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
     families.extend(events(&snapshot.events));
     families.extend(webhooks(&snapshot.webhooks));
     families.extend(registrations(&snapshot.registrations));
+    families.extend(dns(&snapshot.dns));
     families
 }
 
@@ -225,6 +227,20 @@ fn webhooks(outlets: &[OutletStats]) -> [Family; 4] {
         by(&m::WEBHOOK_PAUSED, |one| u64::from(one.paused)),
         by_word(&m::WEBHOOK_DELIVERIES, |one| &one.deliveries),
         by_word(&m::WEBHOOK_ATTEMPTS, |one| &one.attempts),
+    ]
+}
+
+fn dns(stats: &ResolverStats) -> [Family; 3] {
+    let answers = [
+        ("found", stats.found as f64),
+        ("nothing", stats.nothing as f64),
+        ("failed", stats.failed as f64),
+        ("timed_out", stats.timed_out as f64),
+    ];
+    [
+        Family::by(&m::DNS_ANSWERS, answers),
+        Family::single(&m::DNS_LAST_GOOD, stats.last_good as f64),
+        Family::single(&m::DNS_REFUSED, stats.refused as f64),
     ]
 }
 

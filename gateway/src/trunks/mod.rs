@@ -83,6 +83,8 @@ struct Watched {
     health: Health,
     due: Option<Instant>,
     asking: bool,
+    /// Where its name led last; no more than are asked.
+    targets: Vec<Target>,
 }
 
 impl Trunks {
@@ -142,6 +144,13 @@ impl Trunks {
         self.watched().get(id).map(|watched| watched.health.clone()).unwrap_or_default()
     }
 
+    /// The targets its name led to when it was asked last, and how each is.
+    #[must_use]
+    pub fn targets(&self, id: &str) -> Vec<(Target, TargetState)> {
+        let targets = self.watched().get(id).map(|watched| watched.targets.clone()).unwrap_or_default();
+        targets.into_iter().map(|target| (target.clone(), self.shared.finder.state(&target))).collect()
+    }
+
     /// Tests a trunk step by step. `None`: too many tests are under way.
     pub async fn test(&self, trunk: &Trunk) -> Option<Value> {
         let _permit = self.shared.tests.try_acquire().ok()?;
@@ -169,11 +178,12 @@ impl Trunks {
     }
 
     async fn ask(&self, trunk: &Trunk) {
-        let (heard, dead) = self.hear(trunk).await;
+        let (heard, targets) = self.hear(trunk).await;
         let mut watched = self.watched();
         let Some(entry) = watched.get_mut(&trunk.id) else { return };
         entry.asking = false;
-        if dead {
+        entry.targets = targets;
+        if entry.targets.iter().any(|target| self.shared.finder.state(target) == TargetState::Dead) {
             // What is dead is asked more often: it is to be used again as soon as it is back.
             let soon = self.shared.clock.now().instant + PROBE;
             entry.due = Some(entry.due.map_or(soon, |due| due.min(soon)));
@@ -191,23 +201,22 @@ impl Trunks {
         self.shared.finder.set_trunks_down(down.map(|(id, _)| id.clone()).collect());
     }
 
-    /// Asks every target of a trunk: what the best of them says, and whether one is dead.
-    async fn hear(&self, trunk: &Trunk) -> (Heard, bool) {
+    /// Asks every target of a trunk: what the best of them says, and which they are.
+    async fn hear(&self, trunk: &Trunk) -> (Heard, Vec<Target>) {
         let finder = &self.shared.finder;
         let Ok(targets) = finder.find(wanted(trunk.first_hop()), false).await.targets else {
-            return (Heard::Nothing("dns"), false);
+            return (Heard::Nothing("dns"), Vec::new());
         };
         let asked = targets.into_iter().take(MAX_TARGETS).map(|target| async move {
             let heard = ping(&*self.shared.prober, &target, trunk).await;
             finder.note_options(&target, heard.is_good());
-            (heard, finder.state(&target) == TargetState::Dead)
+            (heard, target)
         });
-        let all = futures::future::join_all(asked).await;
-        let dead = all.iter().any(|(_, dead)| *dead);
-        let mut heard: Vec<Heard> = all.into_iter().map(|(heard, _)| heard).collect();
+        let (mut heard, targets): (Vec<Heard>, Vec<Target>) =
+            futures::future::join_all(asked).await.into_iter().unzip();
         let best = heard.iter().position(Heard::is_good).unwrap_or(0);
         let best = if heard.is_empty() { Heard::Nothing("dns") } else { heard.swap_remove(best) };
-        (best, dead)
+        (best, targets)
     }
 
     fn watched(&self) -> MutexGuard<'_, HashMap<String, Watched>> {

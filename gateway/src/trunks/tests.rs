@@ -100,3 +100,38 @@ async fn a_test_ends_with_the_step_that_fails() {
     let tested = closed.test(&nowhere).await.unwrap();
     assert_eq!(steps(&tested), ["dns false", "dns false"], "the question, and what it was for");
 }
+
+#[tokio::test]
+async fn a_destination_is_tested_over_each_trunk_that_may_take_its_calls() {
+    let (trunks, trunk) = trunks(Some(Ok((200, Duration::from_millis(2)))));
+    let mut config = (*trunks.shared.settings.load()).clone();
+    let second = Trunk { id: "second".into(), enabled: false, ..trunk.clone() };
+    config.trunks.push(second);
+    let member = |id: &str, priority| trunkline_config::GroupMember { trunk: id.into(), priority, weight: 1 };
+    let members = vec![member(&trunk.id, 1), member("second", 2)];
+    config.trunk_groups = vec![trunkline_config::TrunkGroup { id: "both".into(), members }];
+
+    let tested = trunks.test_destination(&config, "", "sip:agent@both").await.unwrap();
+    assert_eq!((tested["destination"].as_str(), &tested["ok"]), (Some("sip:agent@both"), &Value::Bool(true)));
+    let ways = tested["ways"].as_array().unwrap();
+    assert_eq!(ways.iter().map(|way| way["trunk"].as_str().unwrap()).collect::<Vec<_>>(), [&trunk.id, "second"]);
+    assert_eq!((&ways[0]["ok"], ways[0]["state"].as_str()), (&Value::Bool(true), Some("unknown")));
+    assert_eq!(ways[0]["steps"].as_array().map(Vec::len), Some(3));
+    assert!(ways[0]["request_uri"].as_str().unwrap().starts_with("sip:agent@"), "{tested:#}");
+    assert_eq!((&ways[1]["ok"], ways[1]["detail"].as_str()), (&Value::Bool(false), Some("trunk_disabled")));
+
+    let tested = trunks.test_destination(&config, "", "no uri at all").await.unwrap();
+    assert_eq!((&tested["ok"], tested["ways"][0]["reason"].as_str()), (&Value::Bool(false), Some("dest_not_found")));
+}
+
+#[tokio::test]
+async fn a_trunk_says_how_each_target_is() {
+    let (trunks, trunk) = trunks(Some(Err(Failure::Transport)));
+    for _ in 0..2 {
+        trunks.watched().entry(trunk.id.clone()).or_default();
+        trunks.ask(&trunk).await;
+    }
+    let [(target, state)] = &*trunks.targets(&trunk.id) else { panic!("one target") };
+    assert_eq!((target.name.as_ref(), *state), ("127.0.0.1", TargetState::Dead));
+    assert!(trunks.targets("nobody").is_empty());
+}

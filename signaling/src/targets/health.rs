@@ -39,6 +39,18 @@ pub enum TargetState {
     Resting(Instant),
 }
 
+impl TargetState {
+    /// As APIs say it: `well`, `dead`, `resting`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Dead => "dead",
+            Self::Resting(_) => "resting",
+        }
+    }
+}
+
 /// Targets in the order they are to be tried.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sorted {

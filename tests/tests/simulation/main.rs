@@ -15,6 +15,7 @@ mod lying;
 mod moving;
 mod outcomes;
 mod quality;
+mod resolving;
 mod setup;
 mod signalling;
 mod talk;

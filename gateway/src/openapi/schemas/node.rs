@@ -106,6 +106,10 @@ pub struct Trunk {
     /// `host`, `port`, `transport` (null: DNS decides).
     #[schema(value_type = Object)]
     pub target: Map<String, Value>,
+    /// Where its name led when it was asked last, in DNS's order: `target` (`udp:192.0.2.1:5060`), `name`, and `state` by
+    /// OPTIONS and calls: `well`, `dead`, or `resting` while it asked to be left alone.
+    #[schema(value_type = Vec<Object>)]
+    pub targets: Vec<Map<String, Value>>,
     /// In order of preference.
     pub codecs: Vec<String>,
     /// `relay`, `elastic` or `opus`.
