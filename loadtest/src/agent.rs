@@ -223,7 +223,7 @@ impl Desk {
             voice: Voice::new(party, content, format),
             phase: Phase::new(self.parts.epoch, party as usize, self.parts.calls, true),
             speaks_at: None,
-            digits: media.telephone_event.map(|number| number.0),
+            digits: media.telephone_event.map(|(number, _)| number.0),
         };
         self.parties.insert(leg, party);
         self.lines.add(&mut self.reactor, party, line)
