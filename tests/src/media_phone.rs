@@ -1,7 +1,7 @@
 //! The media half of a phone on a real socket: sends its tone as G.711, records what it hears, speaks RFC 4733.
 //! The signalling half is somebody else's (SIPp), whose SDP names this socket.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,12 @@ struct Heard {
 impl MediaPhone {
     /// A phone on a free even port that sends a tone of `hz` in `codec` (PCMU or PCMA).
     pub async fn start(codec: Codec, hz: f64) -> Result<Self> {
-        let socket = even_port().await?;
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), codec, hz).await
+    }
+
+    /// The same at this address of the machine.
+    pub async fn start_at(host: IpAddr, codec: Codec, hz: f64) -> Result<Self> {
+        let socket = even_port(host).await?;
         let address = socket.local_addr()?;
         let heard = Arc::new(Mutex::new(Heard::default()));
         let task = tokio::spawn(speak(socket, codec, hz, Arc::clone(&heard)));
@@ -123,9 +128,9 @@ impl Drop for MediaPhone {
     }
 }
 
-async fn even_port() -> Result<UdpSocket> {
+async fn even_port(host: IpAddr) -> Result<UdpSocket> {
     loop {
-        let socket = UdpSocket::bind("127.0.0.1:0").await?;
+        let socket = UdpSocket::bind((host, 0)).await?;
         if socket.local_addr()?.port().is_multiple_of(2) {
             return Ok(socket);
         }

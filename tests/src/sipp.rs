@@ -99,6 +99,8 @@ impl Sipp {
         for (key, value) in keys {
             text = text.replace(&format!("[{key}]"), value);
         }
+        // Where the phone is, unless the test says so.
+        let text = text.replace("[media_at]", "IP4 127.0.0.1");
         std::fs::write(directory.path().join("scenario.xml"), text)?;
         let child = command.spawn().context("sipp is not installed")?;
         let mut sipp = Self { child, address, directory };

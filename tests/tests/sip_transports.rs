@@ -62,6 +62,28 @@ async fn an_agent_is_reached_over_ipv6() -> Result<()> {
     Ok(())
 }
 
+/// The audio as well, whether the gateway has sockets of that family alone or of both.
+#[tokio::test]
+async fn an_agents_audio_goes_over_ipv6() -> Result<()> {
+    let both = format!("{BOTH}\nadvertise = \"127.0.0.1, ::1\"");
+    for (listen, sip) in [("::1", BOTH), ("::", both.as_str())] {
+        let phone = MediaPhone::start_at("::1".parse()?, Codec::Pcmu, AGENT).await?;
+        let address = std::net::UdpSocket::bind("[::1]:0")?.local_addr()?;
+        let keys = [&keys(&phone)[..], &[("media_at", "IP6 ::1".to_owned())]].concat();
+        let sipp = Sipp::launch(&[], address, "u1", "answer", &keys).await?;
+        let gateway = Gateway::start(Plan::to(&[address]).relay().sip(listen, sip)).await?;
+        let visitor = WebClient::call(&gateway, Codec::Pcmu, VISITOR).await?;
+        visitor.hears(AGENT, VISITOR).await?;
+        phone.hears(VISITOR, AGENT).await?;
+        gateway.visitor(&visitor.session, Method::DELETE, &visitor.call, "", None).await?;
+        gateway.ended(&visitor.call).await?;
+        let trace = sipp.finish().await?;
+        ensure!(trace.contains("c=IN IP6 ::1\r\n"), "{trace}");
+        gateway.stop().await;
+    }
+    Ok(())
+}
+
 /// The agent's machine acknowledges nothing any more, in the middle of a call.
 #[tokio::test]
 async fn a_half_open_connection_is_given_up_in_seconds() -> Result<()> {
