@@ -42,6 +42,9 @@ fn browsers(text: &mut String, config: &Config) -> std::fmt::Result {
     for worker in 0..media.workers {
         writeln!(text, "  candidates     {} over UDP (worker {worker})", list(media.candidates(worker)))?;
     }
+    if let Some(listen) = media.tcp_listen {
+        writeln!(text, "                 {} over TCP (listening on {listen})", list(media.tcp_candidates()))?;
+    }
     if media.udp_listen.ip().is_loopback() && media.advertise.is_empty() {
         writeln!(text, "                 reached from this machine only; Firefox takes no loopback candidates")?;
     }

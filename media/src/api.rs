@@ -281,6 +281,8 @@ pub enum MediaEvent {
     BrowserMoved {
         /// The new address.
         remote: SocketAddr,
+        /// Over what.
+        path: Path,
     },
     /// Nothing authentic (RTP, RTCP, STUN) from the browser for a while, or it said goodbye.
     BrowserLost {

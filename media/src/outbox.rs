@@ -2,15 +2,39 @@
 
 use std::net::SocketAddr;
 
+use crate::api::Path;
+
 /// Which of a call's sockets a datagram leaves by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Port {
     /// The worker's public UDP port.
     Browser,
+    /// The TCP connection that comes from where it goes to.
+    BrowserTcp,
     /// The trunk leg's RTP port.
     TrunkRtp,
     /// The trunk leg's RTCP port.
     TrunkRtcp,
+}
+
+/// Where a browser is, and by what it is reached: one address may be two of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Remote {
+    /// By what.
+    pub path: Path,
+    /// Where.
+    pub address: SocketAddr,
+}
+
+impl Remote {
+    /// The socket that leads there.
+    #[must_use]
+    pub fn port(self) -> Port {
+        match self.path {
+            Path::Udp => Port::Browser,
+            Path::Tcp => Port::BrowserTcp,
+        }
+    }
 }
 
 /// One datagram ready to leave.

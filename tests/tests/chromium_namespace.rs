@@ -3,6 +3,7 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -30,6 +31,15 @@ struct Elsewhere {
 impl Elsewhere {
     /// A visitor's machine, an agent, a gateway between; `None` where that cannot be.
     async fn begin(scenario: &str) -> Result<Option<Self>> {
+        Self::begin_at(scenario, |_| String::new()).await
+    }
+
+    /// The same where browsers may come over TCP.
+    async fn begin_over_tcp(scenario: &str) -> Result<Option<Self>> {
+        Self::begin_at(scenario, |outside| format!("\ntcp_listen = \"{outside}:0\"")).await
+    }
+
+    async fn begin_at(scenario: &str, media: impl Fn(Ipv4Addr) -> String) -> Result<Option<Self>> {
         let Some(machine) = Namespace::new()? else {
             println!("no network namespace can be made here: nothing is tested");
             return Ok(None);
@@ -39,7 +49,8 @@ impl Elsewhere {
         let port = phone.address().port().to_string();
         let keys = [("rtp_port", port), ("codec_pt", "0".into()), ("codec_name", "PCMU".into())];
         let sipp = Sipp::start(scenario, &keys).await?;
-        let plan = Plan::to(&[sipp.address()]).origin(page.origin()).host(machine.outside()).media(LIMITS);
+        let plan = Plan::to(&[sipp.address()]).origin(page.origin()).host(machine.outside());
+        let plan = plan.media(&format!("{LIMITS}{}", media(machine.outside())));
         let gateway = Gateway::start(plan).await?;
         Ok(Some(Self { machine, page, phone, sipp, gateway }))
     }
@@ -103,20 +114,53 @@ async fn a_firewall_in_the_middle_of_a_call_is_survived_for_the_grace_and_told_a
     all.finish().await
 }
 
-#[tokio::test]
-async fn another_address_keeps_the_call() -> Result<()> {
-    let Some(all) = Elsewhere::begin("answer").await? else { return Ok(()) };
-    let call = all.talking().await?;
-    all.machine.change_address()?;
+/// Until both hear each other again, for some seconds.
+async fn heard_again(all: &Elsewhere) -> Result<()> {
     let mut heard = Ok(());
-    for _ in 0..10 {
+    for _ in 0..20 {
         heard = all.both_hear().await;
         if heard.is_ok() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    heard?;
+    heard
+}
+
+#[tokio::test]
+async fn a_network_that_swallows_udp_is_got_through_over_tcp() -> Result<()> {
+    let Some(all) = Elsewhere::begin_over_tcp("answer").await? else { return Ok(()) };
+    all.machine.swallow_udp(true)?;
+    let call = all.talking().await?;
+    let record = all.gateway.record(&call).await?;
+    ensure!(record["browser"]["path"] == "tcp", "{record:#}");
+    let findings = record["findings"].as_array().cloned().unwrap_or_default();
+    ensure!(findings.iter().any(|finding| finding["finding"] == "tcp_fallback"), "{record:#}");
+    all.page.browser().run("await call.hangup()", Value::Null).await?;
+    let record = all.gateway.ended(&call).await?;
+    ensure!(record["outcome"]["reason"] == "user_hangup", "{record:#}");
+    all.finish().await
+}
+
+#[tokio::test]
+async fn a_firewall_in_the_middle_of_a_call_is_got_round_over_tcp() -> Result<()> {
+    let Some(all) = Elsewhere::begin_over_tcp("answer").await? else { return Ok(()) };
+    let call = all.talking().await?;
+    let record = all.gateway.record(&call).await?;
+    ensure!(record["browser"]["path"] == "udp", "UDP is better where there is some: {record:#}");
+    all.machine.swallow_udp(true)?;
+    heard_again(&all).await?;
+    let record = all.gateway.record(&call).await?;
+    ensure!(record["browser"]["path"] == "tcp" && record["state"] == "talking", "{record:#}");
+    all.finish().await
+}
+
+#[tokio::test]
+async fn another_address_keeps_the_call() -> Result<()> {
+    let Some(all) = Elsewhere::begin("answer").await? else { return Ok(()) };
+    let call = all.talking().await?;
+    all.machine.change_address()?;
+    heard_again(&all).await?;
     let record = all.gateway.record(&call).await?;
     ensure!(record["state"] == "talking", "{record:#}");
     all.page.browser().run("await call.hangup()", Value::Null).await?;

@@ -7,12 +7,14 @@ use crate::host::Host;
 use crate::model::{Control, Media, Public, Sip};
 use crate::report::Report;
 
-/// The listeners: HTTP, and SIP over connections.
-pub(super) fn tcp(public: &Public, control: &Control, sip: Option<&Sip>, report: &mut Report) {
+/// The listeners: HTTP, browsers' media and SIP over connections.
+pub(super) fn tcp(public: &Public, control: &Control, media: Option<&Media>, sip: Option<&Sip>, report: &mut Report) {
     let mut taken = vec![("public.listen", public.listen)];
     let over_tcp = sip.into_iter().flat_map(|sip| &sip.tcp_listen).map(|listen| ("sip.tcp_listen", *listen));
     let over_tls = sip.into_iter().flat_map(|sip| &sip.tls_listen).map(|listen| ("sip.tls_listen", *listen));
-    for (key, listen) in [("control.listen", control.listen)].into_iter().chain(over_tcp).chain(over_tls) {
+    let media = media.and_then(|media| media.tcp_listen).map(|listen| ("media.tcp_listen", listen));
+    let http = [("control.listen", control.listen)].into_iter();
+    for (key, listen) in http.chain(media).chain(over_tcp).chain(over_tls) {
         let same = |other: &SocketAddr| {
             listen.port() != 0 && listen.port() == other.port() && overlap(listen.ip(), other.ip())
         };

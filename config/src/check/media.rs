@@ -21,9 +21,6 @@ pub(super) fn media(raw: &RawMedia, host: &Host, secrets: &Secrets<'_>, report: 
         worker_ports(address, workers, report);
     }
     let tcp_listen = listen_if_any("media.tcp_listen", &raw.tcp_listen, report);
-    if !raw.tcp_listen.is_empty() {
-        report.note("media.tcp_listen", "not active yet: browsers whose network blocks UDP cannot call");
-    }
     let advertise = every("media.advertise", &raw.advertise, |key, text| {
         let address = told_ip(key, text, report)?;
         udp_listen.map_or(Some(address), |listen| same_family(key, address, listen.ip(), report))

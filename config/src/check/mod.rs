@@ -53,7 +53,7 @@ pub(crate) fn check(raw: &Raw, host: &Host, secrets: &Secrets<'_>, report: &mut 
     let apps = apps::apps(&raw.apps, &raw_trunks, secrets, report);
     inbound::known_apps(&raw.trunks, &raw.apps, report);
     if let (Some(public), Some(control)) = (&public, &control) {
-        clashes::tcp(public, control, sip.as_ref(), report);
+        clashes::tcp(public, control, media.as_ref(), sip.as_ref(), report);
     }
     if let (Some(media), Some(sip)) = (&media, &sip) {
         clashes::udp(media, sip, host, report);

@@ -111,7 +111,7 @@ pub struct Media {
     pub workers: usize,
     /// Worker n listens on port + n.
     pub udp_listen: SocketAddr,
-    /// ICE-TCP.
+    /// Where browsers' TCP connections are taken, for all workers (ICE-TCP).
     pub tcp_listen: Option<SocketAddr>,
     /// Public addresses, behind 1:1 NAT.
     pub advertise: Vec<IpAddr>,
@@ -142,6 +142,15 @@ impl Media {
         let port = self.udp_listen.port().saturating_add(offset);
         let own = self.advertise.is_empty().then(|| self.udp_listen.ip());
         self.advertise.iter().copied().chain(own).map(move |ip| SocketAddr::new(ip, port))
+    }
+
+    /// Where browsers reach the media over TCP, if they do.
+    pub fn tcp_candidates(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.tcp_listen.into_iter().flat_map(|listen| {
+            let own = if listen.ip().is_unspecified() { self.udp_listen.ip() } else { listen.ip() };
+            let own = self.advertise.is_empty().then_some(own);
+            self.advertise.iter().copied().chain(own).map(move |ip| SocketAddr::new(ip, listen.port()))
+        })
     }
 
     /// Pairs of an even port and the odd one above in [`Self::rtp_ports`]: as many calls can be up at once.

@@ -25,6 +25,10 @@ fn sip() {
         "[sip]\ntcp_listen = '127.0.0.1:8080'",
         &["line 2: sip.tcp_listen: 127.0.0.1:8080 is taken by public.listen"],
     );
+    check(
+        "[media]\ntcp_listen = '0.0.0.0:5062'\n[sip]\ntcp_listen = '127.0.0.1:5062'",
+        &["line 4: sip.tcp_listen: 127.0.0.1:5062 is taken by media.tcp_listen"],
+    );
     check("[sip]\nudp_listen = ''", &["line 2: sip.udp_listen: must name an address and port"]);
     check("[sip]\ndomain = 'a b'", &["line 2: sip.domain: \"a b\" is no host name or address"]);
 }

@@ -67,5 +67,4 @@ fn traps_are_pointed_at() {
         "media.udp_listen: a loopback",
     );
     has("public.url = 'http://voice.example.com'", "public.url: http: browsers give the microphone only");
-    has("media.tcp_listen = '127.0.0.1:443'", "media.tcp_listen: not active yet");
 }

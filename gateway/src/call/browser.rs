@@ -119,8 +119,9 @@ impl Call {
             MediaEvent::Dtmf { from, digit, duration_ms } => self.digit(now, from, digit.as_char(), duration_ms),
             MediaEvent::DtmfSent { .. } => {}
             MediaEvent::DtmfNotSent { leg } => self.note_digits_unsent(now, leg, "not_sent"),
-            MediaEvent::BrowserMoved { remote } => {
+            MediaEvent::BrowserMoved { remote, path } => {
                 self.browser.remote = Some(remote);
+                self.browser.path = Some(path);
                 self.browser.note_new_path(now, "moved");
             }
             MediaEvent::BrowserLost { how } => self.lost(now, how),

@@ -23,7 +23,7 @@ fn media() -> impl Strategy<Value = MediaEvent> {
         Just(MediaEvent::IceConnected { remote, path: Path::Udp }),
         Just(MediaEvent::DtlsConnected { profile: "SRTP_AEAD_AES_128_GCM" }),
         Just(MediaEvent::SetupFailed(SetupFailure::DtlsTimeout)),
-        Just(MediaEvent::BrowserMoved { remote }),
+        Just(MediaEvent::BrowserMoved { remote, path: Path::Udp }),
         loss.clone().prop_map(|how| MediaEvent::BrowserLost { how }),
         Just(MediaEvent::BrowserBack { gap_ms: 1, cause: BackCause::SamePath, gap: GapKind::Unknown }),
         loss.prop_map(|how| MediaEvent::GraceExpired { how }),

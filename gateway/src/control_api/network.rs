@@ -36,9 +36,11 @@ pub(super) async fn requirements(State(api): State<Arc<Api>>, headers: HeaderMap
 
 fn of(config: &Config) -> Value {
     let enabled = || config.trunks.iter().filter(|trunk| trunk.enabled);
+    let of_browsers = [signalling(config), media(config)];
+    let of_browsers: Vec<Value> = of_browsers.into_iter().chain(media_over_tcp(config)).collect();
     json!({
         "browsers": {
-            "flows": [signalling(config), media(config)],
+            "flows": of_browsers,
             "bandwidth": bandwidth(config.media.browser_codecs.iter().copied(), HEADERS + SRTP),
         },
         "trunks": {
@@ -73,6 +75,16 @@ fn media(config: &Config) -> Value {
     ports.dedup();
     json!({"purpose": "media", "hosts": hosts, "ports": ports, "transport": "udp", "protocol": "STUN, DTLS, SRTP",
         "direction": "from browsers, answered on the same flow"})
+}
+
+/// The same in frames over connections, where UDP does not get through.
+fn media_over_tcp(config: &Config) -> Option<Value> {
+    let mut hosts: Vec<String> = config.media.tcp_candidates().map(|address| address.ip().to_string()).collect();
+    hosts.sort();
+    hosts.dedup();
+    let port = config.media.tcp_listen?.port();
+    Some(json!({"purpose": "media", "hosts": hosts, "ports": [port], "transport": "tcp",
+        "protocol": "STUN, DTLS, SRTP", "direction": "from browsers, where UDP does not get through"}))
 }
 
 fn flows(config: &Config, trunk: &Trunk) -> [Value; 2] {
@@ -133,10 +145,18 @@ mod tests {
         );
         let media = flow("browsers", 1);
         assert_eq!((&media["hosts"], &media["ports"]), (&json!(["198.51.100.7"]), &json!([3478, 3479])));
+        assert_eq!(flow("browsers", 2), Value::Null);
         let rtp = flow("trunks", 1);
         assert_eq!(rtp["ports"], json!([{"first": 20_000, "last": 20_099}]));
         let trunk = config.trunks.iter().find(|trunk| trunk.enabled).unwrap();
         assert_eq!(flow("trunks", 0)["hosts"], json!([trunk.target.host]));
+
+        config.media.tcp_listen = Some("0.0.0.0:443".parse().unwrap());
+        let media = of(&config)["browsers"]["flows"][2].clone();
+        assert_eq!(
+            (&media["hosts"], &media["ports"], &media["transport"]),
+            (&json!(["198.51.100.7"]), &json!([443]), &json!("tcp"))
+        );
     }
 
     #[test]

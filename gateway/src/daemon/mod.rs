@@ -107,6 +107,8 @@ pub struct Daemon {
     pub sip: Bound,
     /// Where browsers' media arrives, one address a worker.
     pub media_addrs: Vec<SocketAddr>,
+    /// Where its TCP connections are taken, if they are.
+    pub media_tcp_addr: Option<SocketAddr>,
     calls: Calls,
     planes: Planes,
     stop: watch::Sender<bool>,
@@ -228,6 +230,7 @@ impl Daemon {
             sip_addr,
             sip: bound,
             media_addrs: planes.media_addrs(),
+            media_tcp_addr: planes.media_tcp_addr(),
             calls,
             planes,
             stop,
@@ -244,6 +247,7 @@ impl Daemon {
             sip_tcp = ?daemon.sip.tcp,
             sip_tls = ?daemon.sip.tls,
             media = ?daemon.media_addrs,
+            media_tcp = ?daemon.media_tcp_addr,
             "listening"
         );
         Ok(daemon)

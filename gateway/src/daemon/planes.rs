@@ -87,6 +87,10 @@ impl Planes {
         self.plane.addresses()
     }
 
+    pub(super) fn media_tcp_addr(&self) -> Option<SocketAddr> {
+        self.plane.tcp_address()
+    }
+
     /// Reads what the planes count.
     pub(super) fn gauges(&self) -> Gauges {
         let (plane, sip) = (self.plane.clone(), self.sip.clone());
@@ -97,6 +101,7 @@ impl Planes {
                     workers: plane.stats(),
                     sip: sip.stats().await,
                     connections: sip.connections(),
+                    browser_connections: plane.connections(),
                     ..Snapshot::default()
                 }
             })
@@ -127,6 +132,7 @@ fn plane_config(config: &Config) -> PlaneConfig {
     PlaneConfig {
         workers: media.workers.max(1),
         udp_listen: media.udp_listen,
+        tcp_listen: media.tcp_listen,
         advertise: media.advertise.clone(),
         rtp_listen: media.rtp_listen,
         rtp_ports: media.rtp_ports.clone(),

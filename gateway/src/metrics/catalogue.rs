@@ -90,6 +90,10 @@ catalogue! {
     WORKER_QUARANTINED_PAIRS: Gauge, "trunkline_worker_quarantined_pairs", "port pairs", [WORKER], "RTP port pairs being drained";
     RTP_PAIRS: Gauge, "trunkline_rtp_pairs", "port pairs", [], "RTP port pairs that rtp_ports has room for";
     WORKER_PORTS_IN_USE: Trouble, "trunkline_worker_ports_in_use_total", "port pairs", [WORKER], "RTP port pairs passed over because another program held them";
+    MEDIA_CONNECTIONS: Gauge, "trunkline_media_connections", "connections", [], "Live TCP connections of browsers' media";
+    MEDIA_CONNECTIONS_ACCEPTED: Counter, "trunkline_media_connections_accepted_total", "connections", [], "TCP connections of browsers' media";
+    MEDIA_CONNECTIONS_REFUSED: Counter, "trunkline_media_connections_refused_total", "connections", [], "Of those, closed because they named no call in time, proved to be of none, or were too many";
+    MEDIA_CONNECTION_DROPS: Trouble, "trunkline_media_connection_drops_total", "datagrams", [], "Datagrams that such a connection had no room for";
     WORKER_RECEIVED: Counter, "trunkline_worker_datagrams_received_total", "datagrams", [WORKER], "Datagrams in";
     WORKER_SENT: Counter, "trunkline_worker_datagrams_sent_total", "datagrams", [WORKER], "Datagrams out";
     WORKER_SEND_FAILURES: Trouble, "trunkline_worker_send_failures_total", "datagrams", [WORKER], "Datagrams the kernel refused";

@@ -94,6 +94,8 @@ pub struct Snapshot {
     pub sip: EndpointStats,
     /// Its connections.
     pub connections: ConnectionStats,
+    /// Those of browsers whose media comes over TCP.
+    pub browser_connections: trunkline_media::worker::ConnectionStats,
     /// The store of ended calls, if there is one.
     pub store: Option<StoreStats>,
     /// Events and who reads them.

@@ -48,6 +48,7 @@ pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
     families.extend(workers(&snapshot.workers));
     families.extend(sip(&snapshot.sip));
     families.extend(connections(&snapshot.connections));
+    families.extend(browser_connections(&snapshot.browser_connections));
     families.extend(snapshot.store.iter().flat_map(store));
     families.extend(events(&snapshot.events));
     families.extend(webhooks(&snapshot.webhooks));
@@ -173,6 +174,16 @@ fn connections(stats: &ConnectionStats) -> Vec<Family> {
     ];
     let closed = closed.map(|(why, count)| (why.to_owned(), count as f64));
     singles(&COLUMNS, stats).chain([Family::by(&m::SIP_CONNECTIONS_CLOSED, closed)]).collect()
+}
+
+fn browser_connections(stats: &trunkline_media::worker::ConnectionStats) -> Vec<Family> {
+    const COLUMNS: [Column<trunkline_media::worker::ConnectionStats>; 4] = [
+        (&m::MEDIA_CONNECTIONS, |s| s.live),
+        (&m::MEDIA_CONNECTIONS_ACCEPTED, |s| s.accepted),
+        (&m::MEDIA_CONNECTIONS_REFUSED, |s| s.refused),
+        (&m::MEDIA_CONNECTION_DROPS, |s| s.dropped),
+    ];
+    singles(&COLUMNS, stats).collect()
 }
 
 fn store(stats: &StoreStats) -> Vec<Family> {

@@ -14,7 +14,6 @@ mod identity;
 mod reassembly;
 mod record;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,7 +27,7 @@ use record::{Record, records};
 
 use super::srtp::Profile;
 use crate::api::SetupFailure;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Remote};
 use crate::sdp::browser::Fingerprint;
 
 /// A plain alert is believed when no handshake message followed it for so long: anyone could have sent it.
@@ -110,13 +109,7 @@ impl Dtls {
     }
 
     /// Takes a datagram that came from a validated pair. What is to be sent goes to `to`.
-    pub(super) fn handle(
-        &mut self,
-        now: Instant,
-        datagram: &[u8],
-        to: SocketAddr,
-        out: &mut Outbox,
-    ) -> Option<DtlsEvent> {
+    pub(super) fn handle(&mut self, now: Instant, datagram: &[u8], to: Remote, out: &mut Outbox) -> Option<DtlsEvent> {
         let mut event = None;
         let mut repeats = false;
         for record in records(datagram) {
@@ -143,7 +136,7 @@ impl Dtls {
     }
 
     /// Repeats our flight, believes an alert.
-    pub(super) fn handle_timeout(&mut self, now: Instant, to: SocketAddr, out: &mut Outbox) -> Option<DtlsEvent> {
+    pub(super) fn handle_timeout(&mut self, now: Instant, to: Remote, out: &mut Outbox) -> Option<DtlsEvent> {
         if let Some((code, at)) = self.alert
             && now >= at
             && matches!(self.stage, Stage::Shaking(_))
@@ -164,7 +157,7 @@ impl Dtls {
     }
 
     /// Sends close_notify.
-    pub(super) fn close(&mut self, now: Instant, to: SocketAddr, out: &mut Outbox) {
+    pub(super) fn close(&mut self, now: Instant, to: Remote, out: &mut Outbox) {
         let last = std::mem::replace(&mut self.stage, Stage::Over);
         self.flight.forget();
         let engine = match last {
@@ -177,7 +170,7 @@ impl Dtls {
         }
     }
 
-    fn take(&mut self, now: Instant, record: Record<'_>, to: SocketAddr, out: &mut Outbox) -> Taken {
+    fn take(&mut self, now: Instant, record: Record<'_>, to: Remote, out: &mut Outbox) -> Taken {
         match (&self.stage, record.epoch) {
             (Stage::Over, _) => Taken::Used,
             (Stage::Connected { .. }, 0) => Taken::Bad,
@@ -194,7 +187,7 @@ impl Dtls {
     }
 
     /// After the handshake only what is encrypted counts: alerts, and a Finished that comes again.
-    fn take_sealed(&mut self, now: Instant, record: Record<'_>, to: SocketAddr, out: &mut Outbox) -> Taken {
+    fn take_sealed(&mut self, now: Instant, record: Record<'_>, to: Remote, out: &mut Outbox) -> Taken {
         let Stage::Connected { engine, sealed } = &mut self.stage else { return Taken::Bad };
         if record.epoch != 1 || record.body.len() > SEALED_SIZE {
             return Taken::Bad;

@@ -1,13 +1,12 @@
 //! An ICE-lite agent for one component (RFC 8445 section 6.1.1 and 7.3): it answers checks and remembers where
 //! authentic ones came from. It sends nothing of its own accord.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rtc_crypto::{HmacAlgorithm, Mac, RTCCryptoProvider};
 
 use super::stun::{self, Answer, Request};
-use crate::outbox::{Outbox, Port};
+use crate::outbox::{Outbox, Remote};
 use crate::sdp::browser::IceCredentials;
 
 /// A browser has a handful of pairs; a NAT that rebinds at every check makes the rest.
@@ -38,11 +37,11 @@ pub(super) struct IceLite {
     current: Session,
     /// The session before a restart, until a check of the new one comes.
     previous: Option<Session>,
-    remotes: Vec<Remote>,
-    selected: Option<SocketAddr>,
+    remotes: Vec<Known>,
+    selected: Option<Remote>,
     /// Whether the current session's USE-CANDIDATE chose `selected`.
     nominated: bool,
-    transactions: [Option<([u8; 12], SocketAddr)>; TRANSACTIONS],
+    transactions: [Option<([u8; 12], Remote)>; TRANSACTIONS],
     next_transaction: usize,
     requests: u64,
     last_check: Option<Instant>,
@@ -55,8 +54,8 @@ struct Session {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Remote {
-    address: SocketAddr,
+struct Known {
+    remote: Remote,
     last_heard: Instant,
 }
 
@@ -96,13 +95,13 @@ impl IceLite {
     }
 
     /// Where to send.
-    pub(super) fn selected(&self) -> Option<SocketAddr> {
+    pub(super) fn selected(&self) -> Option<Remote> {
         self.selected
     }
 
     /// Whether an authentic check came from this address.
-    pub(super) fn knows(&self, address: SocketAddr) -> bool {
-        self.remotes.iter().any(|r| r.address == address)
+    pub(super) fn knows(&self, remote: Remote) -> bool {
+        self.remotes.iter().any(|known| known.remote == remote)
     }
 
     /// Binding requests so far, authentic or not.
@@ -115,9 +114,18 @@ impl IceLite {
     }
 
     /// Something authentic other than a check came from this address.
-    pub(super) fn heard(&mut self, now: Instant, address: SocketAddr) {
-        if let Some(remote) = self.remotes.iter_mut().find(|r| r.address == address) {
-            remote.last_heard = now;
+    pub(super) fn heard(&mut self, now: Instant, remote: Remote) {
+        if let Some(known) = self.remotes.iter_mut().find(|known| known.remote == remote) {
+            known.last_heard = now;
+        }
+    }
+
+    /// Nothing comes from there any more, nor gets there: what was heard last of the others takes its place.
+    pub(super) fn forget(&mut self, remote: Remote) {
+        self.remotes.retain(|known| known.remote != remote);
+        if self.selected == Some(remote) {
+            self.selected = self.remotes.iter().max_by_key(|known| known.last_heard).map(|known| known.remote);
+            self.nominated = false;
         }
     }
 
@@ -130,7 +138,7 @@ impl IceLite {
     }
 
     /// Takes a STUN message. RFC 8489 section 9.1.3, RFC 8445 section 7.3.
-    pub(super) fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8], out: &mut Outbox) -> Checked {
+    pub(super) fn handle(&mut self, now: Instant, from: Remote, datagram: &[u8], out: &mut Outbox) -> Checked {
         match stun::message_type(datagram) {
             Some(stun::BINDING_REQUEST) => {}
             Some(stun::BINDING_INDICATION | stun::BINDING_SUCCESS | stun::BINDING_ERROR) => return Checked::Ignored,
@@ -156,9 +164,9 @@ impl IceLite {
             // A lite agent facing a full one is always controlled (RFC 8445 section 6.1.1).
             Answer::RoleConflict
         } else {
-            Answer::Success(from)
+            Answer::Success(from.address)
         };
-        out.push_with(Port::Browser, from, |buffer| answer.write(&request.transaction, key, buffer));
+        out.push_with(from.port(), from.address, |buffer| answer.write(&request.transaction, key, buffer));
         self.remember(request.transaction, from);
         if !matches!(answer, Answer::Success(_)) {
             return Checked::Refused;
@@ -170,31 +178,31 @@ impl IceLite {
         Checked::Authentic
     }
 
-    fn remember(&mut self, transaction: [u8; 12], from: SocketAddr) {
+    fn remember(&mut self, transaction: [u8; 12], from: Remote) {
         if let Some(slot) = self.transactions.get_mut(self.next_transaction) {
             *slot = Some((transaction, from));
         }
         self.next_transaction = (self.next_transaction + 1) % TRANSACTIONS;
     }
 
-    fn learn(&mut self, now: Instant, address: SocketAddr) {
-        self.heard(now, address);
-        if self.knows(address) {
+    fn learn(&mut self, now: Instant, remote: Remote) {
+        self.heard(now, remote);
+        if self.knows(remote) {
             return;
         }
         if self.remotes.len() >= REMOTES_LIMIT {
             // The longest silent one goes; never the one in use.
-            let oldest = self.remotes.iter().enumerate().filter(|(_, r)| Some(r.address) != self.selected);
-            if let Some((at, _)) = oldest.min_by_key(|(_, r)| r.last_heard) {
+            let oldest = self.remotes.iter().enumerate().filter(|(_, known)| Some(known.remote) != self.selected);
+            if let Some((at, _)) = oldest.min_by_key(|(_, known)| known.last_heard) {
                 self.remotes.swap_remove(at);
             }
         }
-        self.remotes.push(Remote { address, last_heard: now });
+        self.remotes.push(Known { remote, last_heard: now });
     }
 
     /// Which pair to send on: the latest nominated one; before any nomination the first validated one. An address that
     /// fell silent yields to one that is alive, because a NAT that rebinds does not nominate.
-    fn select(&mut self, now: Instant, from: SocketAddr, nominates: bool, restarted: bool, is_current: bool) {
+    fn select(&mut self, now: Instant, from: Remote, nominates: bool, restarted: bool, is_current: bool) {
         if restarted {
             self.nominated = false;
         }
@@ -208,13 +216,13 @@ impl IceLite {
     }
 
     fn is_silent(&self, now: Instant) -> bool {
-        let selected = self.remotes.iter().find(|r| Some(r.address) == self.selected);
-        selected.is_none_or(|r| now.saturating_duration_since(r.last_heard) >= SILENCE)
+        let selected = self.remotes.iter().find(|known| Some(known.remote) == self.selected);
+        selected.is_none_or(|known| now.saturating_duration_since(known.last_heard) >= SILENCE)
     }
 }
 
 /// A check seen before, now from another address: nobody but a thief of packets repeats a transaction from elsewhere.
-fn is_replay(seen: &[Option<([u8; 12], SocketAddr)>], request: &Request<'_>, from: SocketAddr) -> bool {
+fn is_replay(seen: &[Option<([u8; 12], Remote)>], request: &Request<'_>, from: Remote) -> bool {
     seen.iter().flatten().any(|(transaction, first)| *transaction == request.transaction && *first != from)
 }
 

@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
+use std::net::SocketAddr;
+
 use super::*;
+use crate::api::Path;
 use crate::browser::stun::testing::{Check, request};
 
 const NEW_PASSWORD: &str = "another-password-of-22";
@@ -17,17 +20,17 @@ fn agent() -> (IceLite, Instant) {
     (IceLite::new(local, &credentials("theirs", "not used by a lite agent"), &*provider), now)
 }
 
-fn address(last: u16) -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, 1], last))
+fn address(last: u16) -> Remote {
+    Remote { path: Path::Udp, address: SocketAddr::from(([192, 0, 2, 1], last)) }
 }
 
 /// Hands over a check; says what it was and which type of message answered it.
-fn send(agent: &mut IceLite, now: Instant, from: SocketAddr, check: &Check<'_>) -> (Checked, Option<u16>) {
+fn send(agent: &mut IceLite, now: Instant, from: Remote, check: &Check<'_>) -> (Checked, Option<u16>) {
     let mut out = Outbox::new();
     let checked = agent.handle(now, from, &request(check), &mut out);
     assert!(out.len() <= 1);
     let answer = out.iter().next().map(|d| {
-        assert_eq!((d.port, d.to), (Port::Browser, from));
+        assert_eq!((d.port, d.to), (from.port(), from.address));
         stun::message_type(d.bytes).unwrap()
     });
     (checked, answer)
@@ -152,6 +155,23 @@ fn indications_and_answers_are_ignored() {
         assert!(out.is_empty());
     }
     assert_eq!(agent.requests(), 0);
+}
+
+/// The same address over UDP and over TCP is two, and a connection that is gone is neither sent to nor believed.
+#[test]
+fn a_connection_is_no_datagram_and_is_forgotten_with_its_end() {
+    let (mut agent, now) = agent();
+    let (udp, tcp) = (address(1), Remote { path: Path::Tcp, ..address(1) });
+    send(&mut agent, now, tcp, &numbered(1));
+    assert!(agent.knows(tcp) && !agent.knows(udp));
+    assert_eq!(agent.selected(), Some(tcp));
+    agent.forget(tcp);
+    assert!(!agent.knows(tcp) && agent.selected().is_none());
+    send(&mut agent, now, udp, &numbered(2));
+    send(&mut agent, now, tcp, &Check { use_candidate: true, ..numbered(3) });
+    assert_eq!(agent.selected(), Some(tcp));
+    agent.forget(tcp);
+    assert_eq!(agent.selected(), Some(udp));
 }
 
 proptest! {

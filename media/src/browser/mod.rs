@@ -2,6 +2,7 @@
 
 pub mod demux;
 mod dtls;
+pub(crate) mod framing;
 mod ice;
 mod probe;
 mod srtp;

@@ -1,13 +1,12 @@
 //! The round trip to a browser by a STUN transaction of our own. An ICE-lite agent sends no checks; this one is sent
 //! only where nothing else tells the round trip, on the pair in use, and the call does not depend on its answer.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rtc_crypto::{HmacAlgorithm, Mac, RTCCryptoProvider};
 
 use super::stun;
-use crate::outbox::{Outbox, Port};
+use crate::outbox::{Outbox, Remote};
 use crate::sdp::browser::IceCredentials;
 
 /// Probes are so far apart; one without an answer by then is lost.
@@ -41,7 +40,7 @@ pub struct ProbeStats {
 
 struct Outstanding {
     transaction: [u8; 12],
-    to: SocketAddr,
+    to: Remote,
     at: Instant,
     key: Box<dyn Mac>,
 }
@@ -70,7 +69,7 @@ impl Probes {
     pub(super) fn send(
         &mut self,
         now: Instant,
-        to: SocketAddr,
+        to: Remote,
         (local, remote): (&IceCredentials, &IceCredentials),
         provider: &dyn RTCCryptoProvider,
         out: &mut Outbox,
@@ -82,13 +81,13 @@ impl Probes {
             part.copy_from_slice(self.next().to_be_bytes().get(..4).unwrap_or_default());
         }
         let check = stun::OwnCheck { transaction, username: (&remote.ufrag, &local.ufrag), tie_breaker: self.next() };
-        out.push_with(Port::Browser, to, |buffer| check.write(&mut *key, buffer));
+        out.push_with(to.port(), to.address, |buffer| check.write(&mut *key, buffer));
         self.counts.sent += 1;
         self.outstanding = Some(Outstanding { transaction, to, at: now, key });
     }
 
     /// Takes an answer; `true` if it is an authentic one to the probe that is outstanding.
-    pub(super) fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> bool {
+    pub(super) fn handle(&mut self, now: Instant, from: Remote, datagram: &[u8]) -> bool {
         let Some(probe) = &mut self.outstanding else { return false };
         let ours = probe.to == from && datagram.get(8..20) == Some(&probe.transaction);
         if !ours || !stun::is_authentic_answer(datagram, &mut *probe.key) {
@@ -127,20 +126,25 @@ mod tests {
     use super::super::stun::testing::mac;
     use super::super::stun::{Answer, Request};
     use super::*;
+    use crate::api::Path;
+
+    fn remote(address: &str) -> Remote {
+        Remote { path: Path::Udp, address: address.parse().unwrap() }
+    }
 
     fn credentials(ufrag: &str, password: &str) -> IceCredentials {
         IceCredentials { ufrag: ufrag.into(), password: password.into() }
     }
 
     /// Sends a probe; the transaction it carries.
-    fn send(probes: &mut Probes, now: Instant, to: SocketAddr) -> [u8; 12] {
+    fn send(probes: &mut Probes, now: Instant, to: Remote) -> [u8; 12] {
         let provider = rtc_crypto::default_provider().unwrap();
         let (local, remote) =
             (credentials("ours", "our-password-of-22-chrs"), credentials("theirs", "their-password-of-22-ch"));
         let mut out = Outbox::new();
         probes.send(now, to, (&local, &remote), &*provider, &mut out);
         let datagram = out.get(0).unwrap();
-        assert_eq!((datagram.port, datagram.to), (Port::Browser, to));
+        assert_eq!((datagram.port, datagram.to), (to.port(), to.address));
         let request = Request::parse(datagram.bytes).unwrap();
         assert_eq!(request.username, Some("theirs:ours"));
         assert!(request.controlled && !request.use_candidate && request.unknown().is_empty());
@@ -158,13 +162,15 @@ mod tests {
     fn an_authentic_answer_from_the_right_place_is_a_round_trip() {
         #[allow(clippy::disallowed_methods)] // Where virtual time begins.
         let now = Instant::now();
-        let (to, elsewhere): (SocketAddr, SocketAddr) =
-            ("192.0.2.9:9".parse().unwrap(), "192.0.2.8:9".parse().unwrap());
+        let to = remote("192.0.2.9:9");
+        let elsewhere = [remote("192.0.2.8:9"), Remote { path: Path::Tcp, ..to }];
         let mut probes = Probes::new(7);
         let transaction = send(&mut probes, now, to);
         let later = now + Duration::from_millis(83);
         let good = answer(&transaction, "their-password-of-22-ch");
-        assert!(!probes.handle(later, elsewhere, &good), "from elsewhere");
+        for elsewhere in elsewhere {
+            assert!(!probes.handle(later, elsewhere, &good), "from elsewhere");
+        }
         assert!(!probes.handle(later, to, &answer(&transaction, "our-password-of-22-chrs")), "made with another key");
         assert!(!probes.handle(later, to, &answer(&[1; 12], "their-password-of-22-ch")), "to another request");
         for at in 0..good.len() - 8 {
@@ -191,7 +197,7 @@ mod tests {
             let now = start + Duration::from_secs(second);
             // Reports come until the tenth second.
             if probes.is_due(now, second >= 10) {
-                send(&mut probes, now, "192.0.2.9:9".parse().unwrap());
+                send(&mut probes, now, remote("192.0.2.9:9"));
                 sent.push(second);
             }
         }

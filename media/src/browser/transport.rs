@@ -13,7 +13,7 @@ pub use super::probe::ProbeStats;
 use super::probe::Probes;
 use super::srtp::{Refusal, Srtp};
 use crate::api::{DropStats, Path, SetupFailure};
-use crate::outbox::{Outbox, Port};
+use crate::outbox::{Outbox, Remote};
 use crate::sdp::browser::{IceCredentials, Offer};
 use crate::srtp::Outbound;
 
@@ -29,7 +29,7 @@ pub struct BrowserTransport {
     probes: Probes,
     candidates: usize,
     phase: Phase,
-    reported: Option<SocketAddr>,
+    reported: Option<Remote>,
     events: VecDeque<TransportEvent>,
     drops: DropStats,
 }
@@ -68,6 +68,8 @@ pub enum TransportEvent {
     Moved {
         /// The new address.
         remote: SocketAddr,
+        /// Over what.
+        path: Path,
     },
     /// SRTP keys are in place.
     DtlsConnected {
@@ -118,12 +120,18 @@ impl BrowserTransport {
 
     /// Whether datagrams from this address belong here (an authentic check came from it).
     #[must_use]
-    pub fn knows(&self, from: SocketAddr) -> bool {
-        self.ice.knows(from)
+    pub fn knows(&self, path: Path, address: SocketAddr) -> bool {
+        self.ice.knows(Remote { path, address })
+    }
+
+    /// The connection from there has ended.
+    pub fn forget_connection(&mut self, address: SocketAddr) {
+        self.ice.forget(Remote { path: Path::Tcp, address });
+        self.report_remote();
     }
 
     /// Takes a datagram addressed to this leg (by 5-tuple or by ufrag). Never an error: bad ones are counted.
-    /// STUN answers and DTLS records go to `out` on [`crate::outbox::Port::Browser`].
+    /// STUN answers and DTLS records go to `out`.
     pub fn handle_datagram<'a>(
         &'a mut self,
         now: Instant,
@@ -135,8 +143,9 @@ impl BrowserTransport {
         if self.phase == Phase::Over {
             return Inbound::Consumed;
         }
+        let from = Remote { path, address: from };
         match classify(datagram) {
-            Kind::Stun => self.handle_stun(now, path, from, datagram, out),
+            Kind::Stun => self.handle_stun(now, from, datagram, out),
             Kind::Unknown => self.drops.malformed = self.drops.malformed.saturating_add(1),
             Kind::Dtls | Kind::Rtp | Kind::Rtcp if !self.ice.knows(from) => {
                 self.drops.wrong_source = self.drops.wrong_source.saturating_add(1);
@@ -230,7 +239,13 @@ impl BrowserTransport {
     /// Where we send now.
     #[must_use]
     pub fn remote(&self) -> Option<SocketAddr> {
-        self.ice.selected()
+        self.ice.selected().map(|remote| remote.address)
+    }
+
+    /// Over what we send now.
+    #[must_use]
+    pub fn path(&self) -> Option<Path> {
+        self.ice.selected().map(|remote| remote.path)
     }
 
     /// Whether keys are in place.
@@ -251,29 +266,30 @@ impl BrowserTransport {
         DropStats { bad_dtls: self.dtls.bad(), ..self.drops }
     }
 
-    fn handle_stun(&mut self, now: Instant, path: Path, from: SocketAddr, datagram: &[u8], out: &mut Outbox) {
+    fn handle_stun(&mut self, now: Instant, from: Remote, datagram: &[u8], out: &mut Outbox) {
         if self.probes.handle(now, from, datagram) {
             self.ice.heard(now, from);
             return;
         }
         match self.ice.handle(now, from, datagram, out) {
-            Checked::Authentic => self.report_remote(path),
+            Checked::Authentic => self.report_remote(),
             Checked::Refused | Checked::Ignored => {}
             Checked::Malformed => self.drops.malformed = self.drops.malformed.saturating_add(1),
             Checked::BadIntegrity => self.drops.bad_integrity = self.drops.bad_integrity.saturating_add(1),
         }
     }
 
-    fn report_remote(&mut self, path: Path) {
-        let Some(remote) = self.ice.selected() else { return };
-        match self.reported.replace(remote) {
+    fn report_remote(&mut self) {
+        let Some(selected) = self.ice.selected() else { return };
+        let Remote { path, address: remote } = selected;
+        match self.reported.replace(selected) {
             None => self.report(TransportEvent::IceConnected { remote, path }),
-            Some(last) if last != remote => self.report(TransportEvent::Moved { remote }),
+            Some(last) if last != selected => self.report(TransportEvent::Moved { remote, path }),
             Some(_) => {}
         }
     }
 
-    fn handle_dtls(&mut self, now: Instant, from: SocketAddr, datagram: &[u8], out: &mut Outbox) {
+    fn handle_dtls(&mut self, now: Instant, from: Remote, datagram: &[u8], out: &mut Outbox) {
         let to = self.ice.selected().unwrap_or(from);
         if let Some(event) = self.dtls.handle(now, datagram, to, out) {
             self.ice.heard(now, from);
@@ -304,7 +320,7 @@ impl BrowserTransport {
         }
     }
 
-    fn handle_srtp(&mut self, now: Instant, from: SocketAddr, datagram: &[u8], is_rtcp: bool) -> Inbound<'_> {
+    fn handle_srtp(&mut self, now: Instant, from: Remote, datagram: &[u8], is_rtcp: bool) -> Inbound<'_> {
         let Some(srtp) = &mut self.srtp else {
             self.drops.undecryptable = self.drops.undecryptable.saturating_add(1);
             return Inbound::Consumed;
@@ -335,7 +351,7 @@ impl BrowserTransport {
         let (Some(srtp), Some(to), Phase::Connected) = (&mut self.srtp, self.ice.selected(), self.phase) else {
             return false;
         };
-        out.push_if(Port::Browser, to, |buffer, start| {
+        out.push_if(to.port(), to.address, |buffer, start| {
             buffer.extend_from_slice(plain);
             protect(&mut srtp.outbound, buffer, start)
         });

@@ -26,7 +26,7 @@ impl Call {
     ) -> bool {
         self.ran(now);
         let BrowserLeg { transport, stream, media, drops, resends, .. } = &mut self.browser;
-        let moved = transport.remote() != Some(from);
+        let moved = (transport.path(), transport.remote()) != (Some(path), Some(from));
         let mut echoed = None;
         let heard = match transport.handle_datagram(now, path, from, datagram, out) {
             Inbound::Consumed => false,
@@ -100,7 +100,13 @@ impl Call {
             let back = self.presence.heard(now);
             self.report(back);
         }
-        self.browser.transport.knows(from)
+        self.browser.transport.knows(path, from)
+    }
+
+    /// The browser's connection from there has ended.
+    pub fn handle_disconnect(&mut self, now: Instant, from: SocketAddr) {
+        self.browser.transport.forget_connection(from);
+        self.drain_transport(now);
     }
 
     /// A datagram on the trunk leg's RTP port.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Call;
-use crate::api::{CallStats, Leg, MediaEvent};
+use crate::api::{CallStats, Leg, MediaEvent, Path};
 use crate::detect::Situation;
 use crate::rtp::PayloadType;
 use crate::trunk::TrunkLeg;
@@ -27,6 +27,14 @@ impl Call {
         if self.detectors.is_some() {
             let mut stats = self.stats(now);
             self.look(now, &mut stats);
+        }
+    }
+
+    /// The browser's packets go over this now.
+    pub(super) fn reached_over(&mut self, path: Path) {
+        self.quality.set_tcp(path == Path::Tcp);
+        if let Some(detectors) = &mut self.detectors {
+            detectors.connected_over(path);
         }
     }
 

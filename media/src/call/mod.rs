@@ -23,7 +23,7 @@ use self::browser_leg::BrowserLeg;
 use self::digits::TrunkDigits;
 use self::presence::Presence;
 use self::random::Chance;
-use crate::api::{BackCause, BrowserLoss, Command, Leg, MediaEvent, OpenCall, OpenError, Opened, Path, Restarted};
+use crate::api::{BackCause, BrowserLoss, Command, Leg, MediaEvent, OpenCall, OpenError, Opened, Restarted};
 use crate::audio::Codec;
 use crate::bridge::{Comfort, Flow};
 use crate::browser::transport::{DtlsIdentity, TransportEvent};
@@ -331,15 +331,13 @@ impl Call {
         while let Some(event) = self.browser.transport.poll_event() {
             match event {
                 TransportEvent::IceConnected { remote, path } => {
-                    self.quality.set_tcp(path == Path::Tcp);
-                    if let Some(detectors) = &mut self.detectors {
-                        detectors.connected_over(path);
-                    }
+                    self.reached_over(path);
                     self.report(Some(MediaEvent::IceConnected { remote, path }));
                 }
-                TransportEvent::Moved { remote } => {
+                TransportEvent::Moved { remote, path } => {
+                    self.reached_over(path);
                     self.presence.expect_return(BackCause::NewAddress);
-                    self.report(Some(MediaEvent::BrowserMoved { remote }));
+                    self.report(Some(MediaEvent::BrowserMoved { remote, path }));
                 }
                 TransportEvent::DtlsConnected { profile } => {
                     self.report(Some(MediaEvent::DtlsConnected { profile }));

@@ -88,7 +88,7 @@ impl Detectors {
         }
     }
 
-    /// The browser's first check came this way.
+    /// The browser's packets go this way now.
     pub(crate) fn connected_over(&mut self, path: Path) {
         self.path = Some(path);
     }

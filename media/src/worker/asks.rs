@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::LeaseError;
+use super::tcp::Arrived;
 use super::thread::{Worker, wall};
 use crate::api::{CallKey, CallStats, Command, OpenCall, OpenError, Opened, Restarted};
 use crate::call::Call;
@@ -39,6 +40,8 @@ pub(super) enum Ask {
         key: CallKey,
         command: Command,
     },
+    /// A browser's connection.
+    Connection(Box<Arrived>),
     Stats {
         key: CallKey,
         reply: oneshot::Sender<Option<CallStats>>,
@@ -64,6 +67,7 @@ impl Worker {
                     let opened = self.enter(now, index, |call, out| call.reattach(now, &open, out))?;
                     if opened.is_ok() {
                         self.calls.forget_tuples(index);
+                        self.forget_connections(index);
                         self.calls.learn_ufrags(index);
                     }
                     Some(opened)
@@ -90,6 +94,7 @@ impl Worker {
                     self.stats.commands_dropped += 1;
                 }
             }
+            Ask::Connection(arrived) => self.take_connection(now, *arrived),
             Ask::Stats { key, reply } => {
                 let index = self.calls.index(key);
                 let _ = reply.send(index.and_then(|index| self.enter(now, index, |call, _| call.stats(now))));
@@ -187,6 +192,7 @@ impl Worker {
     pub(super) fn remove(&mut self, now: Instant, index: usize) {
         self.release(now, index);
         self.release_spare(now, index);
+        self.forget_connections(index);
         if let Some(slot) = self.calls.remove(index)
             && catch_unwind(AssertUnwindSafe(|| drop(slot))).is_err()
         {

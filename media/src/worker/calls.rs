@@ -40,6 +40,8 @@ pub(super) struct Slot {
     pub(super) link: Option<usize>,
     /// Leased beside it.
     pub(super) spare: Option<usize>,
+    /// Its browser's TCP connections, the oldest first.
+    pub(super) connections: Vec<usize>,
     /// When its timer is set, if it is.
     pub(super) scheduled: Option<Instant>,
     tuples: Vec<SocketAddr>,
@@ -81,6 +83,7 @@ impl Calls {
                 call,
                 link: None,
                 spare: None,
+                connections: Vec::new(),
                 scheduled: None,
                 tuples: Vec::new(),
                 ufrags: Vec::new(),
@@ -142,6 +145,11 @@ impl Calls {
         for tuple in slot.tuples.drain(..) {
             self.by_tuple.remove(&tuple);
         }
+    }
+
+    /// The call that goes by this ufrag.
+    pub(super) fn named(&self, ufrag: &str) -> Option<usize> {
+        self.by_ufrag.get(ufrag).copied()
     }
 
     /// Whose datagram this is, and whether by 5-tuple: else by the ufrag of a STUN request. The ufrag goes first, for a

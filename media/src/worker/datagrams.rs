@@ -7,6 +7,7 @@ use mio::Token;
 
 use super::batch::{BATCH, Inbox};
 use super::ports::{Side, link_of};
+use super::tcp::index_of;
 use super::thread::{HASTE, Worker};
 use crate::api::Path;
 use crate::browser::demux::{Kind, classify};
@@ -22,6 +23,9 @@ const TRUNK_BATCHES: usize = 8;
 impl Worker {
     /// Reads a socket within its budget; `true` if there may be more.
     pub(super) fn read(&mut self, now: Instant, token: Token) -> bool {
+        if let Some(at) = index_of(token) {
+            return self.read_connection(now, at);
+        }
         match link_of(token) {
             Some((link, side)) => self.read_trunk(now, link, side),
             None => self.read_public(now),
@@ -98,6 +102,10 @@ impl Worker {
         let (outbox, owners) = (&self.outbox, &self.owners);
         let to_browsers = outbox.iter().filter(|d| d.port == Port::Browser).map(|d| (d.to, d.bytes));
         let mut posted = self.postman.send(&self.public, self.public_v6, to_browsers);
+        for datagram in outbox.iter().filter(|d| d.port == Port::BrowserTcp) {
+            let taken = self.connections.push(datagram.to, datagram.bytes);
+            *if taken { &mut posted.sent } else { &mut posted.failed } += 1;
+        }
         let v6 = self.ports.is_v6();
         let mut start = 0;
         for &(link, end) in owners {
@@ -112,6 +120,7 @@ impl Worker {
         }
         self.stats.sent += posted.sent;
         self.stats.send_failures += posted.failed;
+        self.connections.flush(self.poll.registry());
         self.forget_unsent();
     }
 

@@ -16,6 +16,7 @@ mod ports;
 mod reports;
 mod rest;
 mod shared;
+mod tcp;
 mod thread;
 mod timers;
 mod upkeep;
@@ -25,6 +26,8 @@ mod flood_tests;
 #[cfg(test)]
 mod spare_tests;
 #[cfg(test)]
+mod tcp_tests;
+#[cfg(test)]
 mod tests;
 
 use std::net::{IpAddr, SocketAddr};
@@ -33,6 +36,7 @@ use std::time::Duration;
 
 pub use self::lateness::{LATENESS_MS, Lateness};
 pub use self::plane::Plane;
+pub use self::tcp::ConnectionStats;
 use crate::quality::Policy;
 
 /// How the plane is laid out.
@@ -42,6 +46,8 @@ pub struct PlaneConfig {
     pub workers: usize,
     /// Worker n listens on port + n (port 0: any free port, for tests).
     pub udp_listen: SocketAddr,
+    /// Where browsers' TCP connections are taken, for all workers (ICE-TCP; port 0: any free port, for tests).
+    pub tcp_listen: Option<SocketAddr>,
     /// Public addresses put into candidates instead of the listening one.
     pub advertise: Vec<IpAddr>,
     /// Where trunk legs bind.

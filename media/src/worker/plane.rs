@@ -9,11 +9,13 @@ use mio::Waker;
 use tokio::sync::{mpsc, oneshot};
 
 use super::asks::Ask;
-use super::candidates::host_candidates;
+use super::candidates::{host_candidates, tcp_candidates};
 use super::placement::{Load, emptiest};
 use super::reports;
 use super::rest::Bell;
 use super::shared::Shared;
+use super::tcp::door::{Door, Doorbell};
+use super::tcp::{Arrived, ConnectionStats, Names};
 use super::thread::{Worker, WorkerParts};
 use super::{LeaseError, PlaneConfig, StartError, WorkerStats};
 use crate::api::{CallKey, CallStats, Command, OpenCall, OpenError, Opened, Report, Restarted};
@@ -35,10 +37,13 @@ struct Inner {
     workers: Vec<Handle>,
     max_calls: usize,
     /// Which worker each call lives on.
-    homes: Mutex<Homes>,
+    homes: Arc<Mutex<Homes>>,
+    /// Where browsers' connections are taken.
+    door: Option<Doorbell>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
+#[derive(Clone)]
 struct Handle {
     address: SocketAddr,
     asks: mpsc::Sender<Ask>,
@@ -49,6 +54,8 @@ struct Handle {
 struct Homes {
     by_key: HashMap<CallKey, usize>,
     load: Vec<usize>,
+    /// For the door; without one, nobody.
+    names: Option<Names>,
 }
 
 impl Plane {
@@ -57,11 +64,14 @@ impl Plane {
         let identity = Arc::new(DtlsIdentity::generate()?);
         let (reports, receiver) = mpsc::channel(reports::CHANNEL);
         let count = config.workers.max(1);
+        let (door, bell) = config.tcp_listen.map(open_door).transpose()?.unzip();
+        let homes = Homes { by_key: HashMap::new(), load: vec![0; count], names: bell.is_some().then(Names::default) };
         let sockets = (0..count).map(|nth| bind_public(config.udp_listen, nth)).collect::<Result<Vec<_>, _>>()?;
         let inner = Inner {
             workers: Vec::with_capacity(count),
             max_calls: config.max_calls_per_worker,
-            homes: Mutex::new(Homes { by_key: HashMap::new(), load: vec![0; count] }),
+            homes: Arc::new(Mutex::new(homes)),
+            door: bell,
             threads: Mutex::new(Vec::with_capacity(count)),
         };
         // Dropping `inner` on an error below ends the threads that run already.
@@ -73,6 +83,10 @@ impl Plane {
             let (asks, queue) = mpsc::channel(COMMANDS);
             let shared = Arc::new(Shared::default());
             shared.measure_by(config.policy);
+            let mut candidates = host_candidates(address, &config.advertise);
+            if let Some(bell) = &inner.door {
+                candidates.extend(tcp_candidates(bell.address, address, &config.advertise));
+            }
             let parts = WorkerParts {
                 nth,
                 of: count,
@@ -83,12 +97,19 @@ impl Plane {
                 reports: reports.clone(),
                 shared: Arc::clone(&shared),
                 identity: Arc::clone(&identity),
-                candidates: host_candidates(address, &config.advertise).into(),
+                candidates: candidates.into(),
+                connections: inner.door.as_ref().map(|bell| Arc::clone(&bell.counters)).unwrap_or_default(),
                 config: config.clone(),
             };
             let thread = std::thread::Builder::new().name(format!("media-{nth}")).spawn(move || Worker::run(parts))?;
             inner.threads.get_mut().unwrap_or_else(PoisonError::into_inner).push(thread);
             inner.workers.push(Handle { address, asks, waker, shared });
+        }
+        if let Some(door) = door {
+            let (homes, workers) = (Arc::clone(&inner.homes), inner.workers.clone());
+            let run = move || door.run(|arrived| admit(&homes, &workers, arrived));
+            let thread = std::thread::Builder::new().name("media-tcp".into()).spawn(run)?;
+            inner.threads.get_mut().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
         Ok((Self(Arc::new(inner)), receiver))
     }
@@ -97,6 +118,18 @@ impl Plane {
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.0.workers.iter().map(|worker| worker.address).collect()
+    }
+
+    /// Where browsers' TCP connections are taken, if they are.
+    #[must_use]
+    pub fn tcp_address(&self) -> Option<SocketAddr> {
+        self.0.door.as_ref().map(|bell| bell.address)
+    }
+
+    /// How those connections fare.
+    #[must_use]
+    pub fn connections(&self) -> ConnectionStats {
+        self.0.door.as_ref().map(|bell| bell.counters.read()).unwrap_or_default()
     }
 
     /// How calls that are opened from now on are measured; live ones go on as they began.
@@ -113,19 +146,27 @@ impl Plane {
         let opened =
             worker.ask(|reply| Ask::Open { open: Box::new(open), reply }).await.unwrap_or(Err(OpenError::Stopped))?;
         reservation.keep();
+        self.0.homes().learn(key, &opened.ice_session);
         Ok(opened)
     }
 
     /// New peer connection for a live call. The trunk leg, mutes and prompts stay as they are.
     pub async fn reattach(&self, open: OpenCall) -> Result<Opened, OpenError> {
-        let worker = self.0.home(open.key).ok_or(OpenError::NoSuchCall)?;
-        worker.ask(|reply| Ask::Reattach { open: Box::new(open), reply }).await.unwrap_or(Err(OpenError::Stopped))
+        let key = open.key;
+        let worker = self.0.home(key).ok_or(OpenError::NoSuchCall)?;
+        let ask = |reply| Ask::Reattach { open: Box::new(open), reply };
+        let opened = worker.ask(ask).await.unwrap_or(Err(OpenError::Stopped))?;
+        self.0.homes().learn(key, &opened.ice_session);
+        Ok(opened)
     }
 
     /// ICE restart of a live call.
     pub async fn restart_ice(&self, key: CallKey, remote: IceCredentials) -> Result<Restarted, OpenError> {
         let worker = self.0.home(key).ok_or(OpenError::NoSuchCall)?;
-        worker.ask(|reply| Ask::RestartIce { key, remote, reply }).await.unwrap_or(Err(OpenError::Stopped))
+        let ask = |reply| Ask::RestartIce { key, remote, reply };
+        let restarted = worker.ask(ask).await.unwrap_or(Err(OpenError::Stopped))?;
+        self.0.homes().learn(key, &restarted.ice_session);
+        Ok(restarted)
     }
 
     /// Leases a port pair for the call's trunk leg; the address to put into SDP (before `advertise`). A pair the call
@@ -216,6 +257,9 @@ impl Inner {
             worker.shared.stop();
             worker.wake();
         }
+        if let Some(bell) = &self.door {
+            bell.stop();
+        }
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             if thread.join().is_err() {
@@ -232,7 +276,17 @@ impl Drop for Inner {
 }
 
 impl Homes {
+    /// A call that is open goes by this ufrag from now on.
+    fn learn(&mut self, key: CallKey, ufrag: &str) {
+        if let Some(names) = self.names.as_mut().filter(|_| self.by_key.contains_key(&key)) {
+            names.learn(key, ufrag);
+        }
+    }
+
     fn leave(&mut self, key: CallKey) {
+        if let Some(names) = &mut self.names {
+            names.forget(key);
+        }
         if let Some(load) = self.by_key.remove(&key).and_then(|worker| self.load.get_mut(worker)) {
             *load -= 1;
         }
@@ -281,6 +335,24 @@ impl Handle {
             tracing::error!(%error, "cannot wake a media thread");
         }
     }
+}
+
+fn open_door(address: SocketAddr) -> Result<(Door, Doorbell), StartError> {
+    Door::open(address).map_err(|source| StartError::Bind { address, source })
+}
+
+/// Takes a browser's connection to its call's worker; `false` if there is none.
+fn admit(homes: &Mutex<Homes>, workers: &[Handle], arrived: Arrived) -> bool {
+    let home = {
+        let homes = homes.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = homes.names.as_ref().and_then(|names| names.find(&arrived.ufrag));
+        key.and_then(|key| homes.by_key.get(&key).copied())
+    };
+    let Some(worker) = home.and_then(|worker| workers.get(worker)) else { return false };
+    // overflow: the connection is closed, and the browser tries another.
+    let taken = worker.asks.try_send(Ask::Connection(Box::new(arrived))).is_ok();
+    worker.wake();
+    taken
 }
 
 fn bind_public(listen: SocketAddr, nth: usize) -> Result<UdpSocket, StartError> {

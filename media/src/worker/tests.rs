@@ -60,6 +60,7 @@ pub(super) fn config(workers: usize, rtp_ports: RangeInclusive<u16>) -> PlaneCon
     PlaneConfig {
         workers,
         udp_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        tcp_listen: None,
         advertise: Vec::new(),
         rtp_listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
         rtp_ports,

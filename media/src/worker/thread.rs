@@ -18,6 +18,7 @@ use super::ports::Ports;
 use super::reports::Reports;
 use super::rest::Bell;
 use super::shared::Shared;
+use super::tcp::{Connections, SharedCounters};
 use super::timers::{Timer, Timers};
 use super::upkeep::Upkeep;
 use super::{PlaneConfig, WorkerStats};
@@ -66,6 +67,7 @@ pub(super) struct WorkerParts {
     pub(super) shared: Arc<Shared>,
     pub(super) identity: Arc<DtlsIdentity>,
     pub(super) candidates: Arc<[String]>,
+    pub(super) connections: SharedCounters,
     pub(super) config: PlaneConfig,
 }
 
@@ -81,6 +83,8 @@ pub(super) struct Worker {
     pub(super) max_calls: usize,
     pub(super) calls: Calls,
     pub(super) ports: Ports,
+    /// Browsers that come over TCP.
+    pub(super) connections: Connections,
     timers: Timers,
     reports: Reports,
     pub(super) inbox: Inbox,
@@ -89,7 +93,7 @@ pub(super) struct Worker {
     /// Who the datagrams in the outbox belong to: the link they leave by if by a trunk port, up to which place.
     pub(super) owners: Vec<(Option<usize>, usize)>,
     /// Sockets that were readable and are not known to be empty.
-    ready: Vec<Token>,
+    pub(super) ready: Vec<Token>,
     due: Vec<Timer>,
     events: Vec<MediaEvent>,
     /// No rest before.
@@ -105,7 +109,20 @@ pub(super) struct Worker {
 impl Worker {
     /// Runs until it is told to stop.
     pub(super) fn run(parts: WorkerParts) {
-        let WorkerParts { nth, of, poll, bell, public, queue, reports, shared, identity, candidates, config } = parts;
+        let WorkerParts {
+            nth,
+            of,
+            poll,
+            bell,
+            public,
+            queue,
+            reports,
+            shared,
+            identity,
+            candidates,
+            connections,
+            config,
+        } = parts;
         let source = public.as_raw_fd();
         if let Err(error) = poll.registry().register(&mut SourceFd(&source), PUBLIC, Interest::READABLE) {
             tracing::error!(%error, "cannot watch the public port");
@@ -123,6 +140,7 @@ impl Worker {
             max_calls: config.max_calls_per_worker,
             calls: Calls::default(),
             ports: Ports::new(config.rtp_listen, &config.rtp_ports, nth, of, config.quarantine),
+            connections: Connections::new(connections),
             timers: Timers::default(),
             reports: Reports::new(reports),
             inbox: Inbox::new(),
@@ -197,7 +215,8 @@ impl Worker {
             return Some(Duration::ZERO);
         }
         let retry = self.reports.is_waiting().then(|| now + RETRY);
-        let next = [self.timers.next(), self.ports.poll_timeout(), retry].into_iter().flatten().min()?;
+        let own = [self.timers.next(), self.ports.poll_timeout(), self.connections.poll_timeout(), retry];
+        let next = own.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(now))
     }
 
@@ -216,6 +235,7 @@ impl Worker {
         self.ready = ready;
         self.fire(now);
         self.ports.expire(now, self.poll.registry());
+        self.expire_connections(now);
         self.look(now);
         self.finish_turn();
     }
@@ -311,6 +331,7 @@ impl Worker {
         self.ready.clear();
         self.ready.push(PUBLIC);
         self.ready.extend(self.ports.tokens());
+        self.ready.extend(self.connections.tokens());
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use trunkline_media::api::Path;
 use trunkline_media::browser::TransportEvent;
 
 use crate::world::{SSRC, World};
@@ -10,7 +11,7 @@ use crate::world::{SSRC, World};
 const SECOND: Duration = Duration::from_secs(1);
 
 fn moved(public: &str) -> TransportEvent {
-    TransportEvent::Moved { remote: public.parse().unwrap() }
+    TransportEvent::Moved { remote: public.parse().unwrap(), path: Path::Udp }
 }
 
 /// A packet each way, and whether both arrived.
@@ -62,7 +63,7 @@ fn a_nat_that_rebinds_is_followed() {
     assert!(world.run_until(SECOND * 10, |w| w.events.contains(&moved(next))), "{:?}", world.events);
     assert_eq!(world.gateway.remote(), Some(next.parse().unwrap()));
     assert!(both_ways(&mut world, 2, 2));
-    assert!(world.gateway.knows(old));
+    assert!(world.gateway.knows(Path::Udp, old));
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn a_network_change_without_return_is_an_ip_change() {
             bench.feed(Input::Api(Api::Reattached { codec: Codec::Opus }));
         },
         |bench| {
-            bench.media(MediaEvent::BrowserMoved { remote: "198.51.100.8:1".parse().unwrap() });
+            bench.media(MediaEvent::BrowserMoved { remote: "198.51.100.8:1".parse().unwrap(), path: Path::Udp });
         },
     ];
     for change in changes {

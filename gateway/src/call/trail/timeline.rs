@@ -185,7 +185,9 @@ impl Trail {
             }
             MediaEvent::DtmfSent { leg } => ("digits_sent", Detail::Word("leg", leg_word(*leg))),
             MediaEvent::DtmfNotSent { leg } => ("digits_not_sent", Detail::Word("leg", leg_word(*leg))),
-            MediaEvent::BrowserMoved { remote } => ("browser_moved", Detail::Text("remote", remote.to_string().into())),
+            MediaEvent::BrowserMoved { remote, path } => {
+                ("browser_moved", many(&json!({ "remote": remote.to_string(), "path": path_word(*path) })))
+            }
             MediaEvent::BrowserLost { how } => ("browser_lost", Detail::Word("how", loss_word(*how))),
             MediaEvent::BrowserBack { gap_ms, cause, gap } => {
                 let detail = json!({ "gap_ms": gap_ms, "cause": back_word(*cause), "gap": gap.word() });

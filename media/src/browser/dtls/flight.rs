@@ -1,10 +1,9 @@
 //! What we send in the handshake, and when it is sent again.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::record;
-use crate::outbox::{Outbox, Port};
+use crate::outbox::{Outbox, Remote};
 
 /// The first repeat of our flight comes after this; a common round trip is shorter.
 const FIRST_REPEAT: Duration = Duration::from_millis(150);
@@ -30,14 +29,7 @@ impl Flight {
     }
 
     /// Sends a new flight, and plans as many repeats of it at most.
-    pub(super) fn send(
-        &mut self,
-        now: Instant,
-        datagrams: Vec<Vec<u8>>,
-        repeats: u32,
-        to: SocketAddr,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn send(&mut self, now: Instant, datagrams: Vec<Vec<u8>>, repeats: u32, to: Remote, out: &mut Outbox) {
         self.datagrams = datagrams;
         self.repeat = Some((now + FIRST_REPEAT, FIRST_REPEAT));
         self.repeats_left = repeats;
@@ -45,20 +37,20 @@ impl Flight {
     }
 
     /// Sends what is not to be repeated.
-    pub(super) fn send_once(&mut self, mut datagram: Vec<u8>, to: SocketAddr, out: &mut Outbox) {
+    pub(super) fn send_once(&mut self, mut datagram: Vec<u8>, to: Remote, out: &mut Outbox) {
         record::renumber(&mut datagram, &mut self.next_sequence);
-        out.push(Port::Browser, to, &datagram);
+        out.push(to.port(), to.address, &datagram);
     }
 
     /// The peer repeats itself, so our flight was lost.
-    pub(super) fn send_again(&mut self, now: Instant, to: SocketAddr, out: &mut Outbox) {
+    pub(super) fn send_again(&mut self, now: Instant, to: Remote, out: &mut Outbox) {
         let pause = |sent| now.saturating_duration_since(sent) >= REPEAT_PAUSE;
         if self.sent_at.is_some_and(pause) {
             self.transmit(now, to, out);
         }
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant, to: SocketAddr, out: &mut Outbox) {
+    pub(super) fn handle_timeout(&mut self, now: Instant, to: Remote, out: &mut Outbox) {
         if let Some((at, interval)) = self.repeat
             && now >= at
         {
@@ -80,11 +72,11 @@ impl Flight {
         self.repeat = None;
     }
 
-    fn transmit(&mut self, now: Instant, to: SocketAddr, out: &mut Outbox) {
+    fn transmit(&mut self, now: Instant, to: Remote, out: &mut Outbox) {
         self.sent_at = Some(now);
         for datagram in &mut self.datagrams {
             record::renumber(datagram, &mut self.next_sequence);
-            out.push(Port::Browser, to, datagram);
+            out.push(to.port(), to.address, datagram);
         }
     }
 }

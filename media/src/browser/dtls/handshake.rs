@@ -1,6 +1,5 @@
 //! The handshake: what is done with its records before the engine sees them, and after it has.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::engine::{self, Engine, EngineError, Fed};
@@ -10,7 +9,7 @@ use super::record::{self, Record};
 use super::{Dtls, DtlsEvent, SEALED_LIMIT, SEALED_SIZE, Stage, Taken};
 use crate::api::SetupFailure;
 use crate::browser::srtp::Profile;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Remote};
 
 /// Our last flight is repeated so often, because a browser that misses it waits a second and more before it says so.
 /// Its first audio tells us that it does not.
@@ -36,7 +35,7 @@ enum CipherChange {
 }
 
 impl Dtls {
-    pub(super) fn take_fragments(&mut self, now: Instant, body: &[u8], to: SocketAddr, out: &mut Outbox) -> Taken {
+    pub(super) fn take_fragments(&mut self, now: Instant, body: &[u8], to: Remote, out: &mut Outbox) -> Taken {
         let mut taken = Taken::Used;
         for fragment in fragments(body) {
             let Some(fragment) = fragment else { return taken.or(Taken::Bad) };
@@ -52,7 +51,7 @@ impl Dtls {
     }
 
     /// A ClientHello without our cookie is answered with the cookie and forgotten; one with it begins the handshake.
-    fn take_hello(&mut self, now: Instant, fragment: Fragment<'_>, to: SocketAddr, out: &mut Outbox) -> Taken {
+    fn take_hello(&mut self, now: Instant, fragment: Fragment<'_>, to: Remote, out: &mut Outbox) -> Taken {
         let Some(hellos) = self.hellos.get_mut(usize::from(fragment.sequence)) else { return Taken::Bad };
         if hellos.push(fragment) == Pushed::Refused {
             return Taken::Bad;
@@ -76,14 +75,7 @@ impl Dtls {
         Taken::Used
     }
 
-    fn begin(
-        &mut self,
-        now: Instant,
-        hello: &ClientHello,
-        message: &Message,
-        to: SocketAddr,
-        out: &mut Outbox,
-    ) -> Taken {
+    fn begin(&mut self, now: Instant, hello: &ClientHello, message: &Message, to: Remote, out: &mut Outbox) -> Taken {
         let Some(mut engine) = Engine::new(&self.identity, &self.fingerprints, hello) else {
             return Taken::Bad;
         };
@@ -105,7 +97,7 @@ impl Dtls {
         self.after(now, fed, to, out)
     }
 
-    fn take_fragment(&mut self, now: Instant, fragment: Fragment<'_>, to: SocketAddr, out: &mut Outbox) -> Taken {
+    fn take_fragment(&mut self, now: Instant, fragment: Fragment<'_>, to: Remote, out: &mut Outbox) -> Taken {
         let Stage::Shaking(handshake) = &mut self.stage else { return Taken::Bad };
         let pushed = handshake.messages.push(fragment);
         if pushed == Pushed::Refused {
@@ -129,7 +121,7 @@ impl Dtls {
         self.change_cipher(now, to, out)
     }
 
-    pub(super) fn take_cipher_change(&mut self, now: Instant, body: &[u8], to: SocketAddr, out: &mut Outbox) -> Taken {
+    pub(super) fn take_cipher_change(&mut self, now: Instant, body: &[u8], to: Remote, out: &mut Outbox) -> Taken {
         match &mut self.stage {
             Stage::Shaking(handshake) if body == [1] => {
                 if handshake.cipher_changed == CipherChange::Awaited {
@@ -142,7 +134,7 @@ impl Dtls {
     }
 
     /// Lets the engine change ciphers once the change was seen and the keys are there, then opens what was held.
-    fn change_cipher(&mut self, now: Instant, to: SocketAddr, out: &mut Outbox) -> Taken {
+    fn change_cipher(&mut self, now: Instant, to: Remote, out: &mut Outbox) -> Taken {
         let Stage::Shaking(handshake) = &mut self.stage else { return Taken::Used };
         if handshake.cipher_changed != CipherChange::Seen || !handshake.engine.can_open() {
             return Taken::Used;
@@ -160,7 +152,7 @@ impl Dtls {
         taken
     }
 
-    pub(super) fn hold_or_open(&mut self, now: Instant, record: Record<'_>, to: SocketAddr, out: &mut Outbox) -> Taken {
+    pub(super) fn hold_or_open(&mut self, now: Instant, record: Record<'_>, to: Remote, out: &mut Outbox) -> Taken {
         let Stage::Shaking(handshake) = &mut self.stage else { return Taken::Bad };
         let fits = record.epoch == 1 && record.kind == record::HANDSHAKE && record.body.len() <= SEALED_SIZE;
         let is_repeat = handshake.held.iter().any(|(sequence, _)| *sequence == record.sequence);
@@ -180,7 +172,7 @@ impl Dtls {
     }
 
     /// Sends what the engine answered and judges how it stands.
-    fn after(&mut self, now: Instant, fed: Result<Fed, EngineError>, to: SocketAddr, out: &mut Outbox) -> Taken {
+    fn after(&mut self, now: Instant, fed: Result<Fed, EngineError>, to: Remote, out: &mut Outbox) -> Taken {
         let fed = match fed {
             Ok(fed) => fed,
             Err(error) => return self.after_error(error, to, out),
@@ -205,7 +197,7 @@ impl Dtls {
         }
     }
 
-    fn after_error(&mut self, error: EngineError, to: SocketAddr, out: &mut Outbox) -> Taken {
+    fn after_error(&mut self, error: EngineError, to: Remote, out: &mut Outbox) -> Taken {
         let failure = match error {
             EngineError::Unusable => return Taken::Bad,
             EngineError::Panicked => SetupFailure::DtlsAlert(None),

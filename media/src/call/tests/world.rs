@@ -338,8 +338,8 @@ impl World {
         for datagram in out.iter() {
             match datagram.port {
                 Port::Browser if datagram.to == self.nat && self.browser_link => {
-                    let missed = u64::from(self.chance()) % 100 < u64::from(self.browser_misses);
-                    if missed && classify(datagram.bytes) == Kind::Rtp {
+                    let misses = u64::from(self.browser_misses);
+                    if misses > 0 && classify(datagram.bytes) == Kind::Rtp && u64::from(self.chance()) % 100 < misses {
                         continue;
                     }
                     replies.extend(self.browser.receive(self.now, gateway(), datagram.bytes));
@@ -353,7 +353,9 @@ impl World {
                 Port::TrunkRtcp if datagram.to.ip() == self.phone_at.ip() => {
                     self.phone.receive_report(datagram.bytes);
                 }
-                Port::Browser | Port::TrunkRtp | Port::TrunkRtcp => self.astray += datagram.bytes.len(),
+                Port::Browser | Port::BrowserTcp | Port::TrunkRtp | Port::TrunkRtcp => {
+                    self.astray += datagram.bytes.len()
+                }
             }
         }
         self.largest_burst = self.largest_burst.max(burst);

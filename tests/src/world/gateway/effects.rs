@@ -32,7 +32,7 @@ impl SimGateway {
         for datagram in self.out.iter() {
             let ip = self.public.ip();
             let from = match (datagram.port, call.lease) {
-                (Port::Browser, _) => self.public,
+                (Port::Browser | Port::BrowserTcp, _) => self.public,
                 (Port::TrunkRtp, Some(port)) => SocketAddr::new(ip, port),
                 (Port::TrunkRtcp, Some(port)) => SocketAddr::new(ip, port + 1),
                 (Port::TrunkRtp | Port::TrunkRtcp, None) => panic!("call {no:?} sends to a trunk without a port"),
