@@ -87,6 +87,9 @@ impl Call {
 
     /// The next target, if the call may go there; else the next destination.
     pub(super) fn target_failed(&mut self, now: Instant, elsewhere: bool, reason: Reason, status: Option<u16>) {
+        if self.encrypted_instead(now, status, reason) {
+            return;
+        }
         if let Some((route, local, targets)) = self.next_target().filter(|_| elsewhere) {
             self.notes.concluded(status, Some(reason));
             let attempt = self.next_attempt();

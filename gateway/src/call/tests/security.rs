@@ -83,6 +83,32 @@ fn each_address_is_offered_keys_of_its_own() {
 }
 
 #[test]
+fn who_refuses_a_plain_line_with_keys_is_asked_once_more_for_an_encrypted_one() {
+    let (mut bench, first) = inviting(Srtp::Optional, &["192.0.2.9:5070"]);
+    let rejected =
+        |status| SipEvent::Failed(Failure::Rejected { status, phrase: String::new(), reason: None, retry_after: None });
+    let effects = bench.sip(rejected(488));
+    let Some(Effect::Invite(order)) = effects.iter().find(|effect| matches!(effect, Effect::Invite(_))) else {
+        panic!("{effects:?}")
+    };
+    assert_eq!((order.attempt, order.target.address), (AttemptId(2), address("192.0.2.9:5070")));
+    assert!(order.sdp.contains("m=audio 30000 RTP/SAVP 0 8"), "{}", order.sdp);
+    let (before, now) = (keys_in(&first), keys_in(&order.sdp));
+    assert!(now.len() == 4 && now.iter().all(|key| !before.contains(key)), "keys of its own");
+    bench.sip(rejected(488));
+    assert_eq!(words(&bench.outcome()), "error dest_codec - setup trunk", "once is enough");
+    let attempts = bench.record()["sip"]["attempts"].clone();
+    assert!(attempts[0]["status"] == 488 && attempts[1]["status"] == 488 && attempts[2].is_null(), "{attempts:#}");
+
+    // Nobody else is: who was offered no keys, or nothing but, or refuses for another reason.
+    for (srtp, status) in [(Srtp::Off, 488), (Srtp::Required, 488), (Srtp::Optional, 486)] {
+        let (mut bench, _) = inviting(srtp, &["192.0.2.9:5070"]);
+        let effects = bench.sip(rejected(status));
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Invite(_))), "{srtp:?} {status}: {effects:?}");
+    }
+}
+
+#[test]
 fn the_record_names_the_suite_and_nothing_shows_a_key() {
     let (mut bench, offer) = inviting(Srtp::Required, &["192.0.2.9:5070"]);
     bench.connect();
