@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{App, BrowserAudio, Config, Dtmf, GroupMember, Hours, Scope, SipTransport, Srtp, Trunk};
+use crate::model::{
+    App, BrowserAudio, Config, Dtmf, FailureSound, GroupMember, Hours, Scope, SipTransport, Srtp, Trunk,
+};
 
 /// What each leg will advertise and how much it can hold, as text of several lines. Shows no secret.
 #[must_use]
@@ -125,6 +127,13 @@ fn write_trunk(text: &mut String, trunk: &Trunk) -> std::fmt::Result {
         Dtmf::Inband => "as tones",
     };
     writeln!(text, "  digits         {digits}")?;
+    let ringback = if trunk.tones.ringback { ", ringback" } else { "" };
+    let failure = match trunk.tones.failure {
+        FailureSound::Off => "",
+        FailureSound::Tone => ", busy tone",
+        FailureSound::Prompt => ", a prompt when nobody can be reached",
+    };
+    writeln!(text, "  tones          of {}{ringback}{failure}", trunk.tones.region)?;
     let [ring, longest] = [trunk.ring_timeout, trunk.max_duration].map(|time| time.as_secs());
     let session = match trunk.session_expires {
         0 => "no session timer".to_owned(),

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use trunkline_media::audio::prompt::Prompt;
 use trunkline_media::audio::tone::Tone;
 
 /// Told to a visitor when there is nobody to call.
 pub const NO_DESTINATION: &str = "no_destination";
-
+/// Told to a visitor when nobody could be reached, where the trunk wants it.
+pub const CALL_FAILED: &str = "call_failed";
+/// Told to an agent while the visitor's browser is away.
+pub const PLEASE_WAIT: &str = "please_wait";
 /// Played to both sides when the longest call is nearly over: a tone, unless an operator has better to say.
 pub const ENDING_SOON: &str = "ending_soon";
 /// Heard by a leg that an operator holds.
@@ -22,30 +25,50 @@ const FALLBACK: &str = "en";
 const LARGEST_FILE: u64 = 128 * 1024 * 1024;
 /// Most files read from `prompts_dir`.
 const MOST_FILES: usize = 1_000;
+/// What files of `prompts_dir` end with.
+const ENDINGS: [&str; 3] = ["opus", "ogg", "wav"];
 
 /// Rate of the tone that is heard on hold.
 const HOLD_RATE: u32 = 8_000;
 
 macro_rules! bundled {
-    ($($lang:literal / $name:literal),+ $(,)?) => {
-        [$(($lang, $name, include_bytes!(concat!("../prompts/", $lang, "/", $name, ".wav")).as_slice())),+]
+    ($($lang:literal),+ $(,)?) => {
+        [$(
+            ($lang, NO_DESTINATION, include_bytes!(concat!("../prompts/", $lang, "/no_destination.opus")).as_slice()),
+            ($lang, CALL_FAILED, include_bytes!(concat!("../prompts/", $lang, "/call_failed.opus")).as_slice()),
+            ($lang, PLEASE_WAIT, include_bytes!(concat!("../prompts/", $lang, "/please_wait.opus")).as_slice()),
+            ($lang, "closed", include_bytes!(concat!("../prompts/", $lang, "/closed.opus")).as_slice()),
+            ($lang, "goodbye", include_bytes!(concat!("../prompts/", $lang, "/goodbye.opus")).as_slice()),
+        )+]
     };
 }
 
-const BUNDLED: [(&str, &str, &[u8]); 6] = bundled![
-    "en" / "no_destination",
-    "es" / "no_destination",
-    "fr" / "no_destination",
-    "de" / "no_destination",
-    "it" / "no_destination",
-    "pt" / "no_destination",
-];
+const BUNDLED: [(&str, &str, &[u8]); 30] = bundled!["en", "es", "fr", "de", "it", "pt"];
 
 /// All prompts; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Prompts {
     /// By language (lower case), then name.
-    by_language: Arc<BTreeMap<String, BTreeMap<String, Arc<Prompt>>>>,
+    by_language: Arc<ByLanguage>,
+}
+
+type ByLanguage = BTreeMap<String, BTreeMap<String, Recording>>;
+
+#[derive(Debug)]
+enum Recording {
+    /// In memory.
+    Ready(Arc<Prompt>),
+    /// Decoded when it is wanted first: of what is bundled, a gateway plays little.
+    Bundled(&'static [u8], OnceLock<Option<Arc<Prompt>>>),
+}
+
+impl Recording {
+    fn prompt(&self) -> Option<Arc<Prompt>> {
+        match self {
+            Self::Ready(prompt) => Some(Arc::clone(prompt)),
+            Self::Bundled(file, prompt) => prompt.get_or_init(|| Prompt::from_file(file).ok().map(Arc::new)).clone(),
+        }
+    }
 }
 
 impl Prompts {
@@ -55,23 +78,32 @@ impl Prompts {
         Self::default()
     }
 
-    /// Reads the bundled prompts, then `<dir>/<language>/<name>.wav` over them. A file that cannot be used is skipped
-    /// with a warning: a bad recording keeps no gateway from starting.
+    /// Takes the bundled prompts, then `<dir>/<language>/<name>.wav`, `.opus` or `.ogg` over them. A file that cannot be used
+    /// is skipped with a warning: a bad recording keeps no gateway from starting.
     #[must_use]
     pub fn load(dir: Option<&Path>) -> Self {
-        let mut all = BTreeMap::new();
-        for (lang, name, bytes) in BUNDLED {
-            insert(&mut all, lang, name, bytes);
+        let mut all = ByLanguage::new();
+        for (lang, name, file) in BUNDLED {
+            let recording = Recording::Bundled(file, OnceLock::new());
+            all.entry(lang.to_owned()).or_default().insert(name.to_owned(), recording);
         }
-        if let Some(tone) = tone() {
-            all.entry(FALLBACK.to_owned()).or_default().insert(ENDING_SOON.to_owned(), Arc::new(tone));
-        }
-        if let Some(hold) = hold_tone() {
-            all.entry(FALLBACK.to_owned()).or_default().insert(HOLD.to_owned(), Arc::new(hold));
+        for (name, sound) in [(ENDING_SOON, tone()), (HOLD, hold_tone())] {
+            if let Some(sound) = sound {
+                let recording = Recording::Ready(Arc::new(sound));
+                all.entry(FALLBACK.to_owned()).or_default().insert(name.to_owned(), recording);
+            }
         }
         if let Some(dir) = dir {
             load_dir(&mut all, dir);
         }
+        Self { by_language: Arc::new(all) }
+    }
+
+    /// The same without what this name stands for.
+    #[must_use]
+    pub fn without(self, name: &str) -> Self {
+        let mut all = Arc::try_unwrap(self.by_language).unwrap_or_default();
+        all.values_mut().for_each(|named| drop(named.remove(name)));
         Self { by_language: Arc::new(all) }
     }
 
@@ -80,7 +112,7 @@ impl Prompts {
     pub fn get(&self, name: &str, lang: &str) -> Option<Arc<Prompt>> {
         let lang = lang.to_ascii_lowercase().replace('_', "-");
         let base = lang.split('-').next().unwrap_or(FALLBACK);
-        [lang.as_str(), base, FALLBACK].into_iter().find_map(|l| self.by_language.get(l)?.get(name)).cloned()
+        [lang.as_str(), base, FALLBACK].into_iter().find_map(|l| self.by_language.get(l)?.get(name)?.prompt())
     }
 }
 
@@ -102,12 +134,11 @@ fn hold_tone() -> Option<Prompt> {
     Prompt::from_pcm(HOLD_RATE, samples).ok()
 }
 
-type ByLanguage = BTreeMap<String, BTreeMap<String, Arc<Prompt>>>;
-
 fn insert(all: &mut ByLanguage, lang: &str, name: &str, bytes: &[u8]) {
-    match Prompt::from_wav(bytes) {
+    match Prompt::from_file(bytes) {
         Ok(prompt) => {
-            all.entry(lang.to_ascii_lowercase()).or_default().insert(name.to_owned(), Arc::new(prompt));
+            let recording = Recording::Ready(Arc::new(prompt));
+            all.entry(lang.to_ascii_lowercase()).or_default().insert(name.to_owned(), recording);
         }
         Err(error) => tracing::warn!(lang, name, %error, "prompt skipped"),
     }
@@ -118,8 +149,8 @@ fn load_dir(all: &mut ByLanguage, dir: &Path) {
     for language in entries(dir) {
         let Some(lang) = language.file_name().and_then(|n| n.to_str()).filter(|_| language.is_dir()) else { continue };
         for file in entries(&language) {
-            let name =
-                file.file_stem().and_then(|n| n.to_str()).filter(|_| file.extension().is_some_and(|e| e == "wav"));
+            let is_ours = file.extension().and_then(|e| e.to_str()).is_some_and(|e| ENDINGS.contains(&e));
+            let name = file.file_stem().and_then(|n| n.to_str()).filter(|_| is_ours);
             let Some(name) = name else { continue };
             if left == 0 {
                 tracing::warn!(limit = MOST_FILES, "too many prompts, the rest is not read");
@@ -155,6 +186,9 @@ fn entries(dir: &Path) -> Vec<std::path::PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use trunkline_media::audio::prompt::Player;
+    use trunkline_media::audio::tone::level;
+
     use super::*;
 
     #[test]
@@ -171,14 +205,50 @@ mod tests {
     }
 
     #[test]
+    fn every_bundled_prompt_is_speech_in_its_own_language() {
+        let prompts = Prompts::load(None);
+        for name in [NO_DESTINATION, CALL_FAILED, PLEASE_WAIT, "closed", "goodbye"] {
+            let spoken: Vec<_> =
+                ["en", "es", "fr", "de", "it", "pt"].map(|lang| prompts.get(name, lang).unwrap()).into();
+            for (at, prompt) in spoken.iter().enumerate() {
+                assert!((1_500..10_000).contains(&prompt.duration_ms()), "{name}: {} ms", prompt.duration_ms());
+                assert!(!spoken[..at].contains(prompt), "{name}: two languages are one");
+                let mut pcm = vec![0; 8 * prompt.duration_ms() as usize];
+                Player::new(Arc::clone(prompt), 8_000, false).fill(&mut pcm);
+                assert!((-35.0..-10.0).contains(&level(&pcm)), "{name}: {} dBov", level(&pcm));
+                assert!(level(&pcm[..1_600]) < -60.0, "{name} begins with a pause");
+            }
+        }
+        let bytes: usize = BUNDLED.iter().map(|(_, _, file)| file.len()).sum();
+        assert!(bytes < 500_000, "the bundled prompts are small: {bytes}");
+    }
+
+    #[test]
     fn an_operators_file_wins_and_a_broken_one_is_skipped() {
         let dir = tempfile::tempdir().unwrap();
-        for (lang, bytes) in [("en", BUNDLED[1].2), ("fr", b"not a recording".as_slice())] {
-            std::fs::create_dir(dir.path().join(lang)).unwrap();
-            std::fs::write(dir.path().join(lang).join("no_destination.wav"), bytes).unwrap();
-        }
+        let spanish = BUNDLED.iter().find(|row| row.0 == "es" && row.1 == NO_DESTINATION).unwrap().2;
+        let write = |lang: &str, file: &str, bytes: &[u8]| {
+            std::fs::create_dir_all(dir.path().join(lang)).unwrap();
+            std::fs::write(dir.path().join(lang).join(file), bytes).unwrap();
+        };
+        write("en", "no_destination.opus", spanish);
+        write("en", "welcome.ogg", spanish);
+        write("en", "notes.txt", spanish);
+        write("fr", "no_destination.wav", b"not a recording");
+        write("fr", "closed.opus", b"OggS");
         let (own, bundled) = (Prompts::load(Some(dir.path())), Prompts::load(None));
         assert_eq!(own.get(NO_DESTINATION, "en"), bundled.get(NO_DESTINATION, "es"));
-        assert_eq!(own.get(NO_DESTINATION, "fr"), bundled.get(NO_DESTINATION, "fr"));
+        assert_eq!(own.get("welcome", "de"), bundled.get(NO_DESTINATION, "es"));
+        assert!(own.get("notes", "en").is_none());
+        for name in [NO_DESTINATION, "closed"] {
+            assert_eq!(own.get(name, "fr"), bundled.get(name, "fr"));
+        }
+    }
+
+    #[test]
+    fn hold_is_a_prompt_or_none() {
+        assert!(Prompts::load(None).get(HOLD, "es").is_some());
+        let without = Prompts::load(None).without(HOLD);
+        assert!(without.get(HOLD, "es").is_none() && without.get(ENDING_SOON, "es").is_some());
     }
 }

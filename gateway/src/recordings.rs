@@ -150,7 +150,7 @@ impl Recordings {
             return Err(("failed", format!("the recording's server says {}", answer.status.as_u16())));
         }
         let keeps = keeps(&answer);
-        let read = tokio::task::spawn_blocking(move || Prompt::from_wav(&answer.body)).await;
+        let read = tokio::task::spawn_blocking(move || Prompt::from_file(&answer.body)).await;
         match read {
             Ok(Ok(prompt)) => Ok((Arc::new(prompt), keeps)),
             Ok(Err(error)) => Err(("failed", error.to_string())),

@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 
 use crate::audio::Codec;
 use crate::audio::prompt::Prompt;
+use crate::audio::signal::Region;
 use crate::detect::IssueChange;
 use crate::sdp::browser::{Candidate, IceCredentials, Offer};
 use crate::sdp::trunk::TrunkMedia;
 
+mod absence;
 mod stats;
 
+pub use self::absence::{BackCause, BrowserLoss, GapKind};
 pub use self::stats::{CallStats, DropStats, SentStats, StreamStats};
 
 /// Names one call inside the media plane. The control plane chooses it and never reuses it.
@@ -193,8 +196,8 @@ pub enum Command {
         /// Digits that come as tones are reported too.
         listen: bool,
     },
-    /// Put a leg on hold or take it back: while held it is not heard, and hears this recording over and over (silence
-    /// without one).
+    /// Put a leg on hold or take it back: while held it is not heard, and hears this recording over and over (comfort
+    /// noise without one).
     SetHeld {
         /// Who is held.
         leg: Leg,
@@ -203,7 +206,7 @@ pub enum Command {
         /// What it hears while it is held.
         audio: Option<Arc<Prompt>>,
     },
-    /// Play a prompt to a leg, instead of whatever it hears; takes the place of one that plays.
+    /// Play a prompt to a leg; takes the place of one that plays.
     Play {
         /// Who hears it.
         leg: Leg,
@@ -213,11 +216,19 @@ pub enum Command {
         prompt: Arc<Prompt>,
         /// Start again at the end, until stopped.
         looped: bool,
+        /// Over what the other side says, which is lowered meanwhile; else instead of it.
+        over: bool,
     },
     /// Stop playing to a leg.
     StopPlaying {
         /// The leg.
         leg: Leg,
+    },
+    /// It rings at the trunk's end: let the browser hear so for as long as nothing comes from there, until the answer or
+    /// the end of the trunk leg. `None`: no more.
+    Ring {
+        /// Whose ringing.
+        region: Option<Region>,
     },
     /// What the browser says goes back to it: there is no trunk, the path alone is tried.
     Echo,
@@ -348,52 +359,4 @@ pub enum SetupFailure {
     DtlsTimeout,
     /// The handshake was refused, with the alert's number where there was one.
     DtlsAlert(Option<u8>),
-}
-
-/// How a browser went away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BrowserLoss {
-    /// Everything stopped at once.
-    Silence,
-    /// DTLS close_notify.
-    CloseNotify,
-    /// RTCP BYE.
-    RtcpBye,
-}
-
-/// What ended a browser's absence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BackCause {
-    /// Its packets simply came again.
-    SamePath,
-    /// An authentic check from a new address.
-    NewAddress,
-    /// An ICE restart.
-    IceRestart,
-    /// A new peer connection.
-    Reattach,
-}
-
-/// Why nothing was heard of a browser that came back.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum GapKind {
-    /// It sent nothing: its packets' numbers go on where they stopped (a sleeping laptop, a frozen page).
-    Asleep,
-    /// It sent, and the network lost it: the numbers went on meanwhile.
-    Network,
-    /// Nothing tells (a new peer connection, no audio before or after).
-    #[default]
-    Unknown,
-}
-
-impl GapKind {
-    /// Its name in records.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Asleep => "asleep",
-            Self::Network => "network",
-            Self::Unknown => "unknown",
-        }
-    }
 }

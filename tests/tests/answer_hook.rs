@@ -266,8 +266,12 @@ async fn a_text_is_spoken_and_a_recording_is_fetched_once() -> Result<()> {
     write_tone(&wav.path().join("a.wav"), PROMPT, 16_000, 2)?;
     let recording = std::fs::read(wav.path().join("a.wav"))?;
     let store = HookServer::start(Reply::http("200 OK", "Cache-Control: max-age=600\r\n", &recording)).await?;
+    let opus = concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway/prompts/en/goodbye.opus");
+    let spoken = Reply::http("200 OK", "Cache-Control: max-age=600\r\n", &std::fs::read(opus)?);
+    let spoken = HookServer::start(spoken).await?;
     let hook = HookServer::start(Reply::Json(json!({"actions": [
         {"action": "say", "text": "Welcome. One moment, please.", "lang": "en"},
+        {"action": "play", "url": spoken.url("/a.opus")},
         {"action": "play", "url": store.url("/a.wav")},
         {"action": "hangup"},
     ]})))
@@ -278,12 +282,12 @@ async fn a_text_is_spoken_and_a_recording_is_fetched_once() -> Result<()> {
         visitor.hears(PROMPT, VISITOR).await?;
         let record = gateway.ended(&visitor.call).await?;
         ensure!(record["outcome"]["evidence"]["hung_up_by"] == "answer_hook", "{record:#}");
-        // Speech of a second and more, then two seconds of tone.
+        // Speech of two seconds and more, then two seconds of tone.
         let heard = visitor.heard(Duration::from_secs(60));
         let loud = heard.chunks(160).filter(|frame| trunkline_media::audio::tone::level(frame) > -45.0).count();
-        ensure!(loud > 130, "{loud} frames of 20 ms are heard");
+        ensure!(loud > 170, "{loud} frames of 20 ms are heard");
     }
-    ensure!(store.received().len() == 1, "it keeps for ten minutes");
+    ensure!(store.received().len() == 1 && spoken.received().len() == 1, "they keep for ten minutes");
     gateway.stop().await;
     Ok(())
 }

@@ -20,6 +20,7 @@ mod shapes;
 mod sip;
 mod tls;
 mod tokens;
+mod tones;
 mod trunk_groups;
 mod trunks;
 mod urls;

@@ -4,6 +4,7 @@ use super::calls::calls;
 use super::context::{context_fields, user_to_user};
 use super::registration::registration;
 use super::shapes::host_port;
+use super::tones::tones;
 use super::urls::is_local;
 use super::{codecs, every, id, seconds, unique};
 use crate::host::Host;
@@ -61,6 +62,7 @@ fn trunk(key: &str, raw: &RawTrunk, host: &Host, secrets: &Secrets<'_>, report: 
     let context_fields = context_fields(&format!("{key}.context_fields"), &raw.context_fields, report);
     let user_to_user = user_to_user(&format!("{key}.user_to_user"), &raw.user_to_user, report);
     let calls = calls(&format!("{key}.calls"), &raw.calls, report);
+    let tones = tones(&format!("{key}.tones"), &raw.tones, report);
     let warning = (raw.max_duration_warning_seconds > 0).then(|| seconds(raw.max_duration_warning_seconds));
     let trunk = Trunk {
         id: raw.id.clone(),
@@ -110,6 +112,7 @@ fn trunk(key: &str, raw: &RawTrunk, host: &Host, secrets: &Secrets<'_>, report: 
         user_to_user: user_to_user?,
         inbound: inbound?,
         calls: calls?,
+        tones: tones?,
     };
     not_active(key, &trunk, report);
     keys_in_clear(key, &trunk, report);

@@ -9,6 +9,7 @@ mod registration;
 mod signing;
 mod sip;
 mod tls;
+mod tones;
 mod trunk;
 
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +29,7 @@ pub use registration::Registration;
 pub use signing::{KeysError, SigningKeys};
 pub use sip::Sip;
 pub use tls::{Identity, Tls};
+pub use tones::{FailureSound, REGIONS, Tones};
 pub use trunk::{
     BrowserAudio, ContextFields, Dtmf, GroupMember, RtpSource, SipTransport, Srtp, Transfers, Trunk, TrunkAuth,
     TrunkGroup, TrunkTarget, UserToUser, UuiEncoding,
@@ -131,6 +133,8 @@ pub struct Media {
     pub grace: Duration,
     /// Own prompts over the bundled ones.
     pub prompts_dir: Option<PathBuf>,
+    /// Legs on hold hear the prompt `hold`, else comfort noise.
+    pub hold_prompt: bool,
     /// Speaks texts, by name or path.
     pub say_command: Option<String>,
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Calls, Codec, Inbound, Registration, Secret, Tls};
+use super::{Calls, Codec, Inbound, Registration, Secret, Tls, Tones};
 
 /// A trunk.
 #[derive(Debug, Clone)]
@@ -57,6 +57,8 @@ pub struct Trunk {
     pub inbound: Option<Inbound>,
     /// How calls are made, and who they say is calling.
     pub calls: Calls,
+    /// What a visitor hears of how a call goes.
+    pub tones: Tones,
 }
 
 impl Trunk {

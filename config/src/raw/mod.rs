@@ -7,6 +7,7 @@ mod inbound;
 mod public;
 mod quality;
 mod registration;
+mod tones;
 mod trunk;
 
 use schemars::JsonSchema;
@@ -18,6 +19,7 @@ pub(crate) use inbound::{RawInbound, RawReceive, RawStrangers};
 pub(crate) use public::{RawIceServer, RawPublic, RawTls, RawTokenKeys};
 pub(crate) use quality::{RawBands, RawEvents, RawQuality, RawRecords};
 pub(crate) use registration::RawRegistration;
+pub(crate) use tones::{RawFailureSound, RawTones};
 pub(crate) use trunk::{
     RawAuth, RawBrowserAudio, RawContextFields, RawDtmf, RawGroupMember, RawPdStyle, RawRtpSource, RawSrtp,
     RawTransfers, RawTrunk, RawTrunkGroup, RawTrunks, RawUserToUser, RawUuiEncoding, RawUuiPurpose,
@@ -184,6 +186,8 @@ pub(crate) struct RawMedia {
     pub(crate) grace_seconds: u32,
     /// Directory of own prompts that win over the bundled ones, relative to the configuration file; empty = none.
     pub(crate) prompts_dir: String,
+    /// What legs on hold hear.
+    pub(crate) hold_audio: RawHoldAudio,
     /// Program that speaks texts, by name or path; empty = none. Called as espeak-ng is.
     pub(crate) say_command: String,
 }
@@ -203,9 +207,20 @@ impl Default for RawMedia {
             inactivity_seconds: 20,
             grace_seconds: 30,
             prompts_dir: String::new(),
+            hold_audio: RawHoldAudio::Prompt,
             say_command: "espeak-ng".to_owned(),
         }
     }
+}
+
+/// What legs on hold hear.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawHoldAudio {
+    /// The prompt `hold`, over and over: own music where there is some, else two soft beeps every five seconds.
+    Prompt,
+    /// Comfort noise.
+    Noise,
 }
 
 /// A codec.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{RawCalls, RawCodec, RawInbound, RawRegistration, RawSecret, RawTls};
+use super::{RawCalls, RawCodec, RawInbound, RawRegistration, RawSecret, RawTls, RawTones};
 
 /// A trunk: a SIP peer that calls are sent to.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
@@ -74,6 +74,8 @@ pub(crate) struct RawTrunk {
     pub(crate) inbound: RawInbound,
     /// How calls are made, and who they say is calling.
     pub(crate) calls: RawCalls,
+    /// What a visitor hears of how a call goes.
+    pub(crate) tones: RawTones,
 }
 
 impl Default for RawTrunk {
@@ -105,6 +107,7 @@ impl Default for RawTrunk {
             user_to_user: RawUserToUser::default(),
             inbound: RawInbound::default(),
             calls: RawCalls::default(),
+            tones: RawTones::default(),
         }
     }
 }

@@ -198,6 +198,8 @@ fn trunks() {
         &["line 4: trunks[0].session_expires_seconds: must be 0 (off) or 90 and more"],
     );
     trunk("max_calls = 0", &["line 4: trunks[0].max_calls: must be between 1 and 1000000"]);
+    let regions = crate::REGIONS.join(", ");
+    trunk("tones = { region = 'xx' }", &[&format!("line 4: trunks[0].tones.region: \"xx\" is none of {regions}")]);
     trunk("auth = { username = 'u' }", &["line 4: trunks[0].auth.password: is missing, though there is a user name"]);
     trunk("auth = { password = 'p' }", &["line 4: trunks[0].auth.username: is missing, though there is a password"]);
     trunk(

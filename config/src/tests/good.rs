@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::load_with;
-use crate::{Calls, Codec, Hours, ReliableProvisional, SipTransport, WidgetKey, describe};
+use crate::{Calls, Codec, FailureSound, Hours, ReliableProvisional, SipTransport, Tones, WidgetKey, describe};
 
 #[test]
 fn an_empty_file_is_a_configuration() {
@@ -35,6 +35,17 @@ fn defaults_of_trunks_and_apps() {
     assert!(trunk.enabled && trunk.auth.is_none() && trunk.session_expires == 1800);
     assert!(matches!(app.hours, Hours::Always));
     assert_eq!((app.max_calls, app.context.value_bytes, app.context.total_bytes), (500, 256, 4096));
+}
+
+#[test]
+fn what_a_trunk_lets_visitors_hear() {
+    let text = "[media]\nhold_audio = 'noise'\n[[trunks]]\nid = 't'\ntarget = 'h'\n\
+                tones = { region = 'es', ringback = false, failure = 'tone' }\n[[trunks]]\nid = 'u'\ntarget = 'h'\n";
+    let config = load_with(text, &[]).unwrap().config;
+    assert!(!config.media.hold_prompt && load_with("", &[]).unwrap().config.media.hold_prompt);
+    assert_eq!(config.trunks[1].tones, Tones::default());
+    let expected = Tones { region: "es".into(), ringback: false, failure: FailureSound::Tone };
+    assert_eq!(config.trunks[0].tones, expected);
 }
 
 #[test]

@@ -34,6 +34,15 @@ impl Action {
     }
 }
 
+/// How something is played.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// Over and over, until it is stopped or something else is played.
+    pub looped: bool,
+    /// Over what the other leg says, which is lowered meanwhile; else instead of it.
+    pub over: bool,
+}
+
 /// Something that can be heard.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Sound {

@@ -8,10 +8,10 @@ use trunkline_media::api::{BackCause, BrowserLoss, GapKind, Leg, MediaEvent, Pat
 use trunkline_media::audio::Codec;
 use trunkline_media::quality::HalfLeg;
 
-use super::dialing::NO_DESTINATION;
 use super::digits::By;
+use super::parting::PARTING;
 use super::timers::Timer;
-use super::{BACKSTOP, Call, Stage};
+use super::{BACKSTOP, Call, Manner, Sound, Stage};
 use crate::diagnosis::Finding;
 use crate::outcome::{DtlsFailure, IceFailure, IceState, Phase, Reason};
 
@@ -40,6 +40,8 @@ struct Lost {
     how: BrowserLoss,
     /// `call_reconnecting` went out.
     told: bool,
+    /// What the trunk's side hears meanwhile.
+    says: Option<u32>,
 }
 
 impl Browser {
@@ -104,7 +106,7 @@ impl Call {
                 self.browser.srtp = Some(profile);
                 self.notes.dtls_connected_at.get_or_insert(now);
                 self.timers.stop(Timer::Setup);
-                self.play_no_destination(now);
+                self.play_parting(now);
                 self.pick_up(now);
                 self.advance(now, Leg::Browser);
             }
@@ -125,14 +127,10 @@ impl Call {
                 self.browser.note_new_path(now, "moved");
             }
             MediaEvent::BrowserLost { how } => self.lost(now, how),
-            MediaEvent::BrowserBack { gap_ms, cause, gap } => self.back(gap_ms, cause, gap),
+            MediaEvent::BrowserBack { gap_ms, cause, gap } => self.back(now, gap_ms, cause, gap),
             MediaEvent::GraceExpired { how } => self.grace_over(now, Some(how)),
             MediaEvent::MediaTimeout { leg } => self.silent(now, leg),
-            MediaEvent::PromptFinished { leg: Leg::Browser, id: NO_DESTINATION } => {
-                if matches!(&self.stage, Stage::NoDestination { playing: true }) {
-                    self.finish(now, Reason::NoDestination);
-                }
-            }
+            MediaEvent::PromptFinished { leg: Leg::Browser, id: PARTING } => self.parting_heard(now),
             MediaEvent::PromptFinished { leg, id } => self.prompt_finished(now, leg, id),
             MediaEvent::Crashed => {
                 self.notes.evidence("error", "panic in the media plane");
@@ -198,10 +196,9 @@ impl Call {
             ["dtls_flight", "dtls_alert"].into_iter().for_each(|key| self.notes.evidence_if_none(key));
         }
         // Nothing would have been dialled anyway: that is what an operator has to mend first.
-        if matches!(self.stage, Stage::NoDestination { .. }) {
-            return self.finish(now, Reason::NoDestination);
+        if !self.parted(now) {
+            self.finish_in(now, reason, Phase::Setup);
         }
-        self.finish_in(now, reason, Phase::Setup);
     }
 
     fn digit(&mut self, now: Instant, from: Leg, digit: char, duration_ms: u32) {
@@ -227,32 +224,40 @@ impl Call {
     }
 
     fn lost(&mut self, now: Instant, how: BrowserLoss) {
-        if matches!(self.stage, Stage::NoDestination { .. }) {
-            return self.finish(now, Reason::NoDestination);
+        if self.parted(now) {
+            return;
         }
         if self.browser.lost.is_none() {
-            self.browser.lost = Some(Lost { at: now, how, told: false });
+            self.browser.lost = Some(Lost { at: now, how, told: false, says: None });
             self.browser.ice = IceState::Disconnected;
             self.timers.set(Timer::Grace, now + self.about.limits.grace + BACKSTOP);
-            self.tell_reconnecting();
+            self.tell_reconnecting(now);
         }
     }
 
-    /// The browser is away and somebody waits for it: say so, once.
-    pub(super) fn tell_reconnecting(&mut self) {
+    /// The browser is away and somebody waits for it: say so, once, to the world and to who waits.
+    pub(super) fn tell_reconnecting(&mut self, now: Instant) {
         let is_talking = matches!(self.stage, Stage::Talking(_)) || self.has_parked();
         let Some(lost) = self.browser.lost.as_mut().filter(|l| !l.told) else { return };
         if is_talking {
             lost.told = true;
             let cause = loss_word(lost.how);
             self.emit("call_reconnecting", [("cause", cause.into())]);
+            let prompt = self.about.please_wait.clone().filter(|_| matches!(self.stage, Stage::Talking(_)));
+            let says = prompt.and_then(|prompt| self.speak(now, Leg::Trunk, Sound::Prompt(prompt), Manner::default()));
+            if let Some(lost) = &mut self.browser.lost {
+                lost.says = says;
+            }
         }
     }
 
-    fn back(&mut self, gap_ms: u64, cause: BackCause, gap: GapKind) {
+    fn back(&mut self, now: Instant, gap_ms: u64, cause: BackCause, gap: GapKind) {
         let Some(lost) = self.browser.lost.take() else { return };
         self.browser.ice = IceState::Connected;
         self.timers.stop(Timer::Grace);
+        if let Some(id) = lost.says {
+            self.cut(now, Leg::Trunk, id);
+        }
         if lost.told {
             self.emit(
                 "call_reconnected",

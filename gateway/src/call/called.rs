@@ -175,7 +175,7 @@ impl Call {
     }
 
     fn answered_by(&mut self, now: Instant, answerer: Answerer, trunk: String) {
-        let Answerer { session, profile, metadata, lang, codec, ending_soon, hold } = answerer;
+        let Answerer { session, profile, metadata, lang, codec, ending_soon, hold, please_wait } = answerer;
         let at = self.rung.now.iter().position(|rung| *rung == session);
         if let Some(at) = at {
             self.rung.before.push(self.rung.now.remove(at));
@@ -183,7 +183,7 @@ impl Call {
         self.dismiss("answered_elsewhere");
         self.about.session = Some(session);
         (self.about.profile, self.about.metadata, self.about.lang) = (profile, metadata, lang);
-        (self.about.ending_soon, self.about.hold) = (ending_soon, hold);
+        (self.about.ending_soon, self.about.hold, self.about.please_wait) = (ending_soon, hold, please_wait);
         self.browser.comes(codec);
         self.timers.stop(Timer::Ring);
         self.timers.set(Timer::Setup, now + self.about.limits.setup + BACKSTOP);

@@ -59,6 +59,8 @@ pub struct Answerer {
     pub ending_soon: Option<Arc<Prompt>>,
     /// See there.
     pub hold: Option<Arc<Prompt>>,
+    /// See there.
+    pub please_wait: Option<Arc<Prompt>>,
 }
 
 /// What a session has to do with a call from the trunk.

@@ -4,10 +4,10 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use trunkline_media::api::{Command, Leg};
+use trunkline_media::api::Command;
 use trunkline_media::sdp::trunk::{self, LocalMedia, Refusal, TrunkSdpError};
 use trunkline_signaling::endpoint::Fork;
 use trunkline_signaling::targets::Target;
@@ -24,12 +24,8 @@ use super::{Call, Effect, InviteOrder, Inviting, STEP, Stage, Talking};
 use crate::outcome::{LastSip, Phase, Reason, Unavailable, table};
 use crate::routing::{Planned, Route};
 
-/// Names the prompt of a call without a destination; what is played otherwise counts from 1.
-pub(super) const NO_DESTINATION: u32 = 0;
 /// Targets of one destination that are tried.
 const MAX_TARGETS: usize = 6;
-/// Longest a prompt of ours is waited for.
-const PROMPT: Duration = Duration::from_secs(30);
 
 impl Call {
     /// Goes on with the next destination; the call ends with the last one's failure when there is none.
@@ -52,37 +48,12 @@ impl Call {
                         return;
                     }
                     return match self.last_failure {
-                        Some((reason, phase)) => self.finish_in(now, reason, phase),
+                        Some((reason, phase)) => self.tell_failure(now, reason, phase),
                         None => self.tell_no_destination(now),
                     };
                 }
             }
         }
-    }
-
-    /// Nothing is dialled: the visitor hears so, then the call ends.
-    pub(super) fn tell_no_destination(&mut self, now: Instant) {
-        self.notes.evidence("prompt_played", false);
-        self.notes.evidence("destinations", 0);
-        self.note_no_destination(now);
-        if self.about.no_destination.is_none() {
-            return self.finish(now, Reason::NoDestination);
-        }
-        self.stop_speaking(now, Leg::Browser);
-        self.stage = Stage::NoDestination { playing: false };
-        if self.browser.is_up() {
-            self.play_no_destination(now);
-        }
-    }
-
-    /// The browser can hear now.
-    pub(super) fn play_no_destination(&mut self, now: Instant) {
-        let Stage::NoDestination { playing: playing @ false } = &mut self.stage else { return };
-        *playing = true;
-        let Some(prompt) = self.about.no_destination.clone() else { return };
-        self.notes.evidence("prompt_played", true);
-        self.media(Command::Play { leg: Leg::Browser, id: NO_DESTINATION, prompt, looped: false });
-        self.timers.set(Timer::Prompt, now + PROMPT);
     }
 
     /// Whether nothing is left to be tried after what is tried now.
@@ -238,7 +209,7 @@ impl Call {
             Stage::Idle
             | Stage::Asking
             | Stage::Acting
-            | Stage::NoDestination { .. }
+            | Stage::Parting(_)
             | Stage::Leasing { .. }
             | Stage::Resolving { .. }
             | Stage::Inviting(_)
@@ -322,7 +293,7 @@ impl Call {
             Stage::Idle
             | Stage::Asking
             | Stage::Acting
-            | Stage::NoDestination { .. }
+            | Stage::Parting(_)
             | Stage::Inviting(_)
             | Stage::Talking(_)
             | Stage::Ended => {}
@@ -338,16 +309,18 @@ impl Call {
         let destination = match &self.stage {
             Stage::Inviting(inviting) => {
                 self.notes.concluded(status, Some(reason));
+                self.last_tones = Some(inviting.route.tones.clone());
                 Some(inviting.route.destination.clone())
             }
             Stage::Leasing { route, .. } | Stage::Resolving { route, .. } => {
                 self.notes.skipped(route.destination.clone(), Some(route.trunk.clone()), reason);
+                self.last_tones = Some(route.tones.clone());
                 Some(route.destination.clone())
             }
             Stage::Idle
             | Stage::Asking
             | Stage::Acting
-            | Stage::NoDestination { .. }
+            | Stage::Parting(_)
             | Stage::Called(_)
             | Stage::Talking(_)
             | Stage::Ended => None,

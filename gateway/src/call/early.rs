@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use trunkline_media::api::Command;
+use trunkline_media::audio::signal::Region;
 use trunkline_media::sdp::trunk::{self, LocalMedia, TrunkMedia, TrunkSdpError};
 use trunkline_signaling::endpoint::Fork;
 
@@ -110,6 +111,17 @@ impl Call {
                 self.notes.ringing_at = Some(now);
                 self.emit("call_ringing", []);
             }
+        }
+        self.ring_back(status);
+    }
+
+    /// The visitor hears that it rings, for as long as the trunk lets nothing else be heard (RFC 3960 section 3.2).
+    fn ring_back(&mut self, status: u16) {
+        let Stage::Inviting(inviting) = &self.stage else { return };
+        let tones = &inviting.route.tones;
+        let rings = status == 180 && tones.ringback && !self.has_parked();
+        if let Some(region) = Region::find(&tones.region).filter(|_| rings) {
+            self.media(Command::Ring { region: Some(region) });
         }
     }
 

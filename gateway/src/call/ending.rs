@@ -120,7 +120,7 @@ impl Call {
             Stage::Idle
             | Stage::Asking
             | Stage::Acting
-            | Stage::NoDestination { .. }
+            | Stage::Parting(_)
             | Stage::Leasing { .. }
             | Stage::Resolving { .. }
             | Stage::Ended => {}
@@ -134,7 +134,8 @@ impl Call {
         }
         match &self.stage {
             Stage::Idle | Stage::Asking | Stage::Acting => self.last_failure.map_or(Phase::Routing, |(_, phase)| phase),
-            Stage::NoDestination { .. } | Stage::Leasing { .. } | Stage::Resolving { .. } => Phase::Routing,
+            Stage::Parting(parting) => parting.phase,
+            Stage::Leasing { .. } | Stage::Resolving { .. } => Phase::Routing,
             Stage::Inviting(inviting) if inviting.ringing => Phase::Ringing,
             Stage::Called(_) if self.notes.ringing_at.is_some() => Phase::Ringing,
             Stage::Called(_) => Phase::Routing,

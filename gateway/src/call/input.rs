@@ -11,7 +11,7 @@ use trunkline_media::audio::prompt::Prompt;
 use trunkline_signaling::endpoint::{Failure, Fork, Reason as ReasonHeader, Traced, Transfer};
 use trunkline_signaling::targets::Target;
 
-use super::actions::{Action, Sound};
+use super::actions::{Action, Manner, Sound};
 use super::caller::Answerer;
 use super::transfer::HandOver;
 use crate::hook::Asked;
@@ -262,8 +262,8 @@ pub enum Api {
         leg: Leg,
         /// What.
         sound: Sound,
-        /// Over and over, until something else is played or it is stopped.
-        looped: bool,
+        /// How.
+        manner: Manner,
     },
     /// Let a leg hear no more of it.
     Stop {

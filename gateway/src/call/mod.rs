@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use trunkline_config::Tones;
 use trunkline_media::api::{Command, Leg, Limits};
 use trunkline_media::audio::Codec;
 use trunkline_media::audio::prompt::Prompt;
@@ -36,6 +37,7 @@ mod findings;
 pub mod headers;
 mod holding;
 pub mod input;
+mod parting;
 mod quality;
 mod record;
 mod redirects;
@@ -56,7 +58,7 @@ mod property_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use actions::{Action, Connect, Sound};
+pub use actions::{Action, Connect, Manner, Sound};
 pub use called::MAX_RUNG;
 pub use caller::{Answerer, Called, Caller, Rings};
 pub use effect::Summons;
@@ -126,6 +128,10 @@ pub struct About {
     pub ending_soon: Option<Arc<Prompt>>,
     /// What a leg on hold hears.
     pub hold: Option<Arc<Prompt>>,
+    /// What the trunk's side hears while the browser is away.
+    pub please_wait: Option<Arc<Prompt>>,
+    /// Played when nobody could be reached, where the trunk wants it.
+    pub call_failed: Option<Arc<Prompt>>,
     /// The visitor's language, BCP 47.
     pub lang: String,
     /// Who is asked before anything is dialled.
@@ -167,6 +173,8 @@ pub struct Call {
     redirects: Redirects,
     /// How the last destination failed, and how far it had come.
     last_failure: Option<(Reason, Phase)>,
+    /// What the trunk dialled last lets visitors hear.
+    last_tones: Option<Tones>,
 }
 
 impl Call {
@@ -206,6 +214,7 @@ impl Call {
             seq: 0,
             redirects: Redirects::default(),
             last_failure: None,
+            last_tones: None,
         }
     }
 
@@ -258,7 +267,7 @@ impl Call {
                 Timer::EndingSoon => self.warn_of_the_end(now),
                 Timer::MaxDuration => self.lasted_too_long(now),
                 Timer::Grace => self.grace_over(now, None),
-                Timer::Prompt => self.finish(now, Reason::NoDestination),
+                Timer::Prompt => self.parting_heard(now),
                 Timer::Answer => self.unanswered(now),
                 Timer::HeardByBrowser => self.spoken_too_long(now, Leg::Browser),
                 Timer::HeardBySip => self.spoken_too_long(now, Leg::Trunk),
@@ -299,12 +308,11 @@ impl Call {
                     State::Talking
                 }
             }
-            Stage::Idle
-            | Stage::Asking
-            | Stage::Acting
-            | Stage::NoDestination { .. }
-            | Stage::Leasing { .. }
-            | Stage::Resolving { .. } => State::Setup,
+            Stage::Idle | Stage::Asking | Stage::Acting | Stage::Leasing { .. } | Stage::Resolving { .. } => {
+                State::Setup
+            }
+            Stage::Parting(parting) if parting.phase == Phase::Ringing => State::Ringing,
+            Stage::Parting(_) => State::Setup,
             Stage::Inviting(inviting) if inviting.ringing => State::Ringing,
             Stage::Called(_) if self.notes.ringing_at.is_some() => State::Ringing,
             Stage::Inviting(_) | Stage::Called(_) => State::Setup,
@@ -314,10 +322,10 @@ impl Call {
         }
     }
 
-    /// Whether it is about to end because there is nothing to dial.
+    /// Whether it has come to nothing and is about to end.
     #[must_use]
-    pub fn has_no_destination(&self) -> bool {
-        matches!(self.stage, Stage::NoDestination { .. })
+    pub fn is_parting(&self) -> bool {
+        matches!(self.stage, Stage::Parting(_))
     }
 
     /// How the call ended, once it has.
@@ -355,10 +363,7 @@ impl Call {
 
     fn handle_api(&mut self, now: Instant, api: Api) {
         match api {
-            Api::VisitorHangup => {
-                self.notes.evidence("hung_up_by", "visitor");
-                self.finish(now, Reason::UserHangup);
-            }
+            Api::VisitorHangup => self.visitor_hung_up(now),
             Api::OperatorHangup(reason) => {
                 self.notes.evidence("hung_up_by", "operator");
                 self.notes.evidence("operator_reason", reason);
@@ -369,8 +374,8 @@ impl Call {
             }
             Api::Mute { leg, muted } => self.media(Command::SetMuted { leg, muted }),
             Api::Hold { leg, held } => self.hold(leg, held),
-            Api::Play { leg, sound, looped } => {
-                self.speak(now, leg, sound, looped);
+            Api::Play { leg, sound, manner } => {
+                self.speak(now, leg, sound, manner);
             }
             Api::Stop { leg } => self.stop_speaking(now, leg),
             Api::Transfer(order) => self.hand_over(now, *order),

@@ -139,10 +139,10 @@ fn steered() -> impl Strategy<Value = Api> {
     let leg = prop_oneof![Just(Leg::Browser), Just(Leg::Trunk)];
     prop_oneof![
         (leg.clone(), any::<bool>()).prop_map(|(leg, held)| Api::Hold { leg, held }),
-        (leg.clone(), any::<bool>()).prop_map(|(leg, looped)| Api::Play {
+        (leg.clone(), any::<bool>(), any::<bool>()).prop_map(|(leg, looped, over)| Api::Play {
             leg,
             sound: Sound::Prompt(prompt()),
-            looped
+            manner: Manner { looped, over },
         }),
         leg.prop_map(|leg| Api::Stop { leg }),
         actions().prop_map(Api::Act),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use trunkline_media::api::{Command, Leg};
 use trunkline_media::audio::prompt::Prompt;
 
-use super::actions::Sound;
+use super::actions::{Manner, Sound};
 use super::timers::Timer;
 use super::{Call, Effect, Stage};
 
@@ -39,7 +39,7 @@ struct Waiting {
     id: u32,
     /// `None` until it is ready.
     prompt: Option<Arc<Prompt>>,
-    looped: bool,
+    manner: Manner,
 }
 
 impl Speakers {
@@ -69,7 +69,7 @@ impl Call {
 
     /// Lets a leg hear something after what it hears and is yet to hear; something that loops gives way. The number it
     /// goes by, unless it can never be heard.
-    pub(super) fn speak(&mut self, now: Instant, leg: Leg, sound: Sound, looped: bool) -> Option<u32> {
+    pub(super) fn speak(&mut self, now: Instant, leg: Leg, sound: Sound, manner: Manner) -> Option<u32> {
         // overflow: not played, as the trail says; the API refuses before it comes to this.
         if !self.speakers.has_room(leg) {
             self.trail.not_done(now, "play", "too much waits");
@@ -89,7 +89,7 @@ impl Call {
             }
         };
         self.drop_loops(leg);
-        self.speakers.of(leg).queue.push_back(Waiting { id, prompt, looped });
+        self.speakers.of(leg).queue.push_back(Waiting { id, prompt, manner });
         self.advance(now, leg);
         Some(id)
     }
@@ -147,10 +147,10 @@ impl Call {
 
     /// What repeats for ever is not heard over somebody who answers, nor over what comes after it.
     pub(super) fn drop_loops(&mut self, leg: Leg) {
-        if self.speakers.of(leg).queue.front().is_some_and(|first| first.looped) {
+        if self.speakers.of(leg).queue.front().is_some_and(|first| first.manner.looped) {
             self.silence(leg);
         }
-        self.speakers.of(leg).queue.retain(|waiting| !waiting.looped);
+        self.speakers.of(leg).queue.retain(|waiting| !waiting.manner.looped);
     }
 
     /// Plays what is next, once it is ready and the leg can hear it.
@@ -162,7 +162,7 @@ impl Call {
         let timer = timer_of(leg);
         let speaker = self.speakers.of(leg);
         let Some(first) = speaker.queue.front() else { return self.timers.stop(timer) };
-        let (id, looped) = (first.id, first.looped);
+        let (id, Manner { looped, over }) = (first.id, first.manner);
         match first.prompt.clone() {
             Some(prompt) if can_hear && !speaker.playing => {
                 speaker.playing = true;
@@ -171,7 +171,7 @@ impl Call {
                 } else {
                     self.timers.set(timer, now + Duration::from_millis(prompt.duration_ms()) + SLACK);
                 }
-                self.media(Command::Play { leg, id, prompt, looped });
+                self.media(Command::Play { leg, id, prompt, looped, over });
             }
             Some(_) if !speaker.playing => self.timers.stop(timer),
             None if !self.timers.is_set(timer) => self.timers.set(timer, now + READY),

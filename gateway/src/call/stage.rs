@@ -10,6 +10,7 @@ use super::called::Ringing;
 use super::early::Branches;
 use super::holding::Offering;
 use super::input::AttemptId;
+use super::parting::Parting;
 use crate::routing::Route;
 
 /// What the public API calls a call's state.
@@ -50,10 +51,8 @@ pub(super) enum Stage {
     Asking,
     /// Its actions are carried out; nothing is dialled now.
     Acting,
-    /// Nothing to dial: the prompt waits for the browser, or plays.
-    NoDestination {
-        playing: bool,
-    },
+    /// It came to nothing: what tells the visitor so waits for the browser, or plays.
+    Parting(Parting),
     /// Waiting for a port pair.
     Leasing {
         attempt: AttemptId,
@@ -112,7 +111,7 @@ impl Stage {
             Self::Idle
             | Self::Asking
             | Self::Acting
-            | Self::NoDestination { .. }
+            | Self::Parting(_)
             | Self::Leasing { .. }
             | Self::Resolving { .. }
             | Self::Called(_)

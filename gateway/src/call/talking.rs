@@ -7,7 +7,7 @@ use bytes::Bytes;
 use trunkline_media::api::{Command, Leg};
 use trunkline_media::sdp::trunk::{self, LocalMedia};
 
-use super::actions::Sound;
+use super::actions::{Manner, Sound};
 use super::input::SipEvent;
 use super::timers::Timer;
 use super::{Call, Effect, Stage, Talking};
@@ -45,7 +45,7 @@ impl Call {
         self.drop_loops(Leg::Browser);
         self.media(Command::Answered);
         self.emit("call_answered", []);
-        self.tell_reconnecting();
+        self.tell_reconnecting(now);
     }
 
     /// A limit too short for its warning has none.
@@ -142,7 +142,7 @@ impl Call {
     pub(super) fn warn_of_the_end(&mut self, now: Instant) {
         let (Stage::Talking(_), Some(tone)) = (&self.stage, self.about.ending_soon.clone()) else { return };
         for leg in [Leg::Browser, Leg::Trunk] {
-            self.speak(now, leg, Sound::Prompt(Arc::clone(&tone)), false);
+            self.speak(now, leg, Sound::Prompt(Arc::clone(&tone)), Manner { looped: false, over: true });
         }
     }
 

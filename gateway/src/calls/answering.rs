@@ -12,7 +12,7 @@ use super::{Calls, Shared, Started, over};
 use crate::call::{Answerer, Input, ReceiverSays, Rings, SdpKind};
 use crate::ids::{CallId, SessionId, random_bits};
 use crate::problem::Problem;
-use crate::prompts::{ENDING_SOON, HOLD};
+use crate::prompts::{ENDING_SOON, HOLD, PLEASE_WAIT};
 use crate::receivers::{ReceiverStream, Receivers};
 use crate::session::Session;
 
@@ -149,6 +149,7 @@ impl Answer {
             codec: opened.codec,
             ending_soon: shared.prompts.get(ENDING_SOON, &session.lang),
             hold: shared.prompts.get(HOLD, &session.lang),
+            please_wait: shared.prompts.get(PLEASE_WAIT, &session.lang),
         };
         // Before the call can be asked for, and before it can end.
         let _ = live.session.set(session.id.clone());

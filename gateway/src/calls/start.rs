@@ -21,7 +21,7 @@ use crate::hook::Question;
 use crate::ids::{CallId, SessionId, random_bits};
 use crate::outcome::Refusal;
 use crate::problem::Problem;
-use crate::prompts::{ENDING_SOON, HOLD, NO_DESTINATION};
+use crate::prompts::{CALL_FAILED, ENDING_SOON, HOLD, NO_DESTINATION, PLEASE_WAIT};
 use crate::routing::{self, Planned};
 use crate::session::Session;
 use crate::session::hours::{self, Standing, open_at};
@@ -209,6 +209,8 @@ impl Birth {
             no_destination: self.shared.prompts.get(NO_DESTINATION, &session.lang),
             ending_soon: self.shared.prompts.get(ENDING_SOON, &session.lang),
             hold: self.shared.prompts.get(HOLD, &session.lang),
+            please_wait: self.shared.prompts.get(PLEASE_WAIT, &session.lang),
+            call_failed: self.shared.prompts.get(CALL_FAILED, &session.lang),
             lang: session.lang.clone(),
             question: Question::of(config, session, &self.claim.call).map(Arc::new),
             wall: now,

@@ -6,7 +6,7 @@ use trunkline_media::api::{Digit, Leg};
 
 use super::store::Live;
 use super::{Calls, over};
-use crate::call::{Action, Api, Input, Sound, State};
+use crate::call::{Action, Api, Input, Manner, Sound, State};
 use crate::hook::{Hooks, answer};
 use crate::ids::CallId;
 use crate::outbound::Client;
@@ -81,29 +81,29 @@ impl Calls {
         hand(&live, Api::Hold { leg, held })
     }
 
-    /// Lets a leg hear a recording after what it hears now. Problems: `invalid-request`, `unknown-prompt`,
+    /// Lets a leg hear a recording after what of ours it hears now. Problems: `invalid-request`, `unknown-prompt`,
     /// `too-many-prompts`, `call-not-connected`, `call-ended`.
     pub fn play(
         &self,
         call: &CallId,
         leg: Leg,
         (prompt, url): (Option<String>, Option<String>),
-        looped: bool,
+        manner: Manner,
     ) -> Result<(), Problem> {
         let live = self.hearing(call, leg)?;
         let lang = live.call().about().lang.clone();
         let sound = answer::play(prompt, url, &self.shared.prompts, &lang).map_err(Problem::invalid_request)?;
         self.check_sound(&live, &sound)?;
-        hand(&live, Api::Play { leg, sound, looped })
+        hand(&live, Api::Play { leg, sound, manner })
     }
 
-    /// Lets a leg hear a text after what it hears now. Problems: as for [`Self::play`], and `speech-unavailable`.
-    pub fn say(&self, call: &CallId, leg: Leg, text: String, lang: Option<String>) -> Result<(), Problem> {
+    /// Lets a leg hear a text after what of ours it hears now. Problems: as for [`Self::play`], and `speech-unavailable`.
+    pub fn say(&self, call: &CallId, leg: Leg, text: String, lang: Option<String>, over: bool) -> Result<(), Problem> {
         let live = self.hearing(call, leg)?;
         let default = live.call().about().lang.clone();
         let sound = answer::say(text, lang, &default).map_err(Problem::invalid_request)?;
         self.check_sound(&live, &sound)?;
-        hand(&live, Api::Play { leg, sound, looped: false })
+        hand(&live, Api::Play { leg, sound, manner: Manner { looped: false, over } })
     }
 
     /// Lets a leg, or both, hear no more of what is played. Problem: `call-ended`.
@@ -158,13 +158,13 @@ impl Calls {
         expect_browser(&live)?;
         let (is_over, nowhere, room) = {
             let call = live.call();
-            (call.is_over(), call.has_no_destination(), call.has_room(leg))
+            (call.is_over(), call.is_parting(), call.has_room(leg))
         };
         if is_over {
             return Err(over(call));
         }
         if nowhere {
-            let problem = Problem::call_not_connected("the call has no destination and is about to end");
+            let problem = Problem::call_not_connected("nobody is reached, and the call is about to end");
             return Err(problem.with("call", call.as_str()));
         }
         // overflow: refused; what waits is heard first.

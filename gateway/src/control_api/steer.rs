@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 
 use super::calls::{LegName, OneLeg, known};
 use super::{Api, auth};
+use crate::call::Manner;
 use crate::calls::{HandOverBy, HandOverTo};
 use crate::hook::answer::ActionList;
 use crate::ids::CallId;
@@ -45,7 +46,7 @@ struct Play {
     #[serde(default)]
     #[schema(min_length = 1, max_length = 64)]
     prompt: Option<String>,
-    /// A WAV file of 16-bit PCM, at most 4 MiB; `https` unless the app allows others.
+    /// A WAV file of 16-bit PCM, or Opus in Ogg, at most 4 MiB; `https` unless the app allows others.
     #[serde(default)]
     #[schema(max_length = 2048, pattern = "^https?://[!-~]*$")]
     url: Option<String>,
@@ -55,6 +56,9 @@ struct Play {
     /// Over and over, until it is stopped or something else is played.
     #[serde(default, rename = "loop")]
     looped: bool,
+    /// Over what the other leg says, which is heard softer meanwhile; else instead of it.
+    #[serde(default)]
+    mix: bool,
 }
 
 /// A text to be spoken.
@@ -70,6 +74,9 @@ struct Say {
     /// `browser` if not said.
     #[serde(default)]
     leg: Option<LegName>,
+    /// Over what the other leg says, which is heard softer meanwhile; else instead of it.
+    #[serde(default)]
+    mix: bool,
 }
 
 /// Where a call shall go: to `destination` or to the other end of `call`, one of them.
@@ -130,7 +137,7 @@ async fn set_held(api: &Api, call: &str, request: Request, held: bool) -> Taken 
 
 /// Let a leg hear a recording
 ///
-/// After what it hears already, and instead of the other leg. `Idempotency-Key` keeps a repeated request from being heard twice.
+/// After what is played to it already; instead of the other leg, or mixed with it. `Idempotency-Key` keeps a repeated request from being heard twice.
 #[utoipa::path(post, path = "/v1/calls/{call}/play", tag = "calls", request_body = Play, security(("api_key" = ["control"])),
     responses((status = 202, description = "It is heard, or waits for its turn"), (status = 409, description = "`call-ended`, `call-not-connected`, `too-many-prompts`")))]
 async fn play(State(api): State<Arc<Api>>, Path(call): Path<String>, request: Request) -> Taken {
@@ -140,7 +147,8 @@ async fn play(State(api): State<Arc<Api>>, Path(call): Path<String>, request: Re
     let asked: Play = read_json(&parts.headers, body).await?;
     once(&api, &call, &parts.headers, || {
         let leg = asked.leg.unwrap_or(LegName::Browser).into();
-        api.calls.play(&call, leg, (asked.prompt, asked.url), asked.looped)
+        let manner = Manner { looped: asked.looped, over: asked.mix };
+        api.calls.play(&call, leg, (asked.prompt, asked.url), manner)
     })
 }
 
@@ -155,7 +163,7 @@ async fn say(State(api): State<Arc<Api>>, Path(call): Path<String>, request: Req
     let call = known(&api, &call)?;
     let asked: Say = read_json(&parts.headers, body).await?;
     once(&api, &call, &parts.headers, || {
-        api.calls.say(&call, asked.leg.unwrap_or(LegName::Browser).into(), asked.text, asked.lang)
+        api.calls.say(&call, asked.leg.unwrap_or(LegName::Browser).into(), asked.text, asked.lang, asked.mix)
     })
 }
 

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::control_api::Gauges;
 use crate::metrics::Snapshot;
 use crate::outbound::Client;
-use crate::prompts::Prompts;
+use crate::prompts::{HOLD, Prompts};
 use crate::settings::{Edition, Settings};
 use crate::speech::{Espeak, Speech};
 use crate::store::Store;
@@ -44,6 +44,7 @@ impl Planes {
         let config = settings.load();
         let (plane, reports) = Plane::start(plane_config(&config))?;
         let prompts = Prompts::load(config.media.prompts_dir.as_deref());
+        let prompts = if config.media.hold_prompt { prompts } else { prompts.without(HOLD) };
         let calls =
             Calls::with_store(settings.clone(), Arc::new(plane.clone()), sip.clone(), prompts, clock.clone(), store);
         let client = Client::new(config.outbound.tls_ca.as_deref())?;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use trunkline_config::{
     BrowserAudio, Calls, Codec as ConfigCodec, Config, ContextFields, Dtmf, GroupMember, RtpSource as ConfigRtpSource,
-    Secret, SipTransport, Srtp, Transfers, Trunk, TrunkTarget, UserToUser,
+    Secret, SipTransport, Srtp, Tones, Transfers, Trunk, TrunkTarget, UserToUser,
 };
 use trunkline_media::api::RtpSource;
 use trunkline_media::audio::Codec;
@@ -71,6 +71,8 @@ pub struct Route {
     pub calls: Calls,
     /// Final answers beside 503 that send the call to the next target.
     pub failover_statuses: Vec<u16>,
+    /// What the visitor hears of how it goes.
+    pub tones: Tones,
 }
 
 /// One destination of a plan.
@@ -238,6 +240,7 @@ fn by_trunk(config: &Config, trunk: &Trunk, destination: &str, parsed: &Destinat
         dtmf: trunk.dtmf,
         calls: trunk.calls.clone(),
         failover_statuses: trunk.failover_statuses.clone(),
+        tones: trunk.tones.clone(),
     }))
 }
 

@@ -7,10 +7,12 @@ mod g711;
 mod g722;
 pub mod jitter_buffer;
 pub(crate) mod noise;
+mod ogg;
 mod opus;
 pub mod prompt;
 mod rates;
 mod resample;
+pub mod signal;
 pub mod tone;
 
 /// What a receiver of Opus asks of its sender (RFC 7587 section 6.1).

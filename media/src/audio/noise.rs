@@ -16,10 +16,14 @@ pub(crate) struct ComfortNoise {
 impl ComfortNoise {
     /// What a payload asks for (section 3.1: the level is its first octet); `None` if it is empty.
     pub(crate) fn read(payload: &[u8]) -> Option<Self> {
-        let level = payload.first()? & 0x7f;
+        payload.first().map(|level| Self::at(level & 0x7f))
+    }
+
+    /// Noise of this level, -dBov.
+    pub(crate) fn at(level: u8) -> Self {
         let level = f32::from(level.max(LOUDEST));
         let rms = 32_768.0 * 10.0_f32.powf(-level / 20.0);
-        Some(Self { peak: rms * UNIFORM.sqrt(), random: 1 })
+        Self { peak: rms * UNIFORM.sqrt(), random: 1 }
     }
 
     /// Noise for a frame.

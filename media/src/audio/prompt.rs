@@ -3,6 +3,7 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
+use super::ogg;
 use super::resample::Resampler;
 
 /// Longest recording, seconds.
@@ -24,6 +25,15 @@ pub struct Prompt {
 pub struct PromptError(pub String);
 
 impl Prompt {
+    /// Reads the bytes of a recording, by what they begin with: a WAV file, as [`Self::from_wav`], or Opus in an Ogg file
+    /// (one or two channels, at most ten minutes), which takes some milliseconds for ten seconds.
+    pub fn from_file(bytes: &[u8]) -> Result<Self, PromptError> {
+        if ogg::is_ogg(bytes) {
+            return Self::from_pcm(ogg::RATE, ogg::read(bytes, MAX_SECONDS * ogg::RATE as usize)?);
+        }
+        Self::from_wav(bytes)
+    }
+
     /// Reads a WAV file's bytes (PCM 16 bit, mono or stereo mixed down, any usual rate; at most ten minutes). Other rates
     /// than 8, 16 and 48 kHz are converted here, which takes some milliseconds a minute.
     pub fn from_wav(bytes: &[u8]) -> Result<Self, PromptError> {
@@ -107,14 +117,26 @@ impl Player {
     /// Fills `frame`, with silence past the end; `false` once there is nothing more to play.
     pub fn fill(&mut self, frame: &mut [i16]) -> bool {
         let began = self.next < self.length;
+        frame.fill_with(|| self.step());
+        began || (self.looped && self.length > 0)
+    }
+
+    /// Adds what is next to `frame`; `false` once there is nothing more to play.
+    pub fn mix(&mut self, frame: &mut [i16]) -> bool {
+        let began = self.next < self.length;
         for sample in frame {
-            if self.next >= self.length && self.looped {
-                self.next = 0;
-            }
-            *sample = if self.next < self.length { self.at(self.next) } else { 0 };
-            self.next = self.next.saturating_add(1);
+            *sample = sample.saturating_add(self.step());
         }
         began || (self.looped && self.length > 0)
+    }
+
+    fn step(&mut self) -> i16 {
+        if self.next >= self.length && self.looped {
+            self.next = 0;
+        }
+        let sample = if self.next < self.length { self.at(self.next) } else { 0 };
+        self.next = self.next.saturating_add(1);
+        sample
     }
 
     fn at(&self, n: usize) -> i16 {
@@ -175,6 +197,14 @@ mod tests {
             assert!(Prompt::from_wav(&bad).is_err());
         }
         assert!(Prompt::from_pcm(8_000, vec![0; 8_000 * 600 + 1]).is_err());
+    }
+
+    #[test]
+    fn a_file_is_known_by_its_first_bytes() {
+        assert!(Prompt::from_file(&wav(8_000, 1, 16, &[1, -2, 3])).is_ok());
+        let opus = Prompt::from_file(&ogg::tests::file(500, b"OpusHead\x01\x01\x38\x01\0\0\0\0\0\0\0")).unwrap();
+        assert_eq!(opus.duration_ms(), 500);
+        assert!(Prompt::from_file(b"OggS").is_err() && Prompt::from_file(b"ID3").is_err());
     }
 
     #[test]

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::clock::Clock;
+use super::sounds::{Sounded, Sounds};
 use super::speech::Speech;
 use super::voice::Voice;
 use super::{Listener, Output};
 use crate::audio::Codec;
 use crate::audio::jitter_buffer::JitterBufferStats;
 use crate::audio::noise::ComfortNoise;
-use crate::audio::prompt::{Player, Prompt};
+use crate::audio::prompt::Prompt;
+use crate::audio::signal::Region;
 use crate::detect::Ear;
 use crate::outbox::Outbox;
 use crate::rtp::RtpPacket;
@@ -54,11 +56,11 @@ pub(crate) struct Flow {
     muted: bool,
     /// The speaker is on hold, which withholds what it says as mute does, each by itself.
     held: bool,
-    playing: Option<Playing>,
-    /// The listener is on hold: what it hears whenever no prompt plays.
-    hold: Option<Hold>,
     /// The sound of the line of a speaker that said it is silent.
     noise: Option<ComfortNoise>,
+    /// The speaker has said that it sends nothing at all.
+    silent: bool,
+    sounds: Sounds,
     /// The listener has had audio in this flow.
     started: bool,
     /// Relay was interrupted: the next packet maps its numbers afresh.
@@ -69,16 +71,6 @@ pub(crate) struct Flow {
     /// Listens to the speaker.
     ear: Option<Box<Ear>>,
 }
-
-struct Playing {
-    id: u32,
-    prompt: Arc<Prompt>,
-    looped: bool,
-    player: Player,
-}
-
-/// A recording over and over, or silence.
-struct Hold(Option<(Arc<Prompt>, Player)>);
 
 impl<'a> Packet<'a> {
     /// The packets before this one that it holds too, oldest first, each with its number.
@@ -106,9 +98,9 @@ impl Flow {
             source: None,
             muted: false,
             held: false,
-            playing: None,
-            hold: None,
             noise: None,
+            silent: false,
+            sounds: Sounds::new(rate),
             started: false,
             fresh: true,
             relayed: 0,
@@ -123,12 +115,7 @@ impl Flow {
         if rate != self.rate {
             self.rate = rate;
             self.speech.set_rate(rate);
-            if let Some(playing) = &mut self.playing {
-                playing.player = Player::new(Arc::clone(&playing.prompt), rate, playing.looped);
-            }
-            if let Some(Hold(Some((prompt, player)))) = &mut self.hold {
-                *player = Player::new(Arc::clone(prompt), rate, true);
-            }
+            self.sounds.set_rate(rate);
         }
         if output == self.output {
             return;
@@ -138,7 +125,9 @@ impl Flow {
         if output.is_none() {
             self.clock.stop();
             self.speech.reset();
-        } else if self.clock.next().is_none() && (self.comfort == Comfort::Always || self.started || self.is_taken()) {
+        } else if self.clock.next().is_none()
+            && (self.comfort == Comfort::Always || self.started || self.sounds.are_heard(now))
+        {
             // A clock that runs keeps its pace, whatever it sends.
             self.clock.by(now);
         }
@@ -148,8 +137,16 @@ impl Flow {
     pub(crate) fn forget_speaker(&mut self) {
         self.noise = None;
         self.speech.reset();
+        self.sounds.forget_speaker();
+        self.silent = false;
         self.source = None;
         self.fresh = true;
+    }
+
+    /// Whether the speaker has said that it sends nothing: the listener hears comfort noise then, once it has heard
+    /// anything.
+    pub(crate) fn set_silent(&mut self, silent: bool) {
+        self.silent = silent;
     }
 
     pub(crate) fn set_muted(&mut self, now: Instant, muted: bool) {
@@ -173,23 +170,17 @@ impl Flow {
         }
     }
 
-    /// The listener is put on hold and hears this, or silence, until it is taken back.
+    /// The listener is put on hold and hears this, or comfort noise, until it is taken back.
     pub(crate) fn hold(&mut self, now: Instant, audio: Option<Arc<Prompt>>) {
-        let player = |prompt: Arc<Prompt>| (Arc::clone(&prompt), Player::new(prompt, self.rate, true));
-        self.hold = Some(Hold(audio.map(player)));
+        self.sounds.hold(audio);
         self.withhold(now);
     }
 
     /// The listener is taken back.
     pub(crate) fn unhold(&mut self, now: Instant) {
-        if self.hold.take().is_some() && self.playing.is_none() {
+        if self.sounds.unhold() && !self.sounds.are_instead() {
             self.resume(now);
         }
-    }
-
-    /// Whether the listener hears something else than the speaker.
-    fn is_taken(&self) -> bool {
-        self.playing.is_some() || self.hold.is_some()
     }
 
     /// Who listens to the speaker.
@@ -197,26 +188,41 @@ impl Flow {
         self.ear.as_deref_mut()
     }
 
-    pub(crate) fn play(&mut self, now: Instant, id: u32, prompt: Arc<Prompt>, looped: bool) {
-        let player = Player::new(Arc::clone(&prompt), self.rate, looped);
-        self.playing = Some(Playing { id, prompt, looped, player });
-        self.withhold(now);
+    /// Plays a prompt, instead of the speaker or `over` what it says.
+    pub(crate) fn play(&mut self, now: Instant, id: u32, prompt: Arc<Prompt>, looped: bool, over: bool) {
+        // What is decoded already goes on being heard under the prompt.
+        let goes_on = over && self.transcodes() && !self.sounds.are_instead();
+        self.sounds.play(id, prompt, looped, over);
+        if !goes_on {
+            self.withhold(now);
+        }
     }
 
     /// The prompt that plays.
     pub(crate) fn playing(&self) -> Option<u32> {
-        self.playing.as_ref().map(|playing| playing.id)
+        self.sounds.playing()
     }
 
     pub(crate) fn stop_playing(&mut self, now: Instant) {
-        if self.playing.take().is_some() && self.hold.is_none() {
+        // A speaker that was heard under the prompt is raised first.
+        let was_instead = self.sounds.are_instead();
+        if self.sounds.stop() && was_instead && !self.sounds.are_instead() {
             self.resume(now);
+        }
+    }
+
+    /// It rings at the speaker's end, and this is how that sounds; `None`: it rings no more.
+    pub(crate) fn ring(&mut self, now: Instant, region: Option<Region>) {
+        self.sounds.set_ringing(region);
+        if let Some(output) = self.output.filter(|_| self.sounds.ring_at(now)) {
+            self.clock.by(now + output.frame());
         }
     }
 
     /// The speaker is silent until more of its audio comes: the listener hears its line.
     pub(crate) fn rest(&mut self, now: Instant, sequence: u64, noise: Option<ComfortNoise>) {
         self.skip(sequence);
+        self.sounds.speaker_came(now);
         self.noise = noise;
         if let Some(output) = self.output.filter(|output| self.source == Some(output.codec)) {
             self.clock.by(now + output.frame());
@@ -237,12 +243,13 @@ impl Flow {
     pub(crate) fn push(&mut self, now: Instant, packet: &Packet<'_>, listener: &mut impl Listener, out: &mut Outbox) {
         let switched = self.source.replace(packet.codec) != Some(packet.codec);
         self.noise = None;
+        self.sounds.speaker_came(now);
         let Some(output) = self.output else { return };
-        if self.is_muted() || self.is_taken() {
+        if self.is_muted() || self.sounds.are_instead() {
             self.fresh = true;
             return;
         }
-        let relayed = packet.codec == output.codec;
+        let relayed = !self.transcodes();
         if let Some(ear) = &mut self.ear {
             if switched || packet.restarted {
                 ear.begin_stream();
@@ -292,41 +299,26 @@ impl Flow {
     fn frame(&mut self, at: Instant, output: Output, listener: &mut impl Listener, out: &mut Outbox) -> Option<u32> {
         self.pcm.clear();
         self.pcm.resize(usize::try_from(output.samples(self.rate)).unwrap_or_default(), 0);
-        let transcodes = self.source.is_some_and(|codec| codec != output.codec);
-        let mut finished = None;
-        let heard = if let Some(playing) = &mut self.playing {
-            let more = playing.player.fill(&mut self.pcm);
-            if !more {
-                finished = Some(playing.id);
-                self.playing = None;
-                if self.hold.is_none() {
-                    self.resume(at + output.frame());
-                }
-            }
-            true
-        } else if let Some(hold) = &mut self.hold {
-            if let Hold(Some((_, player))) = hold {
-                player.fill(&mut self.pcm);
-            }
-            true
-        } else if self.is_muted() || !transcodes {
-            false
-        } else {
-            let heard = self.speech.pull(at, &mut self.pcm);
-            if let (true, Some(ear), Some(codec)) = (heard, &mut self.ear, self.source) {
-                ear.pcm(at, codec, self.rate, &self.pcm);
-            }
-            heard
-        };
+        let (was_instead, was_over) = (self.sounds.are_instead(), self.sounds.are_over());
+        let speaks = !self.is_muted() && !self.sounds.are_instead() && self.transcodes();
+        let spoken = speaks && self.hear(at);
+        let Sounded { heard, finished } = self.sounds.add(at, &mut self.pcm);
+        let heard = heard || spoken;
+        let is_free = !self.sounds.are_instead() && !self.sounds.are_over();
+        if is_free && (was_instead || was_over && !self.transcodes()) {
+            self.resume(at + output.frame());
+        }
         if !heard && !self.started && self.comfort == Comfort::OnceHeard {
-            // The buffer may be filling: the clock runs on while it does.
-            if self.speech.stats().buffered == 0 {
+            // The buffer may be filling, or it may ring again: the clock runs on then.
+            if self.speech.stats().buffered == 0 && !self.sounds.ring() {
                 self.clock.stop();
             }
             return finished;
         }
         if let Some(noise) = self.noise.as_mut().filter(|_| !heard && !self.muted && !self.held) {
             noise.fill(&mut self.pcm);
+        } else if !heard && self.silent {
+            self.sounds.hiss(&mut self.pcm);
         }
         self.started |= heard;
         self.fresh = true;
@@ -337,6 +329,22 @@ impl Flow {
             listener.frame(at, output.samples(output.codec.clock_rate()), payload, out);
         }
         finished
+    }
+
+    /// What the speaker says, decoded into the frame; whether that is anything.
+    fn hear(&mut self, at: Instant) -> bool {
+        let heard = self.speech.pull(at, &mut self.pcm);
+        if let (true, Some(ear), Some(codec)) = (heard, &mut self.ear, self.source) {
+            ear.pcm(at, codec, self.rate, &self.pcm);
+        }
+        heard
+    }
+
+    /// Whether what the speaker sends is decoded and coded anew: in another codec than the listener's, or because
+    /// something is mixed with it.
+    fn transcodes(&self) -> bool {
+        let differs = self.output.zip(self.source).is_some_and(|(output, source)| source != output.codec);
+        differs || self.sounds.are_over()
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {

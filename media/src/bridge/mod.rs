@@ -7,6 +7,7 @@
 
 mod clock;
 mod flow;
+mod sounds;
 mod speech;
 mod voice;
 

@@ -140,7 +140,7 @@ impl Call {
             // Whatever else the trunk was played ends here: digits do not wait for music.
             let cut = self.to_trunk.playing().filter(|id| *id != TONE);
             self.report(cut.map(|id| MediaEvent::PromptFinished { leg: Leg::Trunk, id }));
-            self.to_trunk.play(now, TONE, Arc::new(recording), false);
+            self.to_trunk.play(now, TONE, Arc::new(recording), false, false);
             self.digits.playing = true;
             return;
         }

@@ -185,6 +185,7 @@ impl Call {
             Command::ReleaseSpare => self.spare = None,
             Command::Answered => {
                 self.answered = true;
+                self.to_browser.ring(now, None);
                 self.look_now(now);
             }
             Command::AddCandidates { count, addresses } => {
@@ -204,8 +205,9 @@ impl Call {
                 self.send_digits(now, leg, &digits, duration, true);
                 self.poll_legs(now, out);
             }
-            Command::Play { leg, id, prompt, looped } => self.flow_to(leg).play(now, id, prompt, looped),
+            Command::Play { leg, id, prompt, looped, over } => self.flow_to(leg).play(now, id, prompt, looped, over),
             Command::StopPlaying { leg } => self.flow_to(leg).stop_playing(now),
+            Command::Ring { region } => self.to_browser.ring(now, region),
             Command::Echo => self.echo(now),
             Command::Close => {
                 self.browser.bye(now, out);
@@ -291,6 +293,7 @@ impl Call {
         tracing::debug!(%remote, codec = ?trunk.codec(), "trunk media applied");
         let owed = trunk.owes_audio();
         self.presence.set_owed(now, Leg::Trunk, owed, true);
+        self.to_browser.set_silent(!owed);
         self.next_sample.get_or_insert(now + SAMPLE_EVERY);
         self.rewire(now);
     }

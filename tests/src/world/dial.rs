@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use trunkline::routing::Route;
-use trunkline_config::{Calls, ContextFields, Dtmf, Srtp};
+use trunkline_config::{Calls, ContextFields, Dtmf, Srtp, Tones};
 use trunkline_media::api::{Limits, RtpSource};
 use trunkline_media::audio::Codec;
 use trunkline_signaling::targets::Wanted;
@@ -91,5 +91,6 @@ pub fn route(dial: &Dial, host: &str) -> Route {
         dtmf: dial.dtmf,
         calls: dial.calls.clone(),
         failover_statuses: Vec::new(),
+        tones: Tones { ringback: false, ..Tones::default() },
     }
 }

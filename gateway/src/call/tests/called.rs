@@ -16,6 +16,7 @@ pub(in super::super) fn answerer(who: u8) -> Answerer {
         codec: Codec::Opus,
         ending_soon: None,
         hold: None,
+        please_wait: None,
     }
 }
 

@@ -263,7 +263,7 @@ fn without_a_destination_the_visitor_hears_so_and_nothing_is_dialled() {
     let mut heard = bench();
     heard.feed(Input::Start);
     heard.connect();
-    let play = Effect::Media(Command::Play { leg: Leg::Browser, id: 0, prompt, looped: false });
+    let play = Effect::Media(Command::Play { leg: Leg::Browser, id: 0, prompt, looped: false, over: false });
     assert_eq!(heard.done.last(), Some(&play));
     check_end(&heard.media(MediaEvent::PromptFinished { leg: Leg::Browser, id: 0 }), None, "call_error");
     assert_eq!(words(&heard.outcome()), "error no_destination - routing operator");

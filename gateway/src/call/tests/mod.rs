@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use trunkline_config::{ContextFields, Dtmf, Secret, Srtp};
+use trunkline_config::{ContextFields, Dtmf, Secret, Srtp, Tones};
 use trunkline_media::api::{
     BackCause, BrowserLoss, CallStats, Command, Digit, GapKind, Leg, Limits, MediaEvent, Path, RtpSource, SetupFailure,
     StreamStats,
@@ -45,6 +45,7 @@ pub(super) fn route(destination: &str) -> Planned {
         dtmf: Dtmf::Rfc4733,
         calls: trunkline_config::Calls::default(),
         failover_statuses: vec![500, 408],
+        tones: Tones { ringback: false, ..Tones::default() },
     }))
 }
 
@@ -82,6 +83,8 @@ pub(crate) fn about(now: Instant) -> About {
         no_destination: None,
         ending_soon: None,
         hold: None,
+        please_wait: None,
+        call_failed: None,
         lang: "en".into(),
         question: None,
         wall: Now { instant: now, wall: Timestamp::from_second(1_700_000_000).unwrap() },
@@ -287,6 +290,7 @@ mod quality;
 mod replaced;
 mod script;
 mod security;
+mod sounds;
 mod steering;
 mod talking;
 mod trail;

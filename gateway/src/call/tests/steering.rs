@@ -9,7 +9,7 @@ fn sound(ms: usize) -> Sound {
 }
 
 fn play(leg: Leg, looped: bool) -> Input {
-    Input::Api(Api::Play { leg, sound: sound(100), looped })
+    Input::Api(Api::Play { leg, sound: sound(100), manner: Manner { looped, over: false } })
 }
 
 fn hold(leg: Leg, held: bool) -> Input {
@@ -121,7 +121,7 @@ fn a_prompt_that_never_ends_and_one_that_never_comes_make_room() {
     let mut bench = Bench::talking();
     bench.feed(play(Leg::Browser, false));
     let text = Sound::Say { text: "hello".into(), lang: "en".into() };
-    bench.feed(Input::Api(Api::Play { leg: Leg::Browser, sound: text, looped: false }));
+    bench.feed(Input::Api(Api::Play { leg: Leg::Browser, sound: text, manner: Manner::default() }));
     bench.feed(play(Leg::Browser, false));
     bench.done.clear();
     assert_eq!((bench.timeout(), bench.timeout()), ("heard_by_browser", "heard_by_browser"));

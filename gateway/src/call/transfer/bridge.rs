@@ -136,7 +136,7 @@ impl Call {
         }
         self.tell_transferred(Some(route.trunk.clone()));
         self.transfers.now = None;
-        self.tell_reconnecting();
+        self.tell_reconnecting(now);
         true
     }
 
@@ -181,7 +181,7 @@ impl Call {
         self.transfer_failed(reason.word(), status);
         self.offer_hold();
         self.advance(now, Leg::Trunk);
-        self.tell_reconnecting();
+        self.tell_reconnecting(now);
         true
     }
 

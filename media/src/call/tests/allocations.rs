@@ -66,7 +66,14 @@ fn prompts_hold_and_mute_allocate_nothing_for_a_packet() {
     let prompt = Arc::new(Prompt::from_pcm(8000, Tone::new(500.0, 8000, -12.0).take(8000)).unwrap());
     let commands = [
         ("mute", Command::SetMuted { leg: Leg::Browser, muted: true }),
-        ("a prompt", Command::Play { leg: Leg::Browser, id: 1, prompt: Arc::clone(&prompt), looped: true }),
+        (
+            "a prompt",
+            Command::Play { leg: Leg::Browser, id: 1, prompt: Arc::clone(&prompt), looped: true, over: false },
+        ),
+        (
+            "a prompt over the other side",
+            Command::Play { leg: Leg::Browser, id: 1, prompt: Arc::clone(&prompt), looped: true, over: true },
+        ),
         ("hold", Command::SetHeld { leg: Leg::Browser, held: true, audio: Some(prompt) }),
     ];
     for (what, command) in commands {

@@ -145,7 +145,7 @@ fn a_prompt_is_heard_instead_of_the_other_side_and_its_end_is_reported() {
     for browser in [Opus, Pcmu] {
         let mut world = World::talking(&[browser], Pcmu);
         let prompt = Prompt::from_pcm(8000, Tone::new(1500.0, 8000, -12.0).take(8000)).unwrap();
-        world.command(Command::Play { leg: Leg::Browser, id: 7, prompt: prompt.into(), looped: false });
+        world.command(Command::Play { leg: Leg::Browser, id: 7, prompt: prompt.into(), looped: false, over: false });
         world.run(100);
         let (by_browser, by_phone) = world.listen(800);
         assert!(is_tone(&listen(&by_browser, pt(browser), browser), 1500.0), "{browser:?}");
@@ -162,7 +162,7 @@ fn a_prompt_is_heard_instead_of_the_other_side_and_its_end_is_reported() {
 fn a_looped_prompt_rings_in_the_browser_until_it_is_stopped() {
     let mut world = World::new(&[Opus]);
     let prompt = Prompt::from_pcm(8000, Tone::new(425.0, 8000, -12.0).take(1600)).unwrap();
-    world.command(Command::Play { leg: Leg::Browser, id: 7, prompt: prompt.into(), looped: true });
+    world.command(Command::Play { leg: Leg::Browser, id: 7, prompt: prompt.into(), looped: true, over: false });
     world.connect_browser();
     let (by_browser, _) = world.listen(1000);
     assert!(is_tone(&listen(&by_browser, 111, Opus), 425.0));
@@ -190,7 +190,7 @@ fn a_held_leg_hears_the_hold_audio_and_is_not_heard() {
 
         // A prompt is heard over the hold audio, which goes on after it; mute and hold are each their own.
         let prompt = Arc::new(Prompt::from_pcm(8000, Tone::new(1500.0, 8000, -12.0).take(9600)).unwrap());
-        world.command(Command::Play { leg, id: 3, prompt, looped: false });
+        world.command(Command::Play { leg, id: 3, prompt, looped: false, over: false });
         world.run(100);
         assert!(is_tone(&hears(&mut world).0, 1500.0), "{browser:?} {leg:?}");
         world.run(300);

@@ -14,5 +14,6 @@ mod quality;
 mod renegotiation;
 mod reports;
 mod secure;
+mod sounds;
 mod tones;
 mod world;

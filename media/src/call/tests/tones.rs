@@ -59,7 +59,7 @@ fn digits_go_as_tones_in_order_and_it_is_said_when_they_are_through() {
         let mut world = World::talking(&[Opus], codec);
         world.command(Command::SetDigits { way: DigitWay::Tones, listen: false });
         let music = Prompt::from_pcm(8_000, vec![500; 80_000]).unwrap().into();
-        world.command(Command::Play { leg: Leg::Trunk, id: 7, prompt: music, looped: false });
+        world.command(Command::Play { leg: Leg::Trunk, id: 7, prompt: music, looped: false, over: false });
         world.phone.heard.clear();
         world.command(Command::SendDtmf { leg: Leg::Trunk, digits: digits("159#"), duration_ms: 80 });
         world.command(Command::SendDtmf { leg: Leg::Trunk, digits: digits("0"), duration_ms: 80 });

@@ -13,12 +13,12 @@ const VOICES: [&str; 9] = [
     "tests/data/speech/en-woman-16k.wav",
     "tests/data/speech/it-man-16k.wav",
     "tests/data/speech/ru-woman-8k.wav",
-    "gateway/prompts/en/no_destination.wav",
-    "gateway/prompts/de/no_destination.wav",
-    "gateway/prompts/fr/no_destination.wav",
-    "gateway/prompts/es/no_destination.wav",
-    "gateway/prompts/it/no_destination.wav",
-    "gateway/prompts/pt/no_destination.wav",
+    "tests/data/speech/en-robot-8k.wav",
+    "tests/data/speech/de-robot-8k.wav",
+    "tests/data/speech/fr-robot-8k.wav",
+    "tests/data/speech/es-robot-8k.wav",
+    "tests/data/speech/it-robot-8k.wav",
+    "tests/data/speech/pt-robot-8k.wav",
 ];
 
 /// How many voices there are, and how many of them are people's.

@@ -89,6 +89,7 @@ impl SimGateway {
             codec: opened.codec,
             ending_soon: None,
             hold: None,
+            please_wait: None,
         };
         self.later(now, no, Input::Receiver(ReceiverSays::Answered(Box::new(answerer))));
         opened

@@ -210,6 +210,8 @@ impl SimGateway {
             no_destination: None,
             ending_soon: None,
             hold: None,
+            please_wait: None,
+            call_failed: None,
             lang: "en".into(),
             question: None,
             // Any wall time will do; no decision hangs on it.

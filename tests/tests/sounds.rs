@@ -1,0 +1,119 @@
+//! What the gateway itself lets visitors and agents hear: ringing, a busy tone, prompts of its own and of the operator's,
+//! alone and over each other's words.
+
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, missing_docs)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use reqwest::Method;
+use serde_json::json;
+use trunkline_media::audio::Codec;
+use trunkline_media::audio::tone::{detect, level};
+use trunkline_tests::gateway::{CONTROL, Gateway, Plan, until};
+use trunkline_tests::media_phone::MediaPhone;
+use trunkline_tests::page::write_tone;
+use trunkline_tests::sipp::Sipp;
+use trunkline_tests::web_client::WebClient;
+
+const VISITOR: f64 = 700.0;
+const AGENT: f64 = 1100.0;
+const PROMPT: f64 = 1700.0;
+/// What rings, and is busy, in France.
+const FRANCE: f64 = 440.0;
+const LONG: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn it_rings_for_the_visitor_until_he_gives_up() -> Result<()> {
+    let sipp = Sipp::start("ring", &[]).await?;
+    let gateway = Gateway::start(Plan::to(&[sipp.address()]).trunk("tones = { region = \"fr\" }")).await?;
+    let visitor = WebClient::call(&gateway, Codec::Pcmu, VISITOR).await?;
+    // A period of it and a second one.
+    for _ in 0..2 {
+        visitor.hears(FRANCE, AGENT).await?;
+        until("the pause", LONG, || {
+            let pcm = visitor.heard(Duration::from_millis(400));
+            pcm.len() >= 3_000 && level(&pcm) < -60.0
+        })
+        .await?;
+    }
+    gateway.visitor(&visitor.session, Method::DELETE, &visitor.call, "", None).await?;
+    let record = gateway.ended(&visitor.call).await?;
+    ensure!(record["outcome"]["reason"] == "user_hangup", "{record:#}");
+    sipp.finish().await?;
+    gateway.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_busy_tone_is_heard_before_the_call_ends_as_busy() -> Result<()> {
+    let sipp = Sipp::start("reject", &[("code", "486".into())]).await?;
+    let tones = "tones = { region = \"fr\", failure = \"tone\" }";
+    let gateway = Gateway::start(Plan::to(&[sipp.address()]).trunk(tones)).await?;
+    let visitor = WebClient::call(&gateway, Codec::Opus, VISITOR).await?;
+    visitor.hears(FRANCE, AGENT).await?;
+    let record = gateway.ended(&visitor.call).await?;
+    ensure!(record["outcome"]["reason"] == "dest_busy", "{record:#}");
+    ensure!(gateway.metric("trunkline_worker_leased_pairs").await? == 0.0);
+    sipp.finish().await?;
+    gateway.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn prompts_are_mixed_with_the_other_side_and_come_as_opus_files_too() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    std::fs::create_dir(dir.path().join("en"))?;
+    write_tone(&dir.path().join("en/prompt.wav"), PROMPT, 16_000, 3)?;
+    let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/prompts/en/closed.opus");
+    std::fs::copy(bundled, dir.path().join("en/spoken.ogg"))?;
+    let phone = MediaPhone::start(Codec::Pcmu, AGENT).await?;
+    let port = phone.address().port().to_string();
+    let keys = [("rtp_port", port), ("codec_pt", "0".into()), ("codec_name", "PCMU".into())];
+    let sipp = Sipp::start("answer", &keys).await?;
+    let media = format!("prompts_dir = {:?}", dir.path());
+    let gateway = Gateway::start(Plan::to(&[sipp.address()]).relay().media(&media)).await?;
+    let visitor = WebClient::call(&gateway, Codec::Pcmu, VISITOR).await?;
+    visitor.hears(AGENT, VISITOR).await?;
+    let path = format!("/v1/calls/{}/play", visitor.call);
+    let play = async |body| {
+        let (status, problem) = gateway.operator(Method::POST, &path, CONTROL, Some(body)).await?;
+        ensure!(status == 202, "{status} {problem}");
+        Ok(())
+    };
+
+    // Both at once: the prompt at its level, the other side below its own.
+    for (leg, other) in [("browser", AGENT), ("sip", VISITOR)] {
+        let heard = || {
+            let last = Duration::from_millis(400);
+            if leg == "browser" { visitor.heard(last) } else { phone.heard(last) }
+        };
+        until("the other side alone", LONG, || detect(&heard(), 8_000, other) > level(&heard()) - 1.5).await?;
+        let alone = detect(&heard(), 8_000, other);
+        play(json!({"prompt": "prompt", "leg": leg, "mix": true})).await?;
+        until("both", LONG, || {
+            let pcm = heard();
+            let (prompt, lowered) = (detect(&pcm, 8_000, PROMPT), alone - detect(&pcm, 8_000, other));
+            prompt > -30.0 && (9.0..15.0).contains(&lowered)
+        })
+        .await?;
+    }
+    visitor.hears(AGENT, PROMPT).await?;
+    phone.hears(VISITOR, PROMPT).await?;
+
+    // Spoken words, bundled and in an operator's own Opus file.
+    for prompt in ["goodbye", "spoken"] {
+        play(json!({"prompt": prompt})).await?;
+        until(prompt, LONG, || {
+            let pcm = visitor.heard(Duration::from_millis(400));
+            level(&pcm) > -40.0 && detect(&pcm, 8_000, AGENT) < level(&pcm) - 10.0
+        })
+        .await?;
+        visitor.hears(AGENT, VISITOR).await?;
+    }
+    gateway.visitor(&visitor.session, Method::DELETE, &visitor.call, "", None).await?;
+    sipp.finish().await?;
+    gateway.stop().await;
+    Ok(())
+}
