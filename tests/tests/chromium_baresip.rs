@@ -21,7 +21,9 @@ async fn check(first: &[&str], trunk: &'static str, browser_codec: &str) -> Resu
     // At the end of the file, baresip hangs up.
     write_tone(&voice, AGENT, 8000, 90)?;
     let mut agent = Baresip::start(trunk, &voice).await?;
-    let gateway = Gateway::start(Plan::to(&[agent.address()]).codecs(&[trunk]).origin(page.origin())).await?;
+    let all = "browser_codecs = [\"opus\", \"G722\", \"PCMU\", \"PCMA\"]";
+    let plan = Plan::to(&[agent.address()]).codecs(&[trunk]).media(all);
+    let gateway = Gateway::start(plan.origin(page.origin())).await?;
 
     let call = page.call(&gateway, first).await?;
     page.state("talking").await?;
@@ -86,4 +88,14 @@ async fn opus_and_pcma_are_transcoded() -> Result<()> {
 #[tokio::test]
 async fn pcmu_is_relayed() -> Result<()> {
     check(&["PCMU"], "PCMU", "PCMU").await
+}
+
+#[tokio::test]
+async fn chromium_speaks_opus_to_a_phone_with_g722() -> Result<()> {
+    check(&[], "G722", "opus").await
+}
+
+#[tokio::test]
+async fn chromium_speaks_g722_to_a_phone_with_it() -> Result<()> {
+    check(&["G722"], "G722", "G722").await
 }

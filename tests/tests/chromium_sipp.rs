@@ -32,7 +32,8 @@ async fn check(pairing: Pairing) -> Result<()> {
     let page = Page::open(VISITOR).await?;
     let agent = free_udp_port()?;
     let name = pairing.trunk.name();
-    let gateway = Gateway::start(Plan::to(&[agent]).codecs(&[name]).origin(page.origin())).await?;
+    let all = "browser_codecs = [\"opus\", \"G722\", \"PCMU\", \"PCMA\"]";
+    let gateway = Gateway::start(Plan::to(&[agent]).codecs(&[name]).media(all).origin(page.origin())).await?;
 
     let phone = MediaPhone::start(pairing.trunk, AGENT).await?;
     let sipp = Sipp::start_at(agent, "answer", &keys(&phone, pairing.trunk)).await?;
@@ -165,4 +166,14 @@ async fn opus_and_pcma_are_transcoded() -> Result<()> {
 #[tokio::test]
 async fn pcmu_is_relayed() -> Result<()> {
     check(Pairing { first: &["PCMU"], trunk: Codec::Pcmu, browser_codec: "PCMU" }).await
+}
+
+#[tokio::test]
+async fn chromium_speaks_g722_to_a_trunk_with_pcmu() -> Result<()> {
+    check(Pairing { first: &["G722"], trunk: Codec::Pcmu, browser_codec: "G722" }).await
+}
+
+#[tokio::test]
+async fn chromium_speaks_pcma_to_a_trunk_with_it() -> Result<()> {
+    check(Pairing { first: &["PCMA"], trunk: Codec::Pcma, browser_codec: "PCMA" }).await
 }
