@@ -100,8 +100,10 @@ fn write_trunk(text: &mut String, trunk: &Trunk) -> std::fmt::Result {
     let port = trunk.target.port.map_or_else(String::new, |port| format!(":{port}"));
     let audio = match trunk.browser_audio {
         BrowserAudio::Relay => "in the trunk's codec",
-        BrowserAudio::Elastic | BrowserAudio::Opus => "in opus",
+        BrowserAudio::Elastic => "in its codec, in opus while packets get lost",
+        BrowserAudio::Opus => "in opus",
     };
+    let buffer = if trunk.transparent { "the trunk's own" } else { "ours" };
     let srtp = match trunk.srtp {
         Srtp::Off => "plain RTP",
         Srtp::Optional => "SRTP if the peer likes",
@@ -120,6 +122,7 @@ fn write_trunk(text: &mut String, trunk: &Trunk) -> std::fmt::Result {
         writeln!(text, "  goes through   {}", proxy.host)?;
     }
     writeln!(text, "  offers         {}; {srtp}; browsers hear it {audio}", list(trunk.codecs.iter().copied()))?;
+    writeln!(text, "  jitter buffer  {buffer}")?;
     let digits = match trunk.dtmf {
         Dtmf::Auto => "as the trunk's SDP says",
         Dtmf::Rfc4733 => "as telephone-events",

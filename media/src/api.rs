@@ -12,9 +12,11 @@ use crate::sdp::browser::{Candidate, IceCredentials, Offer};
 use crate::sdp::trunk::TrunkMedia;
 
 mod absence;
+mod digit;
 mod stats;
 
 pub use self::absence::{BackCause, BrowserLoss, GapKind};
+pub use self::digit::{Digit, DigitWay};
 pub use self::stats::{CallStats, DropStats, SentStats, StreamStats};
 
 /// Names one call inside the media plane. The control plane chooses it and never reuses it.
@@ -108,49 +110,6 @@ pub enum RtpSource {
     Latch,
 }
 
-/// A digit for RFC 4733: `0-9*#A-D`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Digit(u8);
-
-impl Digit {
-    /// The digit a character names; `None` for anything that is no DTMF digit.
-    #[must_use]
-    pub fn from_char(c: char) -> Option<Self> {
-        let c = c.to_ascii_uppercase();
-        "0123456789*#ABCD".find(c).and_then(|at| u8::try_from(at).ok()).map(Self)
-    }
-
-    /// The digit an RFC 4733 event code names (0..=15).
-    #[must_use]
-    pub fn from_event(code: u8) -> Option<Self> {
-        (code < 16).then_some(Self(code))
-    }
-
-    /// RFC 4733 section 3.2 event code.
-    #[must_use]
-    pub fn event(self) -> u8 {
-        self.0
-    }
-
-    /// The digit as it is written.
-    #[must_use]
-    pub fn as_char(self) -> char {
-        b"0123456789*#ABCD".get(usize::from(self.0)).map_or('?', |&c| char::from(c))
-    }
-}
-
-/// How digits reach a trunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum DigitWay {
-    /// As telephone-events (RFC 4733).
-    #[default]
-    Events,
-    /// As tones in the audio.
-    Tones,
-    /// Not by media: those of the browser are reported, and somebody else sends them.
-    Elsewhere,
-}
-
 /// What the control plane may ask of a live call. Commands for an unknown call are counted and dropped.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
@@ -187,6 +146,13 @@ pub enum Command {
         digits: Vec<Digit>,
         /// How long each lasts, 40..=6000.
         duration_ms: u32,
+    },
+    /// How audio goes across from now on; neither, until this says otherwise.
+    SetAudio {
+        /// The browser is sent the trunk's codec while its network is good, and Opus while it loses packets.
+        elastic: bool,
+        /// What the trunk is sent is coded as it comes, without a jitter buffer here.
+        on_arrival: bool,
     },
     /// How digits reach the trunk from now on, and whether its tones are listened for. As telephone-events, and not, until
     /// this says otherwise; another trunk leg begins so again.

@@ -217,7 +217,8 @@ impl Stream {
 
     /// Takes a compound RTCP packet whose source is already believed.
     pub(crate) fn receive_report(&mut self, now: Instant, bytes: &[u8], drops: &mut DropStats) -> Option<Told> {
-        let Ok(received) = self.rtcp.handle(now, bytes, self.sender.ssrc(), self.source, self.clock_rate) else {
+        let Ok(received) = self.rtcp.handle(now, bytes, self.sender.ssrc(), self.source, self.sender.clock_rate())
+        else {
             drops.bad_rtcp += 1;
             return None;
         };

@@ -93,6 +93,13 @@ impl Plan {
         self
     }
 
+    /// What goes towards the browser follows its network.
+    #[must_use]
+    pub fn elastic(mut self) -> Self {
+        self.browser_audio = "elastic";
+        self
+    }
+
     /// A page of this origin may use the app.
     #[must_use]
     pub fn origin(mut self, origin: &str) -> Self {

@@ -102,9 +102,18 @@ impl Page {
 
     /// What arrives in the page from now on for `length`, as PCM at [`RATE`].
     pub async fn hear(&self, length: Duration) -> Result<Vec<i16>> {
-        let heard = self.browser.run("return hear(args)", json!(u64::try_from(length.as_millis())?)).await?;
-        let bytes = base64::engine::general_purpose::STANDARD.decode(heard.as_str().context("nothing heard")?)?;
-        Ok(bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect())
+        pcm(&self.browser.run("return hear(args)", json!(u64::try_from(length.as_millis())?)).await?)
+    }
+
+    /// Begins to record what arrives for `length`, while the page does other things; [`Page::taped`] has it.
+    pub async fn tape(&self, length: Duration) -> Result<()> {
+        let ms = u64::try_from(length.as_millis())?;
+        self.browser.run("window.taped = hear(args)", json!(ms)).await.map(drop)
+    }
+
+    /// Waits for the end of [`Page::tape`].
+    pub async fn taped(&self) -> Result<Vec<i16>> {
+        pcm(&self.browser.run("return window.taped", Value::Null).await?)
     }
 
     /// Listens until the page hears exactly this tone and nothing of the other.
@@ -142,6 +151,11 @@ impl Page {
         self.browser.close().await;
         self.server.abort();
     }
+}
+
+fn pcm(heard: &Value) -> Result<Vec<i16>> {
+    let bytes = base64::engine::general_purpose::STANDARD.decode(heard.as_str().context("nothing heard")?)?;
+    Ok(bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect())
 }
 
 /// Some seconds of a tone; of whole hertz, it loops without a seam.

@@ -10,7 +10,7 @@ use super::{codecs, every, id, seconds, unique};
 use crate::host::Host;
 use crate::lines::item;
 use crate::model::{BrowserAudio, Dtmf, RtpSource, Sip, SipTransport, Srtp, Transfers, Trunk, TrunkAuth, TrunkTarget};
-use crate::raw::{RawAuth, RawBrowserAudio, RawDtmf, RawRtpSource, RawSrtp, RawTransfers, RawTrunk};
+use crate::raw::{RawAuth, RawBrowserAudio, RawDtmf, RawJitterBuffer, RawRtpSource, RawSrtp, RawTransfers, RawTrunk};
 use crate::report::Report;
 use crate::secrets::Secrets;
 
@@ -73,6 +73,10 @@ fn trunk(key: &str, raw: &RawTrunk, host: &Host, secrets: &Secrets<'_>, report: 
             RawBrowserAudio::Elastic => BrowserAudio::Elastic,
             RawBrowserAudio::Opus => BrowserAudio::Opus,
         },
+        transparent: match raw.jitter_buffer {
+            RawJitterBuffer::Adaptive => false,
+            RawJitterBuffer::Transparent => true,
+        },
         srtp: match raw.srtp {
             RawSrtp::Off => Srtp::Off,
             RawSrtp::Optional => Srtp::Optional,
@@ -114,7 +118,6 @@ fn trunk(key: &str, raw: &RawTrunk, host: &Host, secrets: &Secrets<'_>, report: 
         calls: calls?,
         tones: tones?,
     };
-    not_active(key, &trunk, report);
     keys_in_clear(key, &trunk, report);
     id.map(|()| trunk)
 }
@@ -175,14 +178,6 @@ pub(super) fn auth(key: &str, raw: &RawAuth, secrets: &Secrets<'_>, report: &mut
             }
             Some(TrunkAuth { username: raw.username.clone(), password })
         }
-    }
-}
-
-/// Settings that are understood and have no effect yet. Those whose absence would be unsafe keep the gateway from
-/// starting, unless the trunk is switched off.
-fn not_active(key: &str, trunk: &Trunk, report: &mut Report) {
-    if trunk.browser_audio == BrowserAudio::Elastic {
-        report.note(&format!("{key}.browser_audio"), "elastic is not active yet: behaves as opus");
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Trunk {
     pub codecs: Vec<Codec>,
     /// What the browser is sent.
     pub browser_audio: BrowserAudio,
+    /// What it says goes on as it comes, for the trunk to even out.
+    pub transparent: bool,
     /// Encryption of the trunk leg.
     pub srtp: Srtp,
     /// Digest credentials.
@@ -176,7 +178,7 @@ pub struct TrunkAuth {
 pub enum BrowserAudio {
     /// The trunk's codec, relayed.
     Relay,
-    /// G.711 while the network is good, Opus when it is not (not active yet: as `opus`).
+    /// The trunk's codec while the browser's network is good, Opus while it loses packets.
     Elastic,
     /// Opus.
     Opus,

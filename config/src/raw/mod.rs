@@ -21,8 +21,8 @@ pub(crate) use quality::{RawBands, RawEvents, RawQuality, RawRecords};
 pub(crate) use registration::RawRegistration;
 pub(crate) use tones::{RawFailureSound, RawTones};
 pub(crate) use trunk::{
-    RawAuth, RawBrowserAudio, RawContextFields, RawDtmf, RawGroupMember, RawPdStyle, RawRtpSource, RawSrtp,
-    RawTransfers, RawTrunk, RawTrunkGroup, RawTrunks, RawUserToUser, RawUuiEncoding, RawUuiPurpose,
+    RawAuth, RawBrowserAudio, RawContextFields, RawDtmf, RawGroupMember, RawJitterBuffer, RawPdStyle, RawRtpSource,
+    RawSrtp, RawTransfers, RawTrunk, RawTrunkGroup, RawTrunks, RawUserToUser, RawUuiEncoding, RawUuiPurpose,
 };
 
 /// Trunkline configuration.

@@ -20,6 +20,8 @@ pub(crate) struct RawTrunk {
     pub(crate) codecs: Vec<RawCodec>,
     /// What the browser hears is coded in.
     pub(crate) browser_audio: RawBrowserAudio,
+    /// Who evens out the jitter of what the browser says.
+    pub(crate) jitter_buffer: RawJitterBuffer,
     /// Encryption of the trunk's audio.
     pub(crate) srtp: RawSrtp,
     /// Digest credentials.
@@ -85,6 +87,7 @@ impl Default for RawTrunk {
             target: String::new(),
             codecs: vec![RawCodec::Pcmu, RawCodec::Pcma],
             browser_audio: RawBrowserAudio::Elastic,
+            jitter_buffer: RawJitterBuffer::Adaptive,
             srtp: RawSrtp::Off,
             auth: RawAuth::default(),
             tls: None,
@@ -168,10 +171,20 @@ pub(crate) struct RawAuth {
 pub(crate) enum RawBrowserAudio {
     /// The trunk's codec, relayed.
     Relay,
-    /// The trunk's codec while the network is good, Opus when it is not. Not active yet: behaves as opus.
+    /// The trunk's codec, relayed, while the browser's network is good; Opus with in-band FEC while it loses packets.
     Elastic,
     /// Opus.
     Opus,
+}
+
+/// Who evens out the jitter of what the browser says.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawJitterBuffer {
+    /// The gateway: the trunk gets packets at a steady pace.
+    Adaptive,
+    /// The trunk, which has an adaptive jitter buffer of its own: packets are coded and sent on as they come.
+    Transparent,
 }
 
 /// How digits go to a trunk and come from it.

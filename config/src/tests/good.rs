@@ -157,7 +157,8 @@ fn the_description_says_what_is_advertised() {
         "  RTP            192.0.2.7 ports 21002-21100 (listening on 10.0.0.5)",
         "                 49 calls at once, a pair of ports each; 10 s of rest after a call",
         "  target         sip.example.com:5070 over UDP, user u",
-        "  offers         G722, PCMA; plain RTP; browsers hear it in opus",
+        "  offers         G722, PCMA; plain RTP; browsers hear it in its codec, in opus while packets get lost",
+        "  jitter buffer  ours",
         "  profile main (default): tel:+34600000000 through acme",
         "  key ops: read, admin",
     ] {

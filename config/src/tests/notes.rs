@@ -26,12 +26,9 @@ fn unsafe_absence_blocks_a_run_and_other_absence_does_not() {
 }
 
 #[test]
-fn what_is_on_by_default_and_not_active_is_said() {
-    let found = notes("[[trunks]]\nid = 't'\ntarget = 'localhost'\n");
-    assert!(
-        found.contains(&("line 1: trunks[0].browser_audio: elastic is not active yet: behaves as opus".into(), false))
-    );
-    assert!(!found.iter().any(|(note, _)| note.contains("options_seconds")), "{found:?}");
+fn elastic_audio_and_a_transparent_trunk_need_no_note() {
+    let found = notes("[[trunks]]\nid = 't'\ntarget = 'localhost'\njitter_buffer = 'transparent'");
+    assert!(!found.iter().any(|(note, _)| note.contains("trunks[0]")), "{found:?}");
 }
 
 #[test]

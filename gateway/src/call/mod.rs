@@ -27,6 +27,7 @@ mod agreeing;
 mod browser;
 mod called;
 mod caller;
+mod crossing;
 mod dialing;
 mod digits;
 mod early;
@@ -155,6 +156,8 @@ pub struct Call {
     timers: Timers,
     effects: VecDeque<Effect>,
     digits: Digits,
+    /// How audio goes across, as the media plane was told last: elastic towards the browser, on arrival towards the trunk.
+    crosses: (bool, bool),
     notes: Notes,
     trail: Trail,
     quality: Quality,
@@ -199,6 +202,7 @@ impl Call {
             timers: Timers::default(),
             effects: VecDeque::new(),
             digits: Digits::default(),
+            crosses: (false, false),
             notes,
             trail: Trail::new(now),
             quality: Quality::new(now),
@@ -281,6 +285,7 @@ impl Call {
     pub fn poll_effect(&mut self) -> Option<Effect> {
         let effect = self.effects.pop_front()?;
         self.follow_digits(&effect);
+        self.follow_audio(&effect);
         self.trail.effect(&effect);
         Some(effect)
     }

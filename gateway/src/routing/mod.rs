@@ -61,6 +61,10 @@ pub struct Route {
     pub transfers: bool,
     /// The trunk wants its own codec relayed to the browser.
     pub relay: bool,
+    /// What the browser is sent follows its network: the trunk's codec, or Opus.
+    pub elastic: bool,
+    /// What it is sent goes on as it comes, for the trunk to even out.
+    pub on_arrival: bool,
     /// The visitor's context as header fields.
     pub context_fields: ContextFields,
     /// Some of it in User-to-User.
@@ -235,6 +239,8 @@ fn by_trunk(config: &Config, trunk: &Trunk, destination: &str, parsed: &Destinat
             BrowserAudio::Relay => true,
             BrowserAudio::Elastic | BrowserAudio::Opus => false,
         },
+        elastic: trunk.browser_audio == BrowserAudio::Elastic,
+        on_arrival: trunk.transparent,
         context_fields: trunk.context_fields.clone(),
         user_to_user: trunk.user_to_user.clone(),
         dtmf: trunk.dtmf,

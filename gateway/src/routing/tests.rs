@@ -37,6 +37,22 @@ fn route_of(config: &Config, destination: &str) -> Result<(String, String), &'st
 }
 
 #[test]
+fn a_trunk_says_how_audio_goes_across() {
+    let mut config = config();
+    let mut route = |audio, transparent| {
+        let trunk = config.trunks.first_mut().unwrap();
+        (trunk.browser_audio, trunk.transparent) = (audio, transparent);
+        match over(&config, "acme", "sip:agent@acme") {
+            Planned::Dial(route) => (route.relay, route.elastic, route.on_arrival),
+            Planned::Skip { .. } => panic!(),
+        }
+    };
+    assert_eq!(route(BrowserAudio::Relay, false), (true, false, false));
+    assert_eq!(route(BrowserAudio::Elastic, true), (false, true, true));
+    assert_eq!(route(BrowserAudio::Opus, false), (false, false, false));
+}
+
+#[test]
 fn a_destination_becomes_a_request_uri_and_a_trunk() {
     let config = config();
     let target = |t: &Trunk| format!("{}:{}", t.target.host, t.target.port.unwrap());

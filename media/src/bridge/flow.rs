@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::clock::Clock;
 use super::sounds::{Sounded, Sounds};
-use super::speech::Speech;
+use super::speech::{Speech, with};
 use super::voice::Voice;
 use super::{Listener, Output};
 use crate::audio::Codec;
@@ -17,6 +17,9 @@ use crate::detect::Ear;
 use crate::outbox::Outbox;
 use crate::rtp::RtpPacket;
 use crate::rtp::red::{Earlier, Red};
+use passing::Passing;
+
+mod passing;
 
 /// How long a relayed speaker may be quiet before the listener gets comfort silence.
 const RELAY_IDLE: Duration = Duration::from_millis(100);
@@ -49,6 +52,9 @@ pub(crate) struct Flow {
     rate: u32,
     output: Option<Output>,
     speech: Speech,
+    /// What is coded anew goes on as it comes, without a jitter buffer.
+    on_arrival: bool,
+    passing: Option<Box<Passing>>,
     voice: Voice,
     clock: Clock,
     /// The codec of the speaker's last packet.
@@ -93,6 +99,8 @@ impl Flow {
             rate,
             output: None,
             speech: Speech::new(rate),
+            on_arrival: false,
+            passing: None,
             voice: Voice::default(),
             clock: Clock::default(),
             source: None,
@@ -116,6 +124,9 @@ impl Flow {
             self.rate = rate;
             self.speech.set_rate(rate);
             self.sounds.set_rate(rate);
+            if let Some(passing) = &mut self.passing {
+                passing.set_rate(rate);
+            }
         }
         if output == self.output {
             return;
@@ -191,7 +202,7 @@ impl Flow {
     /// Plays a prompt, instead of the speaker or `over` what it says.
     pub(crate) fn play(&mut self, now: Instant, id: u32, prompt: Arc<Prompt>, looped: bool, over: bool) {
         // What is decoded already goes on being heard under the prompt.
-        let goes_on = over && self.transcodes() && !self.sounds.are_instead();
+        let goes_on = over && self.transcodes() && !self.on_arrival && !self.sounds.are_instead();
         self.sounds.play(id, prompt, looped, over);
         if !goes_on {
             self.withhold(now);
@@ -224,7 +235,7 @@ impl Flow {
         self.skip(sequence);
         self.sounds.speaker_came(now);
         self.noise = noise;
-        if let Some(output) = self.output.filter(|output| self.source == Some(output.codec)) {
+        if let Some(output) = self.output.filter(|output| self.on_arrival || self.source == Some(output.codec)) {
             self.clock.by(now + output.frame());
         }
     }
@@ -255,6 +266,9 @@ impl Flow {
                 ear.begin_stream();
             }
             ear.packet(now, packet.codec, packet.sequence, packet.rtp.payload, relayed);
+        }
+        if !relayed && self.on_arrival && !self.sounds.are_over() {
+            return self.pass(now, packet, output, listener, out);
         }
         if !relayed {
             self.speech.push(now, packet);
@@ -305,7 +319,7 @@ impl Flow {
         let Sounded { heard, finished } = self.sounds.add(at, &mut self.pcm);
         let heard = heard || spoken;
         let is_free = !self.sounds.are_instead() && !self.sounds.are_over();
-        if is_free && (was_instead || was_over && !self.transcodes()) {
+        if is_free && (was_instead || was_over && (self.on_arrival || !self.transcodes())) {
             self.resume(at + output.frame());
         }
         if !heard && !self.started && self.comfort == Comfort::OnceHeard {
@@ -353,12 +367,13 @@ impl Flow {
 
     /// Jitter buffer counters and milliseconds made up.
     pub(crate) fn stats(&self) -> (JitterBufferStats, u64) {
-        (self.speech.stats(), self.speech.concealed_ms())
+        let (passed, made_up_ms) = self.passing.as_ref().map(|passing| passing.stats()).unwrap_or_default();
+        (with(self.speech.stats(), &passed), self.speech.concealed_ms() + made_up_ms)
     }
 
     /// Packets that came and were of no use; starts anew with another codec.
     pub(crate) fn discarded(&self) -> u64 {
-        self.speech.discarded()
+        self.speech.discarded() + self.passing.as_ref().map_or(0, |passing| passing.stats().0.late)
     }
 
     /// The speaker is not heard for now; our own clock takes over.
@@ -374,7 +389,7 @@ impl Flow {
     fn resume(&mut self, now: Instant) {
         self.speech.reset();
         self.fresh = true;
-        if self.output.is_some_and(|output| self.source == Some(output.codec)) {
+        if self.on_arrival || self.output.is_some_and(|output| self.source == Some(output.codec)) {
             self.clock.set(now + RELAY_IDLE);
         }
     }

@@ -3,7 +3,8 @@
 //! Two flows, one a direction. Each is in one of two modes, judged packet by packet: *relay* when the speaker's
 //! codec is the listener's (the payload goes on at once under the listener's own header, no jitter buffer), else
 //! *transcode* (jitter buffer, decode or conceal, encode, on a playout clock). Prompts, mute and comfort silence are
-//! frames of the same clock.
+//! frames of the same clock. For a listener with a jitter buffer of its own there is a third: what has to be coded anew is
+//! coded as it comes.
 
 mod clock;
 mod flow;
@@ -57,6 +58,10 @@ pub(crate) trait Listener {
     /// Sends the payload of a packet that another stream paces. `sequence` is the source's extended number;
     /// `restarted` breaks the mapping of its numbers to ours.
     fn relay(&mut self, now: Instant, source: &RtpPacket<'_>, sequence: u64, restarted: bool, out: &mut Outbox);
+
+    /// Sends what was coded anew as it came: `samples` of the codec's RTP clock, `gap` of them after the one before, or
+    /// when it is time if that is not known.
+    fn pass(&mut self, now: Instant, gap: Option<u32>, samples: u32, payload: &[u8], out: &mut Outbox);
 
     /// Sends a packet of our own pace, `samples` of the codec's RTP clock after the one before.
     fn frame(&mut self, now: Instant, samples: u32, payload: &[u8], out: &mut Outbox);

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use super::Packet;
 use crate::audio::Codec;
 use crate::audio::codec::Decoder;
-use crate::audio::jitter_buffer::{JitterBuffer, JitterBufferStats, Playout};
+use crate::audio::jitter_buffer::{JitterBuffer, JitterBufferStats, Pace, Playout};
+use crate::audio::timescale;
 
 /// Longest delay the jitter buffer may add.
 pub(crate) const MAX_DELAY: Duration = Duration::from_millis(200);
@@ -128,15 +129,17 @@ impl Speech {
         let ticks_per_second = codec.clock_rate();
         let samples =
             |ticks: u32| usize::try_from(u64::from(ticks) * u64::from(self.rate) / u64::from(ticks_per_second));
+        let mut pace = Pace::AsIs;
         let lost_next = match buffer.pull(now) {
             Playout::Silence => {
                 let rest = samples(buffer.covers()).unwrap_or_default();
                 self.waiting.resize(self.waiting.len() + rest, 0);
                 return Some(false);
             }
-            Playout::Packet { payload } => {
+            Playout::Packet { payload, pace: wanted } => {
                 self.payload.clear();
                 self.payload.extend_from_slice(payload);
+                pace = wanted;
                 None
             }
             Playout::Lost { next } => {
@@ -156,6 +159,11 @@ impl Speech {
             decoder.conceal(covers, next, &mut self.decoded);
             self.concealed += self.decoded.len() as u64;
         }
+        match pace {
+            Pace::AsIs => 0,
+            Pace::Longer { urgent } => timescale::lengthen(&mut self.decoded, self.rate, urgent),
+            Pace::Shorter { urgent } => timescale::shorten(&mut self.decoded, self.rate, urgent),
+        };
         self.waiting.extend_from_slice(&self.decoded);
         Some(true)
     }
@@ -198,7 +206,7 @@ impl Speech {
 }
 
 /// The counters of both, the delay of the first.
-fn with(now: JitterBufferStats, earlier: &JitterBufferStats) -> JitterBufferStats {
+pub(super) fn with(now: JitterBufferStats, earlier: &JitterBufferStats) -> JitterBufferStats {
     JitterBufferStats {
         received: now.received + earlier.received,
         played: now.played + earlier.played,
@@ -209,13 +217,15 @@ fn with(now: JitterBufferStats, earlier: &JitterBufferStats) -> JitterBufferStat
         lost: now.lost + earlier.lost,
         buffered: now.buffered,
         stretched: now.stretched + earlier.stretched,
+        shortened: now.shortened + earlier.shortened,
         shrunk: now.shrunk + earlier.shrunk,
         target_ms: now.target_ms,
         actual_ms: now.actual_ms,
     }
 }
 
-fn decoder_of(decoders: &mut Vec<(Codec, Decoder)>, codec: Codec, rate: u32) -> Option<&mut Decoder> {
+/// The decoder of a codec, made when it is first needed.
+pub(super) fn decoder_of(decoders: &mut Vec<(Codec, Decoder)>, codec: Codec, rate: u32) -> Option<&mut Decoder> {
     let at = match decoders.iter().position(|(known, _)| *known == codec) {
         Some(at) => at,
         None => {

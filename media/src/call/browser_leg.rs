@@ -10,8 +10,9 @@ use crate::audio::Codec;
 use crate::bridge::{Listener, Output};
 use crate::browser::transport::BrowserTransport;
 use crate::outbox::Outbox;
-use crate::rtp::RtpPacket;
 use crate::rtp::resend::Resends;
+use crate::rtp::sender::Sender;
+use crate::rtp::{PayloadType, RtpPacket};
 use crate::sdp::browser::{AnswerParts, BrowserMedia, OfferError, answer};
 use crate::stream::Stream;
 
@@ -21,6 +22,8 @@ const PTIME_MS: u32 = 20;
 pub(crate) struct BrowserLeg {
     pub(crate) transport: BrowserTransport,
     pub(crate) media: BrowserMedia,
+    /// What it is sent now, one of those it takes.
+    pub(crate) speaks: (PayloadType, Codec),
     pub(crate) stream: Stream,
     /// Drops that RTP counts, beside the transport's own.
     pub(crate) drops: DropStats,
@@ -71,6 +74,7 @@ impl BrowserLeg {
             resends,
             redundancy: media.redundancy.map(Redundancy::new),
             transport,
+            speaks: (media.payload_type, media.codec),
             media,
             stream,
             drops: DropStats::default(),
@@ -102,7 +106,7 @@ impl BrowserLeg {
     /// What may be sent to the browser now.
     pub(crate) fn output(&self) -> Option<Output> {
         (self.transport.is_connected() && self.media.sends)
-            .then(|| Output::new(self.media.codec, PTIME_MS, self.media.opus))
+            .then(|| Output::new(self.speaks.1, PTIME_MS, self.media.opus))
     }
 
     /// Sends what is due: reports and digits. `true` once all digits asked for are sent. Both wait for keys.
@@ -186,15 +190,34 @@ impl Listener for BrowserLeg {
 
     fn relay(&mut self, now: Instant, source: &RtpPacket<'_>, sequence: u64, restarted: bool, out: &mut Outbox) {
         let RtpPacket { marker, timestamp, payload, .. } = *source;
-        let payload_type = self.media.payload_type;
-        let packet = self.stream.sender().relay(now, payload_type, marker, sequence, timestamp, restarted, payload);
-        let redundancy = self.redundancy.as_mut().filter(|_| self.media.codec == Codec::Opus);
+        let (payload_type, sender) = speaker(&mut self.stream, now, self.speaks);
+        let packet = sender.relay(now, payload_type, marker, sequence, timestamp, restarted, payload);
+        let redundancy = self.redundancy.as_mut().filter(|_| self.speaks.1 == Codec::Opus);
+        send_audio(now, (&mut self.transport, &mut self.packet, &mut self.resends), redundancy, packet, out);
+    }
+
+    fn pass(&mut self, now: Instant, gap: Option<u32>, samples: u32, payload: &[u8], out: &mut Outbox) {
+        let (payload_type, sender) = speaker(&mut self.stream, now, self.speaks);
+        let packet = sender.follow(now, payload_type, gap, samples, payload);
+        let redundancy = self.redundancy.as_mut().filter(|_| self.speaks.1 == Codec::Opus);
         send_audio(now, (&mut self.transport, &mut self.packet, &mut self.resends), redundancy, packet, out);
     }
 
     fn frame(&mut self, now: Instant, samples: u32, payload: &[u8], out: &mut Outbox) {
-        let packet = self.stream.sender().next(now, self.media.payload_type, samples, payload);
-        let redundancy = self.redundancy.as_mut().filter(|_| self.media.codec == Codec::Opus);
+        let (payload_type, sender) = speaker(&mut self.stream, now, self.speaks);
+        let packet = sender.next(now, payload_type, samples, payload);
+        let redundancy = self.redundancy.as_mut().filter(|_| self.speaks.1 == Codec::Opus);
         send_audio(now, (&mut self.transport, &mut self.packet, &mut self.resends), redundancy, packet, out);
     }
+}
+
+/// The sender, on the clock of what it says now: the codec may have changed (RFC 7160 section 4.1).
+fn speaker(
+    stream: &mut Stream,
+    now: Instant,
+    (payload_type, codec): (PayloadType, Codec),
+) -> (PayloadType, &mut Sender) {
+    let sender = stream.sender();
+    sender.set_clock_rate(now, codec.clock_rate());
+    (payload_type, sender)
 }

@@ -75,7 +75,7 @@ impl Call {
                     detectors.reported(now, Leg::Browser, told.highest);
                 }
                 if let Some(fraction) = told.fraction_lost {
-                    self.to_browser.set_expected_loss(fraction);
+                    self.browser_reported(now, fraction);
                     self.browser.reported(fraction);
                 }
                 if told.bye {

@@ -3,6 +3,7 @@
 mod browser_leg;
 mod digits;
 mod echo;
+mod elastic;
 mod flows;
 mod inbound;
 mod listening;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use self::browser_leg::BrowserLeg;
 use self::digits::TrunkDigits;
+use self::elastic::Elastic;
 use self::presence::Presence;
 use self::random::Chance;
 use crate::api::{BackCause, BrowserLoss, Command, Leg, MediaEvent, OpenCall, OpenError, Opened, Restarted};
@@ -70,6 +72,8 @@ pub struct Call {
     echoes: bool,
     /// How digits come and go on the trunk's side.
     digits: TrunkDigits,
+    /// What the browser is sent.
+    elastic: Elastic,
 }
 
 /// What a call needs from the place it lives in.
@@ -125,6 +129,7 @@ impl Call {
             detectors,
             echoes: false,
             digits: TrunkDigits::default(),
+            elastic: Elastic::default(),
         };
         Ok((call, opened))
     }
@@ -198,6 +203,7 @@ impl Call {
                 self.flow_from(leg).set_muted(now, muted);
                 self.tell_withheld(leg);
             }
+            Command::SetAudio { elastic, on_arrival } => self.set_audio(now, elastic, on_arrival),
             Command::SetDigits { way, listen } => self.set_digits(way, listen),
             Command::SetHeld { leg, held, audio } => self.set_held(now, leg, held, audio),
             Command::SendDtmf { leg, digits, duration_ms } => {
@@ -313,6 +319,7 @@ impl Call {
 
     /// Tells both flows what their listeners take now.
     fn rewire(&mut self, now: Instant) {
+        self.choose_codec();
         let rate = pcm_rate(self.trunk.as_ref().and_then(TrunkLeg::codec), self.browser.media.codec);
         let (trunk, browser) = self.listeners();
         self.to_trunk.set_output(now, trunk, rate);

@@ -34,6 +34,8 @@ pub struct Sender {
     sent: SentMap,
     /// The last audio was another stream's, sent on as it came.
     relays: bool,
+    /// And it was coded anew, so that its end is known.
+    follows: bool,
 }
 
 /// How a relayed stream's numbers map to ours.
@@ -68,6 +70,7 @@ impl Sender {
             first_sequence,
             sent: SentMap::default(),
             relays: false,
+            follows: false,
         }
     }
 
@@ -96,6 +99,7 @@ impl Sender {
         };
         self.event_is_last = false;
         self.relays = false;
+        self.follows = false;
         self.anchor = Some((at, timestamp));
         self.next_timestamp = timestamp.wrapping_add(samples);
         self.due = Some(at + clock_span(u64::from(samples), self.clock_rate));
@@ -125,6 +129,7 @@ impl Sender {
         };
         self.due = None;
         self.relays = true;
+        self.follows = false;
         let timestamp = source_timestamp.wrapping_add(map.timestamp_offset);
         if source_sequence < map.from {
             // A latecomer from before our own insertion: its number may be taken, so it gets the next one.
@@ -144,6 +149,28 @@ impl Sender {
         }
         self.relay = Some(map);
         self.packet(marker || fresh, payload_type, sequence, timestamp, payload)
+    }
+
+    /// The next packet of a stream that another one paces and that is coded anew as it comes: `gap` clock units after the
+    /// end of the one before; without, or after anything else, when it is time.
+    pub fn follow<'a>(
+        &mut self,
+        now: Instant,
+        payload_type: PayloadType,
+        gap: Option<u32>,
+        samples: u32,
+        payload: &'a [u8],
+    ) -> RtpPacket<'a> {
+        let gap = gap.filter(|_| self.follows && !self.event_is_last);
+        let timestamp = gap.map_or_else(|| self.later_timestamp(now), |gap| self.next_timestamp.wrapping_add(gap));
+        self.due = None;
+        self.relays = true;
+        self.follows = true;
+        self.event_is_last = false;
+        self.anchor = Some((now, timestamp));
+        self.next_timestamp = timestamp.wrapping_add(samples);
+        let sequence = self.own_sequence();
+        self.packet(gap != Some(0), payload_type, sequence, timestamp, payload)
     }
 
     /// A packet of a telephone event: timestamp of the event's beginning, next sequence number.
@@ -195,6 +222,7 @@ impl Sender {
         }
         self.due = self.due.map(|_| now);
         self.relay = None;
+        self.follows = false;
         self.clock_rate = clock_rate;
     }
 
@@ -208,6 +236,11 @@ impl Sender {
     #[must_use]
     pub fn octets(&self) -> u64 {
         self.octets
+    }
+
+    /// RTP clock of what is sent now, Hz.
+    pub(crate) fn clock_rate(&self) -> u32 {
+        self.clock_rate
     }
 
     /// The stream's first sequence number.
@@ -243,11 +276,16 @@ impl Sender {
         sequence
     }
 
-    fn fresh_relay(&self, now: Instant, source_sequence: u64, source_timestamp: u32) -> Relay {
-        // A whole packet may still be playing from what was sent last: the least step keeps timestamps distinct.
-        let least = if self.anchor.is_some() { 1 } else { 0 };
+    /// The same, but never one that may have been sent. A whole packet may still be playing: the least step keeps
+    /// timestamps distinct.
+    fn later_timestamp(&self, now: Instant) -> u32 {
         let timestamp = self.fresh_timestamp(now);
-        let timestamp = if timestamp == self.next_timestamp { timestamp.wrapping_add(least) } else { timestamp };
+        let is_sent = timestamp == self.next_timestamp && self.anchor.is_some();
+        timestamp.wrapping_add(u32::from(is_sent))
+    }
+
+    fn fresh_relay(&self, now: Instant, source_sequence: u64, source_timestamp: u32) -> Relay {
+        let timestamp = self.later_timestamp(now);
         Relay {
             sequence_offset: self.next_sequence.wrapping_sub(source_sequence as u16),
             timestamp_offset: timestamp.wrapping_sub(source_timestamp),

@@ -53,6 +53,7 @@ impl Stream {
     pub(crate) fn poll_digits(&mut self, now: Instant, mut send: impl FnMut(&RtpPacket<'_>)) -> bool {
         let Some(digits) = &mut self.digits else { return false };
         while let Some(event) = digits.sender.poll(now) {
+            self.sender.set_clock_rate(now, self.clock_rate);
             let packet =
                 self.sender.event(now, digits.payload_type, event.marker, event.began, event.payload.as_slice());
             send(&packet);

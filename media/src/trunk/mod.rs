@@ -257,6 +257,13 @@ impl Listener for TrunkLeg {
         peer.security.send_rtp(to, &packet, out);
     }
 
+    fn pass(&mut self, now: Instant, gap: Option<u32>, samples: u32, payload: &[u8], out: &mut Outbox) {
+        let Some(peer) = &mut self.peer else { return };
+        let Some(to) = peer.remote() else { return };
+        let packet = peer.stream.sender().follow(now, peer.media.payload_type, gap, samples, payload);
+        peer.security.send_rtp(to, &packet, out);
+    }
+
     fn frame(&mut self, now: Instant, samples: u32, payload: &[u8], out: &mut Outbox) {
         let Some(peer) = &mut self.peer else { return };
         let Some(to) = peer.remote() else { return };

@@ -20,6 +20,10 @@ pub struct Dial {
     pub trunk: Vec<Codec>,
     /// The trunk's codec is relayed to the browser, if the browser has it.
     pub relay: bool,
+    /// What the browser is sent follows its network.
+    pub elastic: bool,
+    /// The trunk evens out the browser's jitter.
+    pub on_arrival: bool,
     /// How long it may ring.
     pub ring_timeout: Duration,
     /// Time limits of the media.
@@ -46,6 +50,8 @@ impl Default for Dial {
             browser: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
             trunk: vec![Codec::Pcmu, Codec::Pcma],
             relay: false,
+            elastic: false,
+            on_arrival: false,
             ring_timeout: secs(60),
             limits: Limits { setup: secs(20), inactivity: secs(20), grace: secs(30) },
             visitor: Visitor::default(),
@@ -86,6 +92,8 @@ pub fn route(dial: &Dial, host: &str) -> Route {
         rtp_told: Vec::new(),
         transfers: true,
         relay: dial.relay,
+        elastic: dial.elastic,
+        on_arrival: dial.on_arrival,
         context_fields: ContextFields { prefix: "X-C2C-".into(), allow: vec!["*".into()] },
         user_to_user: None,
         dtmf: dial.dtmf,

@@ -40,6 +40,8 @@ pub(super) fn route(destination: &str) -> Planned {
         rtp_told: Vec::new(),
         transfers: true,
         relay: false,
+        elastic: false,
+        on_arrival: false,
         context_fields: ContextFields { prefix: "X-C2C-".into(), allow: vec!["*".into()] },
         user_to_user: None,
         dtmf: Dtmf::Rfc4733,
@@ -280,6 +282,7 @@ fn check_end(effects: &[Effect], header: Option<(&str, u16)>, event: &str) {
 
 mod browser;
 pub(super) mod called;
+mod crossing;
 mod dialing;
 mod dialogs;
 mod digits;

@@ -43,6 +43,7 @@ pub struct JitterBuffer {
     dry: Dry,
     adjusted_at: i64,
     too_long_since: Option<i64>,
+    too_short_since: Option<i64>,
     loss_score: f32,
     covers: i64,
     skipped: bool,
@@ -72,15 +73,34 @@ pub enum Playout<'a> {
     Packet {
         /// Its payload.
         payload: &'a [u8],
+        /// How long its sound is to last.
+        pace: Pace,
     },
-    /// The packet due now is missing, or time is made up because more delay is needed; `next` is the packet after the
-    /// missing one if that is here (FEC).
+    /// The packet due now is missing; `next` is the packet after it if that is here (FEC).
     Lost {
         /// The payload of the packet after the gap.
         next: Option<&'a [u8]>,
     },
     /// Nothing to play: before the first packet, or the sender is silent (DTX, hold).
     Silence,
+}
+
+/// How long the sound of a packet is to last, so that there is more delay behind it, or less. What cannot be done is
+/// asked for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// As long as it is.
+    AsIs,
+    /// A little longer; `urgent`: even if that is heard.
+    Longer {
+        /// See above.
+        urgent: bool,
+    },
+    /// A little shorter.
+    Shorter {
+        /// See above.
+        urgent: bool,
+    },
 }
 
 /// What the buffer counted.
@@ -102,9 +122,11 @@ pub struct JitterBufferStats {
     pub lost: u64,
     /// Packets now waiting.
     pub buffered: u64,
-    /// Packet times made up to gain delay.
+    /// Packets that were to last longer, to gain delay.
     pub stretched: u64,
-    /// Packets left out to lose delay; counted in `overflow` too.
+    /// Packets that were to last shorter, to lose delay.
+    pub shortened: u64,
+    /// Quiet packets left out to lose delay; counted in `overflow` too.
     pub shrunk: u64,
     /// Delay the buffer aims at now.
     pub target_ms: u32,
@@ -148,6 +170,7 @@ impl JitterBuffer {
             dry: Dry::default(),
             adjusted_at: 0,
             too_long_since: None,
+            too_short_since: None,
             loss_score: 0.0,
             covers: i64::from(clock_rate) / 50,
             skipped: false,
@@ -233,7 +256,7 @@ impl JitterBuffer {
         self.skipped = false;
         self.catch_up();
         match self.step(now) {
-            Step::Play => Playout::Packet { payload: self.store.taken() },
+            Step::Play(pace) => Playout::Packet { payload: self.store.taken(), pace },
             Step::MakeUp { before_front: true } => {
                 Playout::Lost { next: self.store.front().and_then(|entry| entry.payload()) }
             }
@@ -281,6 +304,7 @@ impl JitterBuffer {
         self.played = 0;
         self.waiting = true;
         self.too_long_since = None;
+        self.too_short_since = None;
     }
 }
 

@@ -3,23 +3,22 @@
 //! The front packet is due when its sequence number and timestamp are. A number that is missing is lost; time that is
 //! missing without a number is the sender's silence; an empty buffer is one or the other, which the next packet tells.
 
-use super::{Dry, JitterBuffer, store};
+use super::{Dry, JitterBuffer, Pace, store};
 
 /// A buffer that ran dry makes up sound for this long, then falls silent and fills up again.
 const DRY_MS: i64 = 100;
-/// Delay is changed by one packet at a time, this far apart.
-const ADJUST_MS: i64 = 100;
-/// For that long the delay must be too long before a packet is left out: a quiet one, any one when there is far too
-/// much delay, any one.
-const SHRINK_MS: [i64; 3] = [100, 300, 1000];
-/// See above.
-const FAR_TOO_LONG_MS: i64 = 100;
+/// Delay is changed by a part of a packet at a time, this far apart.
+const ADJUST_MS: i64 = 60;
+/// For that long the delay must be too long before anything is left out: a quiet packet whole, a part of any other.
+const SHRINK_MS: (i64, i64) = (100, 300);
+/// After so long a change is made even where it may be heard.
+const URGENT_MS: i64 = 1000;
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// The packet just taken out of the store.
-    Play,
+    Play(Pace),
     /// Make up sound; for the packet before the front one, or for time.
     MakeUp { before_front: bool },
     /// Silence.
@@ -85,18 +84,23 @@ impl JitterBuffer {
         let quiet = front.payload().is_some_and(self.hints.quiet);
         let delay = self.delay.delay_at(now, timestamp);
         let may_adjust = now - self.adjusted_at >= self.clock(ADJUST_MS);
-        if may_adjust && delay < self.target() {
-            self.adjusted_at = now;
-            self.stats.stretched += 1;
-            self.covers = self.short_frame();
-            return Some(Step::MakeUp { before_front: false });
-        }
-        if may_adjust && self.shall_shrink(now, delay, quiet) {
-            self.adjusted_at = now;
-            self.too_long_since = None;
-            self.stats.shrunk += 1;
-            self.drop_front();
-            return None;
+        let pace = if may_adjust { self.pace(now, delay, quiet) } else { Pace::AsIs };
+        match pace {
+            Pace::AsIs => {}
+            Pace::Longer { .. } => {
+                self.adjusted_at = now;
+                self.stats.stretched += 1;
+            }
+            Pace::Shorter { .. } => {
+                self.adjusted_at = now;
+                if quiet {
+                    self.too_long_since = None;
+                    self.stats.shrunk += 1;
+                    self.drop_front();
+                    return None;
+                }
+                self.stats.shortened += 1;
+            }
         }
         self.store.take();
         self.next = Some((sequence + 1, end));
@@ -106,25 +110,30 @@ impl JitterBuffer {
         self.stats.played += 1;
         let waiting = self.store.end().map_or(samples, |newest| newest - timestamp);
         self.stats.actual_ms = self.milliseconds(delay.min(waiting).max(0));
-        Some(Step::Play)
+        Some(Step::Play(pace))
     }
 
-    fn shall_shrink(&mut self, now: i64, delay: i64, quiet: bool) -> bool {
-        let excess = delay - self.target() - self.frame;
-        if excess < self.clock(10) {
+    /// How long a packet is to last.
+    fn pace(&mut self, now: i64, delay: i64, quiet: bool) -> Pace {
+        if delay < self.target() {
             self.too_long_since = None;
-            return false;
+            let since = *self.too_short_since.get_or_insert(now);
+            return Pace::Longer { urgent: now - since >= self.clock(URGENT_MS) };
         }
-        let since = *self.too_long_since.get_or_insert(now);
-        let [when_quiet, when_far, always] = SHRINK_MS;
-        let patience = match () {
-            () if quiet => when_quiet,
-            () if excess > self.clock(FAR_TOO_LONG_MS) => when_far,
-            () => always,
-        };
+        self.too_short_since = None;
+        if delay - self.target() - self.frame < self.clock(10) {
+            self.too_long_since = None;
+            return Pace::AsIs;
+        }
+        let waited = now - *self.too_long_since.get_or_insert(now);
+        let patience = if quiet { SHRINK_MS.0 } else { SHRINK_MS.1 };
         // Delay against the fastest packet may be a memory; what is really here must bear the loss of a packet.
-        let here = self.buffered_span();
-        now - since >= self.clock(patience) && self.store.follows_directly() && here >= self.target() + self.frame
+        let bears = self.store.follows_directly() && self.buffered_span() >= self.target() + self.frame;
+        if bears && waited >= self.clock(patience) {
+            Pace::Shorter { urgent: waited >= self.clock(URGENT_MS) }
+        } else {
+            Pace::AsIs
+        }
     }
 
     fn make_up_missing(&mut self, missing: u64, gap: i64) -> Step {

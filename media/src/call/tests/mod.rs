@@ -5,6 +5,7 @@ mod audio;
 pub(crate) mod browser;
 mod codecs;
 mod digits;
+mod elastic;
 mod hostile;
 mod instructions;
 mod lifecycle;

@@ -1,0 +1,30 @@
+//! How audio goes across: the trunk of the route decides, and the media plane is told with the trunk's media.
+
+use trunkline_media::api::Command;
+
+use super::{Call, Effect, Stage};
+
+impl Call {
+    /// The media plane was told of the trunk's media: so it is of what the browser is sent, and of who evens out jitter.
+    pub(super) fn follow_audio(&mut self, effect: &Effect) {
+        if !matches!(effect, Effect::Media(Command::ConnectTrunk(_) | Command::SwapTrunk(_))) {
+            return;
+        }
+        let route = match &self.stage {
+            Stage::Inviting(inviting) => &inviting.route,
+            Stage::Talking(talking) => &talking.route,
+            Stage::Idle
+            | Stage::Asking
+            | Stage::Acting
+            | Stage::NoDestination { .. }
+            | Stage::Leasing { .. }
+            | Stage::Resolving { .. }
+            | Stage::Called(_)
+            | Stage::Ended => return,
+        };
+        let (elastic, on_arrival) = (route.elastic, route.on_arrival);
+        if std::mem::replace(&mut self.crosses, (elastic, on_arrival)) != (elastic, on_arrival) {
+            self.effects.push_front(Effect::Media(Command::SetAudio { elastic, on_arrival }));
+        }
+    }
+}
