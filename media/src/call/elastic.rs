@@ -46,8 +46,12 @@ impl Elastic {
     /// The listener has reported how many packets it expected and lost from the beginning; `much` (0..1) is loss worth
     /// protecting from. Whether the codec is to be chosen again.
     fn reported(&mut self, now: Instant, (expected, lost): (u64, i64), much: f64) -> bool {
-        let (expected_before, lost_before) = self.seen.filter(|(known, _)| *known <= expected).unwrap_or_default();
-        let new = expected - expected_before;
+        let (expected_before, lost_before) = self.seen.unwrap_or_default();
+        let Some(new) = expected.checked_sub(expected_before) else {
+            // Another stream, counted from its own beginning.
+            self.seen = Some((expected, lost));
+            return false;
+        };
         if new < ENOUGH {
             return false;
         }
@@ -103,7 +107,10 @@ impl Call {
     /// The browser has reported what it loses: `fraction` of the last packets.
     pub(super) fn browser_reported(&mut self, now: Instant, fraction: f64) {
         let much = f64::from(self.surroundings.policy.loss.amber);
+        // What was lost and asked for again was lost, though the report counts it as received.
+        let resent = i64::try_from(self.browser.resent()).unwrap_or(i64::MAX);
         let totals = self.browser.stream.down(now, None, 0).reported;
+        let totals = totals.map(|(expected, lost)| (expected, lost.saturating_add(resent)));
         if totals.is_some_and(|totals| self.elastic.reported(now, totals, much)) {
             tracing::debug!(protects = self.elastic.protects, "the browser's codec changes");
             self.rewire(now);
