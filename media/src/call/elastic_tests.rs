@@ -1,5 +1,5 @@
 use super::*;
-use crate::audio::Codec::{Opus, Pcma, Pcmu};
+use crate::audio::Codec::{G722, Opus, Pcma, Pcmu};
 
 fn start() -> Instant {
     // The tests' only clock reading; from here time is virtual.
@@ -87,6 +87,7 @@ fn what_the_trunk_speaks_is_relayed_where_the_browser_takes_it() {
         (true, false, Some(Pcmu), Pcmu),
         (true, false, Some(Pcma), Pcma),
         (true, false, Some(Opus), Opus),
+        (true, false, Some(G722), Opus),
         (true, false, None, Opus),
         (true, true, Some(Pcmu), Opus),
     ] {
