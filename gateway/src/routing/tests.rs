@@ -44,7 +44,7 @@ fn a_trunk_says_how_audio_goes_across() {
         (trunk.browser_audio, trunk.transparent) = (audio, transparent);
         match over(&config, "acme", "sip:agent@acme") {
             Planned::Dial(route) => (route.relay, route.elastic, route.on_arrival),
-            Planned::Skip { .. } => panic!(),
+            Planned::Skip { .. } | Planned::Hunt(_) => panic!(),
         }
     };
     assert_eq!(route(BrowserAudio::Relay, false), (true, false, false));
