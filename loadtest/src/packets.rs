@@ -146,6 +146,8 @@ impl World {
                     lines: Default::default(),
                 };
                 self.call.handle_command(self.now, Command::ConnectTrunk(media), &mut self.out);
+                let audio = Command::SetAudio { elastic: self.row == Row::Elastic, on_arrival: false };
+                self.call.handle_command(self.now, audio, &mut self.out);
                 self.call.handle_command(self.now, Command::Answered, &mut self.out);
                 self.out.clear();
                 return Ok(());

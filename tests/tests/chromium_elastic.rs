@@ -24,7 +24,10 @@ const HOLE: Duration = Duration::from_millis(80);
 async fn hears_in(page: &Page, codec: &str) -> Result<()> {
     // A browser reports every few seconds; calm lasts twenty.
     for _ in 0..600 {
-        if page.stats().await?["receiveCodec"].as_str().is_some_and(|now| now.eq_ignore_ascii_case(codec)) {
+        let stats = page.stats().await?;
+        let now = stats["receiveCodec"].as_str().unwrap_or_default();
+        // Said twice (RFC 2198), Opus comes under the other name.
+        if now.eq_ignore_ascii_case(codec) || codec == "opus" && now.eq_ignore_ascii_case("red") {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
