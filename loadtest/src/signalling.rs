@@ -16,8 +16,10 @@ use trunkline_signaling::endpoint::{EndpointConfig, Event, Invite, Reliable, Tim
 use trunkline_signaling::message::{Headers, Uri};
 use trunkline_signaling::transport::udp;
 
+use crate::allocations;
 use crate::answerer;
 use crate::stats::{Priority, cpu_seconds, resident_kib};
+use crate::sys;
 
 /// What is asked of a run.
 #[derive(Debug, Clone, clap::Args)]
@@ -60,6 +62,10 @@ struct Tale {
     cpu_us_per_call: f64,
     /// Of the process: before the calls but after a second of others, with the most of them, and 64*T1 after the last.
     resident_kib: [u64; 3],
+    /// What is allocated at the same moments. Resident memory beyond it is what the allocator has not given back.
+    live_kib: [u64; 3],
+    /// Resident memory at the end, once the allocator was asked to give back what is free, as the gateway asks it.
+    given_back_kib: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,6 +76,7 @@ struct SignallingReport {
     bare: Tale,
     cpu_to_the_bare: f64,
     memory_to_the_start: f64,
+    live_to_the_start: f64,
     /// At the agent.
     confirmed: u64,
     lost: u64,
@@ -102,7 +109,8 @@ pub(crate) async fn run(args: &SignallingArgs) -> Result<bool> {
         rate: args.rate,
         seconds: args.seconds,
         cpu_to_the_bare: calls.cpu_us_per_call / bare.cpu_us_per_call.max(f64::EPSILON),
-        memory_to_the_start: calls.resident_kib[2] as f64 / calls.resident_kib[0].max(1) as f64,
+        memory_to_the_start: calls.given_back_kib as f64 / calls.resident_kib[0].max(1) as f64,
+        live_to_the_start: calls.live_kib[2] as f64 / calls.live_kib[0].max(1) as f64,
         confirmed: counts.confirmed.load(Relaxed),
         lost: counts.lost.load(Relaxed),
         calls,
@@ -146,17 +154,22 @@ pub(crate) async fn caller(args: &CallerArgs) -> Result<()> {
     let rest = if args.bare { STAY } else { PATIENCE };
     line.calls(args, 1).await?;
     tokio::time::sleep(rest).await;
-    let (start, before) = (resident_kib(pid)?, cpu_seconds(pid)?);
+    let live_kib = || allocations::live_octets() / 1024;
+    let (start, live_start, before) = (resident_kib(pid)?, live_kib(), cpu_seconds(pid)?);
     let (calls, answered, failed) = line.calls(args, args.seconds).await?;
-    let peak = resident_kib(pid)?;
+    let (peak, live_peak) = (resident_kib(pid)?, live_kib());
     tokio::time::sleep(rest).await;
     let cpu = cpu_seconds(pid)? - before;
+    let (end, live_end) = (resident_kib(pid)?, live_kib());
+    sys::give_back();
     let tale = Tale {
         calls,
         answered,
         failed,
         cpu_us_per_call: 1e6 * cpu / calls.max(1) as f64,
-        resident_kib: [start, peak, resident_kib(pid)?],
+        resident_kib: [start, peak, end],
+        live_kib: [live_start, live_peak, live_end],
+        given_back_kib: resident_kib(pid)?,
     };
     Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string(&tale)?)?)
 }
