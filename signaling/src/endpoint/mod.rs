@@ -40,6 +40,7 @@ mod receive;
 mod redirect;
 mod refresh;
 mod reliable;
+mod room;
 mod schedule;
 mod screen;
 mod sending;
@@ -293,6 +294,8 @@ impl Endpoint {
             transfer::withdraw(&mut self.core, now, &mut leg);
             self.core.forget_snapshot(id, &leg.dialog_id.call_id);
             self.dialogs.remove(&leg.dialog_id);
+            room::give_back(&mut self.legs);
+            room::give_back(&mut self.dialogs);
             self.core.tracer.end(id);
             self.core.schedule.set(schedule::Owner::Leg(id), None);
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use super::LegId;
+use super::room::give_back;
 use super::transactions::TxId;
 
 /// Who has a deadline.
@@ -28,9 +29,12 @@ impl Schedule {
         if let Some(old) = self.current.remove(&owner) {
             self.queue.remove(&(old, owner));
         }
-        if let Some((at, reason)) = deadline {
-            self.current.insert(owner, at);
-            self.queue.insert((at, owner), reason);
+        match deadline {
+            Some((at, reason)) => {
+                self.current.insert(owner, at);
+                self.queue.insert((at, owner), reason);
+            }
+            None => give_back(&mut self.current),
         }
     }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::LegId;
 use super::early::SentPrack;
 use super::receive::Reply;
+use super::room::give_back;
 use super::way::Way;
 use crate::message::{Headers, Request, Response};
 use crate::transaction::{
@@ -298,6 +299,8 @@ impl Transactions {
         let removed = self.clients.remove(&id)?;
         self.client_keys.remove(&removed.key);
         self.client_addresses.remove(&(removed.to, id));
+        give_back(&mut self.clients);
+        give_back(&mut self.client_keys);
         Some(removed)
     }
 
@@ -336,7 +339,10 @@ impl Transactions {
             self.server_keys.remove(&removed.key);
             if let Some(merge) = removed.merge {
                 self.merged.remove(&merge);
+                give_back(&mut self.merged);
             }
+            give_back(&mut self.servers);
+            give_back(&mut self.server_keys);
         }
     }
 
