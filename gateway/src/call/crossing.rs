@@ -16,7 +16,7 @@ impl Call {
             Stage::Idle
             | Stage::Asking
             | Stage::Acting
-            | Stage::NoDestination { .. }
+            | Stage::Parting(_)
             | Stage::Leasing { .. }
             | Stage::Resolving { .. }
             | Stage::Called(_)
