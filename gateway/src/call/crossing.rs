@@ -1,10 +1,19 @@
-//! How audio goes across: the trunk of the route decides, and the media plane is told with the trunk's media.
+//! What the media plane is told, and how audio goes across: the trunk of the route decides, and the media plane hears so with
+//! the trunk's media.
 
 use trunkline_media::api::Command;
 
 use super::{Call, Effect, Stage};
 
 impl Call {
+    /// Nothing is said to the media plane before a browser is there.
+    pub(super) fn media(&mut self, command: Command) {
+        if !self.browser.is_there() {
+            return;
+        }
+        self.effects.push_back(Effect::Media(command));
+    }
+
     /// The media plane was told of the trunk's media: so it is of what the browser is sent, and of who evens out jitter.
     pub(super) fn follow_audio(&mut self, effect: &Effect) {
         if !matches!(effect, Effect::Media(Command::ConnectTrunk(_) | Command::SwapTrunk(_))) {

@@ -393,12 +393,4 @@ impl Call {
             Api::ClientReport { code, detail } => self.client_reported(now, code, detail),
         }
     }
-
-    /// Nothing is said to the media plane before a browser is there.
-    fn media(&mut self, command: Command) {
-        if !self.browser.is_there() {
-            return;
-        }
-        self.effects.push_back(Effect::Media(command));
-    }
 }
