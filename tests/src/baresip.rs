@@ -31,6 +31,17 @@ impl Baresip {
 
     /// The same with media encrypted as baresip calls it: `srtp`, `srtp-mand`, nothing.
     pub async fn start_with(codecs: &str, encryption: &str, voice: &Path) -> Result<Self> {
+        // It takes the port above its own too, and somebody's connection may have one of them, or had it a minute ago.
+        for _ in 0..4 {
+            match Self::launch(codecs, encryption, voice).await {
+                Err(error) if format!("{error:#}").contains("Address already in use") => {}
+                launched => return launched,
+            }
+        }
+        Self::launch(codecs, encryption, voice).await
+    }
+
+    async fn launch(codecs: &str, encryption: &str, voice: &Path) -> Result<Self> {
         let directory = TempDir::new()?;
         let encryption = if encryption.is_empty() { String::new() } else { format!(";mediaenc={encryption}") };
         let (sip, control) = (free_port()?, free_port()?);

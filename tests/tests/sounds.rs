@@ -51,7 +51,7 @@ async fn a_busy_tone_is_heard_before_the_call_ends_as_busy() -> Result<()> {
     let sipp = Sipp::start("reject", &[("code", "486".into())]).await?;
     let tones = "tones = { region = \"fr\", failure = \"tone\" }";
     let gateway = Gateway::start(Plan::to(&[sipp.address()]).trunk(tones)).await?;
-    let visitor = WebClient::call(&gateway, Codec::Opus, VISITOR).await?;
+    let visitor = WebClient::call(&gateway, Codec::Pcmu, VISITOR).await?;
     visitor.hears(FRANCE, AGENT).await?;
     let record = gateway.ended(&visitor.call).await?;
     ensure!(record["outcome"]["reason"] == "dest_busy", "{record:#}");
