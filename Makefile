@@ -5,7 +5,7 @@ BENCH_SECONDS ?= 20
 BENCH_STEPS ?= 10,100,1000
 BENCH_CHURN_SECONDS ?= 20
 
-.PHONY: demo test lint bench fmt build-deps test-deps
+.PHONY: demo test lint bench sound fmt build-deps test-deps
 
 demo: build-deps
 	$(CARGO) run --release --bin trunkline -- demo
@@ -25,6 +25,11 @@ bench: build-deps
 	$(CARGO) build --release --bin trunkline --bin trunkline-loadtest
 	target/release/trunkline-loadtest bench --calls $(BENCH_CALLS) --seconds $(BENCH_SECONDS) --gateway target/release/trunkline
 	target/release/trunkline-loadtest bench --steps $(BENCH_STEPS) --churn-seconds $(BENCH_CHURN_SECONDS) --gateway target/release/trunkline
+
+sound: build-deps
+	@.ci/install sound
+	$(CARGO) build --release --bin trunkline-loadtest
+	target/release/trunkline-loadtest sound
 
 build-deps:
 	@.ci/install build

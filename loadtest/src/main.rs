@@ -24,6 +24,7 @@ mod report;
 mod row;
 mod scenario;
 mod signalling;
+mod sound;
 mod speech;
 mod starts;
 mod stats;
@@ -65,6 +66,8 @@ enum Do {
         #[arg(long, default_value_t = 5_000)]
         count: usize,
     },
+    /// Sends speech through calls in process, over networks that lose and delay, and says how it sounds.
+    Sound(sound::SoundArgs),
     /// The bare server; `plane` starts it by itself.
     #[command(hide = true)]
     Bare {
@@ -113,6 +116,7 @@ fn main() -> Result<ExitCode> {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(bare::serve(session_bytes, answer_bytes)).map(|()| ExitCode::SUCCESS)
         }
+        Do::Sound(args) => Ok(if sound::run(&args)? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Do::Packets { count } => packets::run(count).map(|()| ExitCode::SUCCESS),
         Do::Floor { calls, threads } => floor::run(calls, threads).map(|()| ExitCode::SUCCESS),
     }

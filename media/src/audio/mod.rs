@@ -13,7 +13,7 @@ pub mod prompt;
 mod rates;
 mod resample;
 pub mod signal;
-pub(crate) mod timescale;
+pub mod timescale;
 pub mod tone;
 
 /// What a receiver of Opus asks of its sender (RFC 7587 section 6.1).

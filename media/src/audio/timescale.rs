@@ -15,7 +15,7 @@ const QUIET: f32 = 10_737.0;
 
 /// Leaves out one period near the beginning. Says how many samples that were: none if there is no good place, unless it is
 /// `urgent`, or the sound is too short.
-pub(crate) fn shorten(pcm: &mut Vec<i16>, rate: u32, urgent: bool) -> usize {
+pub fn shorten(pcm: &mut Vec<i16>, rate: u32, urgent: bool) -> usize {
     let Some(Cut { period, blend }) = find(pcm, rate, urgent) else { return 0 };
     for n in 0..blend {
         let (before, after) = (at(pcm, n), at(pcm, n + period));
@@ -26,7 +26,7 @@ pub(crate) fn shorten(pcm: &mut Vec<i16>, rate: u32, urgent: bool) -> usize {
 }
 
 /// Plays one period near the beginning twice. Says how many samples more it is.
-pub(crate) fn lengthen(pcm: &mut Vec<i16>, rate: u32, urgent: bool) -> usize {
+pub fn lengthen(pcm: &mut Vec<i16>, rate: u32, urgent: bool) -> usize {
     let Some(Cut { period, blend }) = find(pcm, rate, urgent) else { return 0 };
     let length = pcm.len();
     pcm.resize(length + period, 0);

@@ -1,0 +1,209 @@
+//! One call in process and virtual time, along which speech goes one way over an impaired network of the browser's.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use trunkline_media::api::{CallKey, Command, Limits, MediaEvent, OpenCall, Path as Over, RtpSource};
+use trunkline_media::audio::Codec;
+use trunkline_media::browser::transport::DtlsIdentity;
+use trunkline_media::call::{Call, Surroundings};
+use trunkline_media::outbox::{Outbox, Port};
+use trunkline_media::quality::Policy;
+use trunkline_media::rtp::PayloadType;
+use trunkline_media::sdp::browser::{Direction, Offer};
+use trunkline_media::sdp::trunk::TrunkMedia;
+
+use super::listener::Listener;
+use super::network::{Impairment, Link};
+use super::paths::{Path, Way};
+use crate::browser::{Browser, Kit, Out};
+use crate::row::OPUS;
+use crate::stream::{Content, Format, Voice};
+
+/// A call and both its ends.
+pub(super) struct Lane {
+    now: Instant,
+    call: Call,
+    browser: Browser,
+    path: Path,
+    out: Outbox,
+    /// To and from the browser; only one way is impaired.
+    up: Link,
+    down: Link,
+    is_up: bool,
+    listeners: Vec<(u8, Listener)>,
+}
+
+const STEP: Duration = Duration::from_millis(1);
+const PACKET: u64 = 20;
+const CLEAN: Impairment = Impairment { loss_percent: 0, kind: super::network::Kind::Random, jitter_ms: 0 };
+
+fn at(last: u8, port: u16) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, last], port))
+}
+
+pub(super) fn payload_type(codec: Codec) -> u8 {
+    match codec {
+        Codec::Opus => OPUS,
+        Codec::G722 => 9,
+        Codec::Pcmu => 0,
+        Codec::Pcma => 8,
+    }
+}
+
+impl Lane {
+    pub(super) fn open(path: Path, impairment: Impairment, identity: &Arc<DtlsIdentity>, kit: &Kit) -> Result<Self> {
+        let now = Instant::now();
+        let (mut browser, offer) = Browser::new(now, kit, at(1, 50_000), path.offered)?;
+        let surroundings = Surroundings {
+            identity: Arc::clone(identity),
+            candidates: Arc::from([format!("candidate:1 1 udp 2130706431 {} {} typ host", at(2, 0).ip(), 4_443)]),
+            wall: Duration::from_secs(1_800_000_000),
+            wall_at: now,
+            policy: Policy::default(),
+        };
+        let second = Duration::from_secs(1);
+        let open = OpenCall {
+            key: CallKey(1),
+            offer: Offer::parse(offer.as_bytes()).ok().context("the offer does not parse")?,
+            codecs: path.offered.to_vec(),
+            prefer: path.offered.first().copied(),
+            limits: Limits { setup: 20 * second, inactivity: 600 * second, grace: 30 * second },
+            seed: [7; 32],
+        };
+        let (call, opened) = Call::open(now, &open, &surroundings)?;
+        browser.accept(&opened.answer)?;
+        let (up, down) = (Link::new(CLEAN, 1), Link::new(CLEAN, 2));
+        let out = Outbox::new();
+        let mut lane = Self { now, call, browser, path, out, up, down, is_up: false, listeners: Vec::new() };
+        lane.connect()?;
+        match path.way {
+            Way::Up => lane.up = Link::new(impairment, super::SEED),
+            Way::Down => lane.down = Link::new(impairment, super::SEED),
+        }
+        Ok(lane)
+    }
+
+    /// Says these packets, and what was heard of them, from the first to a second after the last.
+    pub(super) fn run(mut self, spoken: Arc<[Vec<u8>]>) -> Result<Vec<i16>> {
+        let (codec, heard_in) = match self.path.way {
+            Way::Up => (self.path.browser(), vec![self.path.trunk]),
+            Way::Down => (self.path.trunk, self.path.offered.to_vec()),
+        };
+        let count = spoken.len() as u64;
+        let format = Format { payload_type: payload_type(codec), ticks: codec.clock_rate() / 50 };
+        let mut voice = Voice::new(0, Content::Speech(spoken), format);
+        for codec in heard_in {
+            self.listeners.push((payload_type(codec), Listener::new(self.now, codec, self.path.rate, true)?));
+        }
+        let mut rtp = Vec::new();
+        for ms in 0..(count + 50) * PACKET {
+            if ms % PACKET == 0 && ms / PACKET < count {
+                rtp.clear();
+                match self.path.way {
+                    Way::Up => self.browser.say(self.now, 0, &mut voice),
+                    Way::Down => {
+                        voice.write_rtp(0, &mut rtp);
+                        self.call.handle_trunk_rtp(self.now, at(3, 30_000), &rtp, &mut self.out);
+                    }
+                }
+            }
+            self.step()?;
+        }
+        Ok(mixed(self.listeners))
+    }
+
+    fn connect(&mut self) -> Result<()> {
+        for _ in 0..2_000 {
+            self.step()?;
+            if self.is_up && self.browser.is_connected() {
+                self.call.attach_trunk(self.now, at(2, 20_000));
+                let media = TrunkMedia {
+                    remote: at(3, 30_000),
+                    remote_rtcp: at(3, 30_001),
+                    codec: self.path.trunk,
+                    payload_type: PayloadType(payload_type(self.path.trunk)),
+                    telephone_event: None,
+                    opus: Default::default(),
+                    comfort_noise: false,
+                    ptime_ms: 20,
+                    peer_direction: Direction::SendRecv,
+                    source: RtpSource::Signalled,
+                    srtp: None,
+                    also: Vec::new(),
+                    rtcp_mux: false,
+                    extended: None,
+                    lines: Default::default(),
+                };
+                let audio = Command::SetAudio { elastic: self.path.elastic, on_arrival: self.path.on_arrival };
+                for command in [Command::ConnectTrunk(media), audio, Command::Answered] {
+                    self.call.handle_command(self.now, command, &mut self.out);
+                }
+                return Ok(());
+            }
+        }
+        anyhow::bail!("no connection")
+    }
+
+    /// A millisecond passes.
+    fn step(&mut self) -> Result<()> {
+        self.now += STEP;
+        self.browser.handle_timeout(self.now)?;
+        self.drain_browser()?;
+        while let Some(mut datagram) = self.up.receive(self.now) {
+            self.call.handle_browser(self.now, Over::Udp, at(1, 50_000), &mut datagram, &mut self.out);
+        }
+        while self.call.poll_timeout().is_some_and(|(at, _)| at <= self.now) {
+            self.call.handle_timeout(self.now, &mut self.out);
+        }
+        while let Some(event) = self.call.poll_event() {
+            self.is_up |= matches!(event, MediaEvent::DtlsConnected { .. });
+        }
+        for datagram in self.out.iter() {
+            match datagram.port {
+                Port::Browser => self.down.send(self.now, datagram.bytes.to_vec()),
+                Port::TrunkRtp if self.path.way == Way::Up => {
+                    self.listeners.iter_mut().for_each(|(_, ear)| ear.push(self.now, datagram.bytes));
+                }
+                Port::TrunkRtp | Port::TrunkRtcp | Port::BrowserTcp => {}
+            }
+        }
+        self.out.clear();
+        while let Some(datagram) = self.down.receive(self.now) {
+            self.browser.handle_datagram(self.now, at(2, 4_443), &datagram)?;
+            self.drain_browser()?;
+        }
+        self.listeners.iter_mut().for_each(|(_, ear)| ear.play(self.now));
+        Ok(())
+    }
+
+    fn drain_browser(&mut self) -> Result<()> {
+        loop {
+            match self.browser.poll()? {
+                Out::Send(_, bytes) => self.up.send(self.now, bytes),
+                Out::Audio(packet) => {
+                    let header = &packet.header;
+                    let heard = self.listeners.iter_mut().find(|(pt, _)| *pt == *header.payload_type);
+                    if let Some((_, ear)) = heard {
+                        ear.packet(self.now, header.sequence_number, header.timestamp, &packet.payload);
+                    }
+                }
+                Out::Connected => {}
+                Out::Wait(_) => return Ok(()),
+                Out::Gone => anyhow::bail!("the browser's connection is gone"),
+            }
+        }
+    }
+}
+
+/// What all of them heard together: while one codec comes, the listeners of the others are silent.
+fn mixed(listeners: Vec<(u8, Listener)>) -> Vec<i16> {
+    let mut all: Vec<i16> = Vec::new();
+    for (_, listener) in listeners {
+        all.resize(all.len().max(listener.heard.len()), 0);
+        all.iter_mut().zip(listener.heard).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+    }
+    all
+}
