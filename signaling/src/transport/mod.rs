@@ -19,7 +19,7 @@ mod redial;
 mod room;
 mod streams;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod tls;
 pub mod udp;
 mod unreachable;

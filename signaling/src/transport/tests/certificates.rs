@@ -5,20 +5,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    date_time_ymd,
-};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
+use super::handshakes::{bad_certificates, below, server};
 use super::{Peer, authority, call, hang_up, identity, keys, named, next, start, start_at, until};
 use crate::endpoint::{Event, Failure, Transport};
 use crate::message::{HeaderName, Method};
@@ -45,12 +41,7 @@ async fn refused<F: Future<Output = Vec<u8>>>(
 }
 
 fn acceptor(own: &Arc<CertifiedKey>, versions: &[&'static SupportedProtocolVersion]) -> TlsAcceptor {
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_protocol_versions(versions)
-        .unwrap()
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(own))));
-    TlsAcceptor::from(Arc::new(config))
+    TlsAcceptor::from(server(own, versions))
 }
 
 /// Shakes hands as a server; what it was told after that.
@@ -62,94 +53,10 @@ async fn shake(stream: TcpStream, own: Arc<CertifiedKey>) -> Vec<u8> {
     heard
 }
 
-fn below(
-    issuer: &Issuer<'_, KeyPair>,
-    change: impl FnOnce(&mut CertificateParams),
-) -> CertifiedIssuer<'static, KeyPair> {
-    let mut params = named(&[]);
-    params.distinguished_name.push(DnType::CommonName, "intermediate");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    change(&mut params);
-    CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), issuer).unwrap()
-}
-
-fn self_signed(params: &CertificateParams) -> Arc<CertifiedKey> {
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.self_signed(&key).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    Arc::new(CertifiedKey::from_der(vec![certificate.der().clone()], key, &ring::default_provider()).unwrap())
-}
-
 #[tokio::test]
 async fn a_peer_with_a_bad_certificate_is_told_nothing() {
     let (ours, stranger) = (authority(), authority());
-    let with = |names: &[&str], change: &dyn Fn(&mut CertificateParams)| {
-        let mut params = named(names);
-        change(&mut params);
-        identity(&ours, &params, &[])
-    };
-    let plain = |names: &[&str]| with(names, &|_| {});
-    let middle = below(&ours, |_| {});
-    let no_authority = below(&ours, |params| params.is_ca = IsCa::ExplicitNoCa);
-    let old = below(&ours, |params| {
-        (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
-    });
-    let trunk = named(&["trunk.example"]);
-    let rows: Vec<(&str, &str, Arc<CertifiedKey>, &str)> = vec![
-        (
-            "expired",
-            "trunk.example",
-            with(&["trunk.example"], &|params| {
-                (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
-            }),
-            "expired",
-        ),
-        (
-            "not yet valid",
-            "trunk.example",
-            with(&["trunk.example"], &|params| {
-                (params.not_before, params.not_after) = (date_time_ymd(2090, 1, 1), date_time_ymd(2091, 1, 1));
-            }),
-            "not valid yet",
-        ),
-        ("another name", "trunk.example", plain(&["other.example"]), "not valid for name"),
-        ("its beginning", "trunk.example", plain(&["trunk.example.other.example"]), "not valid for name"),
-        ("the name of the host", "example.com", plain(&["sip1.example.com"]), "not valid for name"),
-        ("self-signed", "trunk.example", self_signed(&trunk), "UnknownIssuer"),
-        ("an unknown authority", "trunk.example", identity(&stranger, &trunk, &[]), "UnknownIssuer"),
-        ("no way to the authority", "trunk.example", identity(&middle, &trunk, &[]), "UnknownIssuer"),
-        (
-            "signed by nobody of authority",
-            "trunk.example",
-            identity(&no_authority, &trunk, &[no_authority.as_ref().der().clone()]),
-            "",
-        ),
-        (
-            "signed by an authority of the past",
-            "trunk.example",
-            identity(&old, &trunk, &[old.as_ref().der().clone()]),
-            "",
-        ),
-        (
-            "of a client",
-            "trunk.example",
-            with(&["trunk.example"], &|params| {
-                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-            }),
-            "",
-        ),
-        (
-            "a common name alone",
-            "trunk.example",
-            with(&[], &|params| params.distinguished_name.push(DnType::CommonName, "trunk.example")),
-            "not valid for name",
-        ),
-        ("a wildcard for a whole top level", "trunk.example", plain(&["*.example"]), ""),
-        ("a wildcard for two labels", "a.b.example.net", plain(&["*.example.net"]), "not valid for name"),
-        ("another address", "127.0.0.1", plain(&["127.0.0.2"]), "not valid for name"),
-        ("a name for an address", "127.0.0.1", plain(&["localhost"]), "not valid for name"),
-    ];
-    for (what, domain, own, part) in rows {
+    for (what, domain, own, part) in bad_certificates(&ours, &stranger) {
         let (error, heard) = refused(keys(&ours, None, Vec::new()), domain, |stream| shake(stream, own)).await;
         assert!(heard.is_empty(), "{what}: it heard {heard:?}");
         println!("{what}: {error}");

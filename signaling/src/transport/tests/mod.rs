@@ -5,6 +5,7 @@
 mod calls;
 mod certificates;
 mod datagrams;
+pub(crate) mod handshakes;
 mod server;
 mod trouble;
 

@@ -4,6 +4,7 @@ use super::people::{Act, Faults, Life, Manners, Node};
 use super::proxy::Proxy;
 use super::streams::{Side, Streams};
 use super::*;
+use crate::transport::tests::handshakes::refused_without_a_network;
 
 enum Arrival {
     Datagram { from: SocketAddr, to: SocketAddr, bytes: Bytes },
@@ -165,7 +166,7 @@ impl Field {
         let (now, is_dark, latency) = (self.now, self.is_dark(), self.latency());
         let found = self.streams.find(from, to);
         if let (None, Transport::Tls(_)) = (found, &self.faults.over) {
-            let error = StreamError::Tls("not who was asked for".into());
+            let error = StreamError::Tls(refused_without_a_network(|| self.rng.next_u64()));
             return self.later(now + latency, Arrival::Broken { node: from, peer: to, error });
         }
         if found.is_none() && (is_dark || self.node(to).is_none()) {
