@@ -60,11 +60,17 @@ enum Do {
     /// One side of `signalling`, which starts it by itself.
     #[command(hide = true)]
     Caller(signalling::CallerArgs),
-    /// Drives one call's media in process: time and allocations per packet.
+    /// Drives calls' media in process: time and allocations per packet.
     Packets {
         /// Packet times of 20 ms to measure.
         #[arg(long, default_value_t = 5_000)]
         count: usize,
+        /// Calls that take turns; what one alone keeps in the caches many do not.
+        #[arg(long, default_value_t = 1)]
+        calls: usize,
+        /// Rows to run; all without.
+        #[arg(long = "row")]
+        rows: Vec<row::Row>,
     },
     /// Sends speech through calls in process, over networks that lose and delay, and says how it sounds.
     Sound(sound::SoundArgs),
@@ -117,7 +123,10 @@ fn main() -> Result<ExitCode> {
             runtime.block_on(bare::serve(session_bytes, answer_bytes)).map(|()| ExitCode::SUCCESS)
         }
         Do::Sound(args) => Ok(if sound::run(&args)? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
-        Do::Packets { count } => packets::run(count).map(|()| ExitCode::SUCCESS),
+        Do::Packets { count, calls, rows } => {
+            let rows = if rows.is_empty() { &row::Row::ALL[..] } else { &rows };
+            packets::run(count, calls, rows).map(|()| ExitCode::SUCCESS)
+        }
         Do::Floor { calls, threads } => floor::run(calls, threads).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -1,4 +1,5 @@
-//! One call's media in process, without sockets: what a packet costs in time and in allocations.
+//! Calls' media in process, without sockets: what a packet costs in time and in allocations. One call finds all it
+//! touches in the caches; of many, as in a gateway, each finds what the others have left it.
 #![allow(clippy::disallowed_methods)] // The edge: the work is timed; the call itself is told a time of its own.
 
 use std::io::Write;
@@ -31,18 +32,18 @@ const WARM_UP: usize = 500;
 const SECOND: usize = 50;
 
 /// Runs each row for so many packet times and prints what a packet cost, and what measuring adds to it.
-pub(crate) fn run(packet_times: usize) -> Result<()> {
+pub(crate) fn run(packet_times: usize, calls: usize, rows: &[Row]) -> Result<()> {
     let speech = Speech::new()?;
     let mut out = std::io::stdout().lock();
     let mut costs = Vec::new();
-    for row in Row::ALL {
-        let mut world = World::new(row, &speech)?;
-        world.connect()?;
-        world.run(WARM_UP)?;
-        let spent = world.run(packet_times)?;
-        let packets = (2 * packet_times) as f64;
+    for &row in rows {
+        let mut worlds = (0..calls).map(|_| World::connected(row, &speech)).collect::<Result<Vec<_>>>()?;
+        talk(&mut worlds, WARM_UP)?;
+        let spent = talk(&mut worlds, packet_times)?;
+        ensure!(spent.to_trunk > 0 && spent.to_browser > 0, "{row:?}: nothing comes through");
+        let packets = (2 * packet_times * calls) as f64;
         let name = format!("{row:?}").to_lowercase();
-        let (ns, allocations) = (usual(&spent.ns) / 2.0, spent.allocations as f64 / packets);
+        let (ns, allocations) = (usual(&spent.ns) / (2 * calls) as f64, spent.allocations as f64 / packets);
         costs.push((row, ns));
         let (up, down) = (spent.to_trunk, spent.to_browser);
         writeln!(
@@ -86,6 +87,8 @@ struct World {
     out: Outbox,
     /// Datagrams of the browser that are under way to the call.
     under_way: Vec<Vec<u8>>,
+    /// The phone's packet.
+    rtp: Vec<u8>,
     dtls_is_up: bool,
 }
 
@@ -94,6 +97,12 @@ fn at(last: u8, port: u16) -> SocketAddr {
 }
 
 impl World {
+    fn connected(row: Row, speech: &Speech) -> Result<Self> {
+        let mut world = Self::new(row, speech)?;
+        world.connect()?;
+        Ok(world)
+    }
+
     fn new(row: Row, speech: &Speech) -> Result<Self> {
         let now = Instant::now();
         let (mut browser, offer) = Browser::new(now, &Kit::new()?, at(1, 50_000), row.offered())?;
@@ -117,7 +126,8 @@ impl World {
         browser.accept(&opened.answer)?;
         let ((up, up_format), (down, down_format)) = (row.browser_says(speech), row.agent_says(speech));
         let voices = [Voice::new(0, up, up_format), Voice::new(0, down, down_format)];
-        Ok(Self { now, call, browser, voices, row, out: Outbox::new(), under_way: Vec::new(), dtls_is_up: false })
+        let (out, under_way, rtp) = (Outbox::new(), Vec::new(), Vec::new());
+        Ok(Self { now, call, browser, voices, row, out, under_way, rtp, dtls_is_up: false })
     }
 
     fn connect(&mut self) -> Result<()> {
@@ -196,35 +206,55 @@ impl World {
         Ok(())
     }
 
-    /// Both sides talk for so many packet times. Only the call's own work is counted.
-    fn run(&mut self, packet_times: usize) -> Result<Spent> {
-        let mut spent = Spent::default();
-        let mut rtp = Vec::new();
-        for _ in 0..packet_times {
-            self.now += PACKET_TIME;
-            let [up, down] = &mut self.voices;
-            self.browser.say(self.now, 0, up);
-            self.browser.handle_timeout(self.now)?;
-            rtp.clear();
-            down.write_rtp(0, &mut rtp);
-            self.drain_browser()?;
-            let mut datagrams = std::mem::take(&mut self.under_way);
-            let (allocated, started) = (allocations::count(), Instant::now());
-            for datagram in &mut datagrams {
-                self.call.handle_browser(self.now, Path::Udp, at(1, 50_000), datagram, &mut self.out);
-            }
-            self.call.handle_trunk_rtp(self.now, at(3, 30_000), &rtp, &mut self.out);
-            self.call_due();
-            let took = Instant::now().saturating_duration_since(started);
-            spent.ns.push(u32::try_from(took.as_nanos()).unwrap_or(u32::MAX));
-            spent.allocations += allocations::count() - allocated;
-            spent.to_trunk += self.out.iter().filter(|datagram| datagram.port == Port::TrunkRtp).count();
-            spent.to_browser += self.out.iter().filter(|datagram| datagram.port == Port::Browser).count();
-            self.answer_browser()?;
-        }
-        ensure!(spent.to_trunk > 0 && spent.to_browser > 0, "{:?}: nothing comes through", self.row);
-        Ok(spent)
+    /// A packet time passes, and both sides say something.
+    fn say(&mut self) -> Result<()> {
+        self.now += PACKET_TIME;
+        let [up, down] = &mut self.voices;
+        self.browser.say(self.now, 0, up);
+        self.browser.handle_timeout(self.now)?;
+        self.rtp.clear();
+        down.write_rtp(0, &mut self.rtp);
+        self.drain_browser()
     }
+
+    /// What was said comes to the call.
+    fn carry(&mut self) {
+        for datagram in &mut self.under_way {
+            self.call.handle_browser(self.now, Path::Udp, at(1, 50_000), datagram, &mut self.out);
+        }
+        self.call.handle_trunk_rtp(self.now, at(3, 30_000), &self.rtp, &mut self.out);
+        self.call_due();
+    }
+
+    /// How many datagrams the call has sent to this port.
+    fn sent(&self, port: Port) -> usize {
+        self.out.iter().filter(|datagram| datagram.port == port).count()
+    }
+
+    /// What the call has sent comes to the browser.
+    fn hear(&mut self) -> Result<()> {
+        self.under_way.clear();
+        self.answer_browser()
+    }
+}
+
+/// All sides talk for so many packet times. Only the calls' own work is counted.
+fn talk(worlds: &mut [World], packet_times: usize) -> Result<Spent> {
+    let mut spent = Spent::default();
+    for _ in 0..packet_times {
+        worlds.iter_mut().try_for_each(World::say)?;
+        let (allocated, started) = (allocations::count(), Instant::now());
+        worlds.iter_mut().for_each(World::carry);
+        let took = Instant::now().saturating_duration_since(started);
+        spent.ns.push(u32::try_from(took.as_nanos()).unwrap_or(u32::MAX));
+        spent.allocations += allocations::count() - allocated;
+        for world in worlds.iter_mut() {
+            spent.to_trunk += world.sent(Port::TrunkRtp);
+            spent.to_browser += world.sent(Port::Browser);
+            world.hear()?;
+        }
+    }
+    Ok(spent)
 }
 
 /// The next datagram a browser wants sent, or that it waits.

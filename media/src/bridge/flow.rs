@@ -13,7 +13,7 @@ use crate::audio::jitter_buffer::JitterBufferStats;
 use crate::audio::noise::ComfortNoise;
 use crate::audio::prompt::Prompt;
 use crate::audio::signal::Region;
-use crate::detect::Ear;
+use crate::detect::{Ear, Hearing};
 use crate::outbox::Outbox;
 use crate::rtp::RtpPacket;
 use crate::rtp::red::{Earlier, Red};
@@ -75,7 +75,7 @@ pub(crate) struct Flow {
     relayed: u64,
     pcm: Vec<i16>,
     /// Listens to the speaker.
-    ear: Option<Box<Ear>>,
+    ear: Option<Ear>,
 }
 
 impl<'a> Packet<'a> {
@@ -93,7 +93,7 @@ impl<'a> Packet<'a> {
 
 impl Flow {
     /// A flow nobody listens to yet.
-    pub(crate) fn new(comfort: Comfort, rate: u32, ear: Option<Box<Ear>>) -> Self {
+    pub(crate) fn new(comfort: Comfort, rate: u32, ear: Option<Ear>) -> Self {
         Self {
             comfort,
             rate,
@@ -194,9 +194,9 @@ impl Flow {
         }
     }
 
-    /// Who listens to the speaker.
-    pub(crate) fn ear(&mut self) -> Option<&mut Ear> {
-        self.ear.as_deref_mut()
+    /// What was heard of the speaker, if anybody listens.
+    pub(crate) fn hearing(&mut self) -> Option<&mut Hearing> {
+        self.ear.as_mut().map(Ear::hearing)
     }
 
     /// Plays a prompt, instead of the speaker or `over` what it says.

@@ -162,12 +162,12 @@ impl Call {
 
     fn heard_audio(&mut self, now: Instant, from: Leg) {
         self.presence.heard_audio(now, from);
-        self.note_audio(from);
-        let known = match from {
-            Leg::Browser => &mut self.first_audio.0,
-            Leg::Trunk => &mut self.first_audio.1,
+        let heard = match from {
+            Leg::Browser => &mut self.heard.0,
+            Leg::Trunk => &mut self.heard.1,
         };
-        if !std::mem::replace(known, true) {
+        *heard += 1;
+        if *heard == 1 {
             self.report(Some(MediaEvent::FirstAudio { from }));
         }
     }

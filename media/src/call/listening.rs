@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Call;
-use crate::api::{CallStats, Leg, MediaEvent, Path};
+use crate::api::{CallStats, MediaEvent, Path};
 use crate::detect::Situation;
 use crate::rtp::PayloadType;
 use crate::trunk::TrunkLeg;
@@ -14,7 +14,7 @@ impl Call {
     pub(super) fn look(&mut self, now: Instant, stats: &mut CallStats) {
         let situation = self.situation();
         let Some(detectors) = &mut self.detectors else { return };
-        detectors.look(now, &situation, stats, [self.to_trunk.ear(), self.to_browser.ear()]);
+        self.next_look = detectors.look(now, &situation, stats, [self.to_trunk.hearing(), self.to_browser.hearing()]);
         detectors.fill(stats);
         self.quality.set_relay(detectors.is_relay(stats.browser_remote));
         while let Some(change) = self.detectors.as_mut().and_then(|detectors| detectors.poll()) {
@@ -40,14 +40,8 @@ impl Call {
 
     /// What is expected may have changed.
     pub(super) fn look_soon(&mut self, now: Instant) {
-        if let Some(detectors) = self.detectors.as_mut().filter(|_| self.answered) {
-            detectors.look_soon(now);
-        }
-    }
-
-    pub(super) fn note_audio(&mut self, from: Leg) {
-        if let Some(detectors) = &mut self.detectors {
-            detectors.audio(from);
+        if self.detectors.is_some() && self.answered {
+            self.next_look = Some(now);
         }
     }
 
@@ -63,6 +57,7 @@ impl Call {
                 trunk.is_some_and(TrunkLeg::owes_audio) && from_trunk,
                 trunk.is_some_and(|trunk| trunk.output().is_some()),
             ],
+            audio: [self.heard.0, self.heard.1],
             strangers: [
                 self.browser.stream.stranger.map(|PayloadType(number)| number),
                 self.trunk.as_ref().and_then(TrunkLeg::stranger).map(|PayloadType(number)| number),

@@ -59,11 +59,13 @@ pub struct Call {
     events: VecDeque<MediaEvent>,
     /// Local ufrags: the current one, and the one before an ICE restart.
     ufrags: (String, Option<String>),
-    /// Whose first audio was reported.
-    first_audio: (bool, bool),
+    /// Packets of audio so far: from the browser, from the trunk.
+    heard: (u64, u64),
     last_check: Option<Instant>,
     last_run: Instant,
     next_sample: Option<Instant>,
+    /// When the detectors want to look beside that.
+    next_look: Option<Instant>,
     quality: Monitor,
     /// The trunk has answered.
     answered: bool,
@@ -104,7 +106,7 @@ impl Call {
         let (browser, opened) = BrowserLeg::open(now, open, surroundings, &mut chance)?;
         let rate = pcm_rate(None, browser.media.codec);
         let policy = &surroundings.policy;
-        let ear = || policy.listen.then(|| Box::new(Ear::new(now)));
+        let ear = || policy.listen.then(|| Ear::new(now));
         let mut detectors = (policy.listen || policy.measure).then(Box::<Detectors>::default);
         if let Some(detectors) = &mut detectors {
             detectors.candidates(&open.offer.candidate_addresses);
@@ -120,10 +122,11 @@ impl Call {
             presence: Presence::new(open.limits),
             events: VecDeque::new(),
             ufrags: (opened.ice_session.clone(), None),
-            first_audio: (false, false),
+            heard: (0, 0),
             last_check: None,
             last_run: now,
             next_sample: None,
+            next_look: None,
             quality: Monitor::default(),
             answered: false,
             detectors,
@@ -261,7 +264,7 @@ impl Call {
             self.tell_voip(&stats);
             self.report(Some(MediaEvent::Sample(stats)));
         }
-        if self.detectors.as_ref().and_then(|detectors| detectors.poll_timeout()).is_some_and(|at| at <= now) {
+        if self.next_look.is_some_and(|at| at <= now) {
             self.look_now(now);
         }
     }
@@ -283,7 +286,7 @@ impl Call {
             self.presence.poll_timeout(),
             self.digits.poll_timeout(),
             self.next_sample.map(|at| (at, "sample")),
-            self.detectors.as_ref().and_then(|detectors| detectors.poll_timeout()).map(|at| (at, "detectors")),
+            self.next_look.map(|at| (at, "detectors")),
         ]
         .into_iter()
         .flatten()

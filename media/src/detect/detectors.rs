@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::ear::Ear;
 use super::echo::Echo;
+use super::hearing::Hearing;
 use super::ledger::Ledger;
 use super::microphone::Microphone;
 use super::passage::{Blocked, Delivery, Passage, Sight};
@@ -49,6 +49,8 @@ const NETWORK: [OfLevel; 3] = [
 pub(crate) struct Situation {
     /// Audio is expected, in the order of [`HalfLeg::ALL`].
     pub(crate) expected: [bool; 4],
+    /// Packets of audio so far: from the browser, from the trunk.
+    pub(crate) audio: [u64; 2],
     /// Payload types nobody negotiated, seen last: from the browser, from the trunk.
     pub(crate) strangers: [Option<u8>; 2],
 }
@@ -60,7 +62,6 @@ pub(crate) struct Detectors {
     /// Browser, trunk.
     passages: [Passage; 2],
     deliveries: [Delivery; 2],
-    audio: [u64; 2],
     path: Option<Path>,
     relays: Vec<SocketAddr>,
     levels: [Option<i8>; 2],
@@ -73,7 +74,6 @@ pub(crate) struct Detectors {
     speech_samples: (u64, u64),
     summed: Option<Instant>,
     absent: [[u8; NETWORK.len()]; 4],
-    due: Option<Instant>,
 }
 
 impl Detectors {
@@ -93,15 +93,6 @@ impl Detectors {
         self.path = Some(path);
     }
 
-    /// A packet of audio came.
-    pub(crate) fn audio(&mut self, from: Leg) {
-        let [browser, trunk] = &mut self.audio;
-        match from {
-            Leg::Browser => *browser += 1,
-            Leg::Trunk => *trunk += 1,
-        }
-    }
-
     /// A report came from this leg: the highest number of ours it says has arrived, or nothing about us.
     pub(crate) fn reported(&mut self, now: Instant, leg: Leg, highest: Option<u32>) {
         let [browser, trunk] = &mut self.deliveries;
@@ -109,16 +100,6 @@ impl Detectors {
             Leg::Browser => browser.reported(now, highest),
             Leg::Trunk => trunk.reported(now, highest),
         }
-    }
-
-    /// Something changed that may change what is expected: look again at once.
-    pub(crate) fn look_soon(&mut self, now: Instant) {
-        self.due = Some(now);
-    }
-
-    /// When to look, beside once a second.
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.due
     }
 
     /// Fills in what was found.
@@ -134,14 +115,15 @@ impl Detectors {
         }
     }
 
-    /// Looks at everything, at least once a second. Ears: on the browser, on the trunk.
+    /// Looks at everything, at least once a second. Ears: on the browser, on the trunk. When to look before that second
+    /// is over, if so.
     pub(crate) fn look(
         &mut self,
         now: Instant,
         situation: &Situation,
         stats: &CallStats,
-        mut ears: [Option<&mut Ear>; 2],
-    ) {
+        mut ears: [Option<&mut Hearing>; 2],
+    ) -> Option<Instant> {
         self.look_at_passages(now, situation, stats, &mut ears);
         let second_over = self.summed.is_none_or(|at| now.saturating_duration_since(at) >= SECOND - SECOND / 50);
         if second_over {
@@ -151,7 +133,7 @@ impl Detectors {
             self.look_at_path(now, stats.browser_remote);
         }
         let passages = self.passages.iter().filter_map(Passage::due);
-        self.due = passages.filter(|due| *due > now).min();
+        passages.filter(|due| *due > now).min()
     }
 
     /// What is new. Call until `None`.
@@ -164,12 +146,12 @@ impl Detectors {
         now: Instant,
         situation: &Situation,
         stats: &CallStats,
-        ears: &mut [Option<&mut Ear>; 2],
+        ears: &mut [Option<&mut Hearing>; 2],
     ) {
         let [browser_up, browser_down, sip_up, sip_down] = situation.expected;
         let browser_drops = difference(stats.drops, stats.trunk_drops);
         let up = [(HalfLeg::BrowserUp, browser_up, browser_drops), (HalfLeg::SipUp, sip_up, stats.trunk_drops)];
-        let state = self.passages.iter_mut().zip(self.audio).zip(situation.strangers).zip(ears);
+        let state = self.passages.iter_mut().zip(situation.audio).zip(situation.strangers).zip(ears);
         for ((half_leg, expected, drops), (((passage, audio), stranger), ear)) in up.into_iter().zip(state) {
             let heard = ear.as_ref().map(|ear| ear.heard());
             let blocked = passage.look(now, &Sight { expected, audio, drops, stranger, heard });
@@ -189,7 +171,7 @@ impl Detectors {
         }
     }
 
-    fn listen(&mut self, now: Instant, quality: &[HalfLegSample; 4], [browser, trunk]: [Option<&mut Ear>; 2]) {
+    fn listen(&mut self, now: Instant, quality: &[HalfLegSample; 4], [browser, trunk]: [Option<&mut Hearing>; 2]) {
         let (Some(browser), Some(trunk)) = (browser, trunk) else { return };
         let second = browser.take_second();
         self.speech_samples.0 += u64::from(second.speech_samples);
@@ -236,7 +218,7 @@ impl Detectors {
         }
     }
 
-    fn look_for_echo(&mut self, now: Instant, browser: &Ear, trunk: &Ear) {
+    fn look_for_echo(&mut self, now: Instant, browser: &Hearing, trunk: &Hearing) {
         let [from_trunk, from_browser] = &mut **self.echoes.get_or_insert_default();
         from_trunk.look(browser, trunk);
         from_browser.look(trunk, browser);

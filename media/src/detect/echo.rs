@@ -4,7 +4,7 @@
 //! One second says little: two people's syllables match somewhere by chance. An echo matches at the same delay second
 //! after second, and nowhere else as well, and only that is believed.
 
-use super::ear::{Ear, FRAME_MS, REMEMBERED};
+use super::hearing::{FRAME_MS, Hearing, REMEMBERED};
 use super::level::{level, power};
 
 /// Delays tried, in frames.
@@ -69,7 +69,7 @@ impl Default for Echo {
 
 impl Echo {
     /// Looks at the last second: `sent` is what the leg was sent, `came` what came from it.
-    pub(super) fn look(&mut self, sent: &Ear, came: &Ear) {
+    pub(super) fn look(&mut self, sent: &Hearing, came: &Hearing) {
         let end = sent.head().min(came.head());
         if (end as usize) < REMEMBERED {
             return;

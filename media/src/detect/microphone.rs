@@ -1,7 +1,7 @@
 //! What is wrong with a microphone, from what its last half minute sounded like second by second.
 
 use super::Issue;
-use super::ear::Second;
+use super::hearing::Second;
 use super::level::{level, power};
 
 /// Seconds remembered.

@@ -3,6 +3,7 @@
 mod detectors;
 mod ear;
 mod echo;
+mod hearing;
 mod ledger;
 mod level;
 mod microphone;
@@ -14,6 +15,7 @@ mod voice_activity;
 
 pub(crate) use self::detectors::{Detectors, Situation};
 pub(crate) use self::ear::Ear;
+pub(crate) use self::hearing::Hearing;
 use crate::quality::HalfLeg;
 
 /// Something wrong that a call's media shows.

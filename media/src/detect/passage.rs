@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::ear::Heard;
+use super::hearing::Heard;
 use super::{Issue, Verdict};
 use crate::api::DropStats;
 

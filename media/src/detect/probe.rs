@@ -187,13 +187,13 @@ impl Tally {
 impl Burst {
     /// Level of the packet just decoded, and of what lies above 4 kHz in it.
     fn levels(&mut self) -> (i8, i8) {
-        let energy = self.pcm.iter().map(|sample| u64::from(sample.unsigned_abs()).pow(2)).sum();
+        let energy: u64 = self.pcm.iter().map(|sample| u64::from(sample.unsigned_abs()).pow(2)).sum();
         let mut above = 0.0;
         for &sample in &self.pcm {
             above += self.filter.next(f32::from(sample)).powi(2);
         }
         let count = u16::try_from(self.pcm.len()).unwrap_or(u16::MAX);
-        (dbov(energy, self.pcm.len()), dbov_of_sums(above, count))
+        (dbov(energy as f32 / self.pcm.len().max(1) as f32), dbov_of_sums(above, count))
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use self::signals::packets;
 use super::{Detectors, Ear, Issue, IssueChange, Situation};
-use crate::api::{CallStats, Leg};
+use crate::api::CallStats;
 use crate::audio::Codec;
 use crate::quality::HalfLeg;
 
@@ -31,6 +31,8 @@ struct Bench {
     told: Vec<IssueChange>,
     packets: u64,
     next_look: Instant,
+    /// Before that.
+    due: Option<Instant>,
 }
 
 impl Bench {
@@ -46,6 +48,7 @@ impl Bench {
             told: Vec::new(),
             packets: 0,
             next_look: now,
+            due: None,
         }
     }
 
@@ -59,7 +62,8 @@ impl Bench {
 
     fn look(&mut self) {
         let [browser, trunk] = &mut self.ears;
-        self.detectors.look(self.now, &self.situation, &self.stats, [Some(browser), Some(trunk)]);
+        let ears = [browser, trunk].map(|ear| Some(ear.hearing()));
+        self.due = self.detectors.look(self.now, &self.situation, &self.stats, ears);
         while let Some(change) = self.detectors.poll() {
             self.told.push(change);
         }
@@ -68,11 +72,10 @@ impl Bench {
 
     fn pass(&mut self, by: Duration) {
         self.now += by;
-        let due = self.detectors.poll_timeout();
         if self.now >= self.next_look {
             self.next_look += Duration::from_secs(1);
             self.look();
-        } else if due.is_some_and(|due| due <= self.now) {
+        } else if self.due.is_some_and(|due| due <= self.now) {
             self.look();
         }
     }
@@ -96,8 +99,7 @@ impl Bench {
                 }
             }
             self.packets += 1;
-            self.detectors.audio(Leg::Browser);
-            self.detectors.audio(Leg::Trunk);
+            self.situation.audio = self.situation.audio.map(|packets| packets + 1);
             self.pass(PACKET);
         }
     }
@@ -110,7 +112,7 @@ impl Bench {
             self.ears[0].packet(self.now, Codec::Opus, self.packets, payload, false);
             self.ears[0].pcm(self.now, Codec::Opus, 8_000, frame);
             self.packets += 1;
-            self.detectors.audio(Leg::Browser);
+            self.situation.audio[0] += 1;
             self.pass(PACKET);
         }
     }
