@@ -44,7 +44,11 @@ fn each_clock_is_offered_a_telephone_event_of_its_own() {
             "a=rtpmap:101 telephone-event/8000"
         ]
     );
-    assert_eq!(lines(&[Codec::Opus]), ["m=audio 40000 RTP/AVP 96 102", "a=rtpmap:102 telephone-event/48000"]);
+    assert_eq!(
+        lines(&[Codec::Opus]),
+        ["m=audio 40000 RTP/AVP 96 102 101", "a=rtpmap:102 telephone-event/48000", "a=rtpmap:101 telephone-event/8000"],
+        "there are telephones that know but the one clock"
+    );
 }
 
 #[test]
@@ -61,7 +65,7 @@ fn the_event_on_the_codecs_clock_is_taken_and_another_if_there_is_none() {
     check("m=audio 5000 RTP/AVP 0 102\na=rtpmap:102 telephone-event/0\n", None);
     // What was agreed on keeps its number.
     let again = offer_again(&local(&[Codec::Opus]), &both);
-    assert!(again.contains(" 96 102\r\n") && again.contains("a=rtpmap:102 telephone-event/48000"), "{again}");
+    assert!(again.contains(" 96 102 101\r\n") && again.contains("a=rtpmap:102 telephone-event/48000"), "{again}");
 }
 
 #[test]
@@ -91,6 +95,9 @@ fn comfort_noise_is_answered_where_it_is_offered() {
     let (media, answer) = answered("m=audio 5000 RTP/AVP 0 13 101\na=rtpmap:101 telephone-event/8000\n");
     assert!(media.comfort_noise);
     assert!(answer.contains("m=audio 40000 RTP/AVP 0 13 101\r\n") && answer.contains("a=rtpmap:13 CN/8000\r\n"));
+    let again = offer_again(&local(&[Codec::Pcmu]), &media);
+    assert!(again.contains("RTP/AVP 0 101 13\r\n") && again.contains("a=rtpmap:13 CN/8000\r\n"), "{again}");
+    assert!(!offer(&local(&[Codec::Pcmu])).contains("CN"), "nobody is invited to cut what it takes for silence");
     let (media, answer) = answered("m=audio 5000 RTP/AVP 9\n");
     assert!(!media.comfort_noise && !answer.contains("CN"));
     // On Opus' clock it would be another's.

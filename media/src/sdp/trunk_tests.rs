@@ -28,7 +28,8 @@ fn accept(connection: &str, media: &str) -> Result<TrunkMedia, TrunkSdpError> {
 #[test]
 fn the_offer_says_what_we_do() {
     let expected = "v=0\no=- 42 1 IN IP4 192.0.2.10\ns=-\nc=IN IP4 192.0.2.10\nt=0 0\nm=audio 40000 RTP/AVP 8 0 101\n\
-        a=rtpmap:8 PCMA/8000\na=rtpmap:0 PCMU/8000\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-15\na=ptime:20\n\
+        a=rtpmap:8 PCMA/8000\na=rtpmap:0 PCMU/8000\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-15\n\
+        a=rtcp-xr:rcvr-rtt=all voip-metrics\na=ptime:20\n\
         a=sendrecv\n";
     assert_eq!(offer(&local()), expected.replace('\n', "\r\n"));
     let six = LocalMedia { address: "[2001:db8::1]:40000".parse().unwrap(), ..local() };

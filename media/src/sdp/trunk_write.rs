@@ -10,6 +10,9 @@ use crate::rtp::PayloadType;
 const TELEPHONE_EVENT: PayloadType = PayloadType(101);
 const OTHER_EVENT: PayloadType = PayloadType(102);
 
+/// The extended reports we make use of (RFC 3611 section 5.1).
+const EXTENDED_REPORTS: &str = "a=rtcp-xr:rcvr-rtt=all voip-metrics";
+
 /// An offer, the first or one in a session that has media.
 pub(super) fn offer(local: &LocalMedia, current: Option<&TrunkMedia>) -> String {
     let required = local.encryption.as_ref().is_some_and(Encryption::is_required);
@@ -19,11 +22,16 @@ pub(super) fn offer(local: &LocalMedia, current: Option<&TrunkMedia>) -> String 
     let Numbers { codecs, events } = Numbers::new(&local.codecs, current);
     let numbers = codecs.iter().map(|(number, _)| number).chain(events.iter().map(|(number, _)| number));
     let numbers: String = numbers.map(|number| format!(" {}", number.0)).collect();
+    // Not of our own accord: many a trunk would take it as leave to send no more than it detects as voice.
+    let noise = if current.is_some_and(|media| media.comfort_noise) { " 13" } else { "" };
     let mut text = head(local);
     push_refused(&mut text, &lines.before);
-    push_line(&mut text, format_args!("m=audio {} {profile}{numbers}", local.address.port()));
+    push_line(&mut text, format_args!("m=audio {} {profile}{numbers}{noise}", local.address.port()));
     for (number, codec) in codecs {
         push_codec(&mut text, number, codec);
+    }
+    if !noise.is_empty() {
+        push_line(&mut text, format_args!("a=rtpmap:13 CN/8000"));
     }
     for event in events {
         push_telephone_event(&mut text, event);
@@ -34,6 +42,8 @@ pub(super) fn offer(local: &LocalMedia, current: Option<&TrunkMedia>) -> String 
     if current.is_some_and(|media| media.rtcp_mux) {
         push_line(&mut text, format_args!("a=rtcp-mux"));
     }
+    // Who does not know them passes over them (RFC 8866 section 5.13).
+    push_line(&mut text, format_args!("{EXTENDED_REPORTS}"));
     push_line(&mut text, format_args!("a=ptime:{DEFAULT_PTIME_MS}"));
     push_line(&mut text, format_args!("a={}", if local.holding { "sendonly" } else { "sendrecv" }));
     push_refused(&mut text, &lines.behind);
@@ -66,7 +76,7 @@ pub(super) fn answer(local: &LocalMedia, media: &TrunkMedia) -> String {
     }
     // Who knows them is asked for the same in return.
     if media.extended.is_some() {
-        push_line(&mut text, format_args!("a=rtcp-xr:rcvr-rtt=all voip-metrics"));
+        push_line(&mut text, format_args!("{EXTENDED_REPORTS}"));
     }
     push_line(&mut text, format_args!("a=ptime:{DEFAULT_PTIME_MS}"));
     // RFC 3264 section 6.1: what the peer only sends we only receive.
@@ -84,7 +94,8 @@ pub(super) fn answer(local: &LocalMedia, media: &TrunkMedia) -> String {
 /// Payload types of an offer.
 struct Numbers {
     codecs: Vec<(PayloadType, Codec)>,
-    /// One for each clock of the codecs (RFC 4733 section 2.1, RFC 7587 section 4.1).
+    /// One for each clock of the codecs (RFC 4733 section 2.1, RFC 7587 section 4.1), and that of telephones: some know no
+    /// other, beside whatever codec.
     events: Vec<(PayloadType, u32)>,
 }
 
@@ -101,7 +112,7 @@ impl Numbers {
         let known_event = current.and_then(|media| media.telephone_event);
         taken.extend(known_event.map(|(number, _)| number));
         let mut events: Vec<(PayloadType, u32)> = Vec::new();
-        for clock in codecs.iter().map(|codec| codec.clock_rate()) {
+        for clock in codecs.iter().map(|codec| codec.clock_rate()).chain([8_000]) {
             if events.iter().any(|(_, known)| *known == clock) {
                 continue;
             }
