@@ -70,7 +70,7 @@ struct PeerView {
 const RTT_STALE: Duration = Duration::from_secs(16);
 
 /// Comfort noise (RFC 3551 section 6, RFC 3389).
-const COMFORT_NOISE: PayloadType = PayloadType(13);
+pub(crate) const COMFORT_NOISE: PayloadType = PayloadType(13);
 
 /// What an RTP packet turned out to be.
 pub(crate) enum Heard<'a> {

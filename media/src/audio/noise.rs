@@ -3,12 +3,16 @@
 
 /// Louder noise is nobody's comfort, -dBov.
 const LOUDEST: u8 = 30;
+/// Level where nobody asks for another, -dBov: that of a quiet line.
+pub(crate) const NOISE: u8 = 66;
 /// A uniform number between -1 and 1 has this power, and what is written below makes it one.
 const UNIFORM: f32 = 3.0;
 
 /// Noise of one level.
 #[derive(Debug, Clone)]
 pub(crate) struct ComfortNoise {
+    /// -dBov.
+    level: u8,
     peak: f32,
     random: u32,
 }
@@ -21,9 +25,14 @@ impl ComfortNoise {
 
     /// Noise of this level, -dBov.
     pub(crate) fn at(level: u8) -> Self {
-        let level = f32::from(level.max(LOUDEST));
-        let rms = 32_768.0 * 10.0_f32.powf(-level / 20.0);
-        Self { peak: rms * UNIFORM.sqrt(), random: 1 }
+        let level = level.max(LOUDEST);
+        let rms = 32_768.0 * 10.0_f32.powf(-f32::from(level) / 20.0);
+        Self { level, peak: rms * UNIFORM.sqrt(), random: 1 }
+    }
+
+    /// Its level, -dBov.
+    pub(crate) fn level(&self) -> u8 {
+        self.level
     }
 
     /// Noise for a frame.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::clock::Clock;
-use super::sounds::{Sounded, Sounds};
+use super::sounds::Sounds;
 use super::speech::{Speech, with};
 use super::voice::Voice;
 use super::{Listener, Output};
@@ -15,26 +15,16 @@ use crate::audio::prompt::Prompt;
 use crate::audio::signal::Region;
 use crate::detect::{Ear, Hearing};
 use crate::outbox::Outbox;
-use crate::rtp::RtpPacket;
-use crate::rtp::red::{Earlier, Red};
+pub(crate) use packet::Packet;
 use passing::Passing;
+use resting::Resting;
 
+mod packet;
 mod passing;
+mod resting;
 
 /// How long a relayed speaker may be quiet before the listener gets comfort silence.
 const RELAY_IDLE: Duration = Duration::from_millis(100);
-
-/// An audio packet of the speaker.
-pub(crate) struct Packet<'a> {
-    pub(crate) codec: Codec,
-    /// Extended sequence number.
-    pub(crate) sequence: u64,
-    /// The stream begins here, or begins anew.
-    pub(crate) restarted: bool,
-    /// What it says once more of the packets before it.
-    pub(crate) red: Option<Red<'a>>,
-    pub(crate) rtp: RtpPacket<'a>,
-}
 
 /// From when on the listener gets comfort silence where there is nothing else to hear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +57,8 @@ pub(crate) struct Flow {
     /// The speaker has said that it sends nothing at all.
     silent: bool,
     sounds: Sounds,
+    /// What a listener gets who knows comfort noise.
+    resting: Resting,
     /// The listener has had audio in this flow.
     started: bool,
     /// Relay was interrupted: the next packet maps its numbers afresh.
@@ -76,19 +68,6 @@ pub(crate) struct Flow {
     pcm: Vec<i16>,
     /// Listens to the speaker.
     ear: Option<Ear>,
-}
-
-impl<'a> Packet<'a> {
-    /// The packets before this one that it holds too, oldest first, each with its number.
-    pub(crate) fn earlier(&self) -> impl Iterator<Item = (u64, RtpPacket<'a>)> {
-        let (rtp, sequence) = (self.rtp, self.sequence);
-        self.red.iter().flat_map(Red::earlier).filter(move |earlier| earlier.payload_type == rtp.payload_type).map(
-            move |Earlier { ago, offset, payload, .. }| {
-                let timestamp = rtp.timestamp.wrapping_sub(offset);
-                (sequence.saturating_sub(ago), RtpPacket { marker: false, timestamp, payload, ..rtp })
-            },
-        )
-    }
 }
 
 impl Flow {
@@ -109,6 +88,7 @@ impl Flow {
             noise: None,
             silent: false,
             sounds: Sounds::new(rate),
+            resting: Resting::default(),
             started: false,
             fresh: true,
             relayed: 0,
@@ -255,6 +235,7 @@ impl Flow {
         let switched = self.source.replace(packet.codec) != Some(packet.codec);
         self.noise = None;
         self.sounds.speaker_came(now);
+        self.resting.came(packet);
         let Some(output) = self.output else { return };
         if self.is_muted() || self.sounds.are_instead() {
             self.fresh = true;
@@ -268,6 +249,7 @@ impl Flow {
             ear.packet(now, packet.codec, packet.sequence, packet.rtp.payload, relayed);
         }
         if !relayed && self.on_arrival && !self.sounds.are_over() {
+            self.resting.ends();
             return self.pass(now, packet, output, listener, out);
         }
         if !relayed {
@@ -279,6 +261,7 @@ impl Flow {
         if switched {
             self.speech.reset();
         }
+        self.resting.ends();
         self.clock.set(now + RELAY_IDLE);
         if listener.is_busy() {
             self.fresh = true;
@@ -316,8 +299,8 @@ impl Flow {
         let (was_instead, was_over) = (self.sounds.are_instead(), self.sounds.are_over());
         let speaks = !self.is_muted() && !self.sounds.are_instead() && self.transcodes();
         let spoken = speaks && self.hear(at);
-        let Sounded { heard, finished } = self.sounds.add(at, &mut self.pcm);
-        let heard = heard || spoken;
+        let sounded = self.sounds.add(at, &mut self.pcm);
+        let (heard, finished) = (sounded.heard || spoken, sounded.finished);
         let is_free = !self.sounds.are_instead() && !self.sounds.are_over();
         if is_free && (was_instead || was_over && (self.on_arrival || !self.transcodes())) {
             self.resume(at + output.frame());
@@ -336,7 +319,7 @@ impl Flow {
         }
         self.started |= heard;
         self.fresh = true;
-        if listener.is_busy() {
+        if listener.is_busy() || listener.takes_noise() && self.rests(at, spoken, &sounded, listener, out) {
             return finished;
         }
         if let Some(payload) = self.voice.encode(output, self.rate, &self.pcm) {

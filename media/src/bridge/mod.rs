@@ -63,6 +63,14 @@ pub(crate) trait Listener {
     /// when it is time if that is not known.
     fn pass(&mut self, now: Instant, gap: Option<u32>, samples: u32, payload: &[u8], out: &mut Outbox);
 
+    /// Whether it was agreed that silence may be sent as comfort noise (RFC 3389).
+    fn takes_noise(&self) -> bool {
+        false
+    }
+
+    /// Sends comfort noise of this level, -dBov, in place of the frames that follow.
+    fn noise(&mut self, _now: Instant, _level: u8, _out: &mut Outbox) {}
+
     /// Sends a packet of our own pace, `samples` of the codec's RTP clock after the one before.
     fn frame(&mut self, now: Instant, samples: u32, payload: &[u8], out: &mut Outbox);
 }

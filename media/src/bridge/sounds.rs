@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::audio::noise::ComfortNoise;
+use crate::audio::noise::{ComfortNoise, NOISE};
 use crate::audio::prompt::{Player, Prompt};
 use crate::audio::signal::{Region, Signal};
 
@@ -13,8 +13,6 @@ const LOWERED: f32 = 0.25;
 const FADE: f32 = 0.05;
 /// Nothing came for so long: whoever sent early media rings on without it.
 const RING_AGAIN: Duration = Duration::from_secs(2);
-/// Level of comfort noise where nobody asks for another, -dBov: that of a quiet line.
-const NOISE: u8 = 66;
 
 /// See the module.
 pub(super) struct Sounds {
@@ -48,6 +46,8 @@ struct Hold(Option<(Arc<Prompt>, Player)>);
 pub(super) struct Sounded {
     /// Something of ours is in it.
     pub(super) heard: bool,
+    /// And it is comfort noise alone.
+    pub(super) noise: bool,
     /// The prompt that came to its end.
     pub(super) finished: Option<u32>,
 }
@@ -145,22 +145,25 @@ impl Sounds {
         if let Some(playing) = &mut self.prompt {
             let more = if playing.over { playing.player.mix(frame) } else { playing.player.fill(frame) };
             if more {
-                return Sounded { heard: true, finished: None };
+                return Sounded { heard: true, ..Sounded::default() };
             }
             let finished = Some(playing.id);
             self.prompt = None;
-            return Sounded { heard: true, finished };
+            return Sounded { heard: true, noise: false, finished };
         }
         let rings = self.ring_at(now);
         match (&mut self.hold, &mut self.ringing) {
             (Some(Hold(Some((_, player)))), _) => {
                 player.fill(frame);
             }
-            (Some(Hold(None)), _) => self.hiss(frame),
+            (Some(Hold(None)), _) => {
+                self.hiss(frame);
+                return Sounded { heard: true, noise: true, finished: None };
+            }
             (None, Some((_, signal))) if rings => signal.fill(frame),
             (None, _) => return Sounded::default(),
         }
-        Sounded { heard: true, finished: None }
+        Sounded { heard: true, ..Sounded::default() }
     }
 
     /// Comfort noise: the line is not dead, there is nothing to be heard on it.

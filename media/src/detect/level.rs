@@ -7,7 +7,7 @@ pub(super) const FLOOR_DBOV: i8 = -127;
 const FULL_SCALE_DB: f32 = 90.309;
 
 /// Level of this mean of squares.
-pub(super) fn dbov(power: f32) -> i8 {
+pub(crate) fn dbov(power: f32) -> i8 {
     if power > 0.0 { of_power(power) } else { FLOOR_DBOV }
 }
 

@@ -16,6 +16,7 @@ mod voice_activity;
 pub(crate) use self::detectors::{Detectors, Situation};
 pub(crate) use self::ear::Ear;
 pub(crate) use self::hearing::Hearing;
+pub(crate) use self::level::dbov;
 use crate::quality::HalfLeg;
 
 /// Something wrong that a call's media shows.

@@ -89,22 +89,21 @@ impl Sender {
         samples: u32,
         payload: &'a [u8],
     ) -> RtpPacket<'a> {
-        let on_time = match self.due {
-            Some(due) if !self.event_is_last && now.saturating_duration_since(due) <= SILENCE => Some(due),
-            Some(_) | None => None,
-        };
-        let (timestamp, at) = match on_time {
-            Some(due) => (self.next_timestamp, due),
-            None => (self.fresh_timestamp(now), now),
-        };
-        self.event_is_last = false;
-        self.relays = false;
-        self.follows = false;
-        self.anchor = Some((at, timestamp));
+        let (on_time, at, timestamp) = self.keep_pace(now);
         self.next_timestamp = timestamp.wrapping_add(samples);
         self.due = Some(at + clock_span(u64::from(samples), self.clock_rate));
         let sequence = self.own_sequence();
-        self.packet(on_time.is_none(), payload_type, sequence, timestamp, payload)
+        self.packet(!on_time, payload_type, sequence, timestamp, payload)
+    }
+
+    /// Comfort noise (RFC 3389) in the place of the next packet and of all until the one after it, which begins a talk
+    /// spurt: its timestamp is the time's, and it has the marker.
+    pub fn noise<'a>(&mut self, now: Instant, payload_type: PayloadType, payload: &'a [u8]) -> RtpPacket<'a> {
+        let (_, _, timestamp) = self.keep_pace(now);
+        self.next_timestamp = timestamp.wrapping_add(1);
+        self.due = None;
+        let sequence = self.own_sequence();
+        self.packet(false, payload_type, sequence, timestamp, payload)
     }
 
     /// The next packet when another stream paces it (relay): `source_timestamp` and `source_sequence` (extended) come
@@ -256,6 +255,23 @@ impl Sender {
     /// Sequence numbers up to this one that were never sent: what a relayed stream had lost before it came here.
     pub(crate) fn withheld(&self, sequence: u16) -> u64 {
         self.sent.missing_up_to(sequence)
+    }
+
+    /// The place in time of a packet of our own pace: whether it follows the one before it, and where it stands.
+    fn keep_pace(&mut self, now: Instant) -> (bool, Instant, u32) {
+        let on_time = match self.due {
+            Some(due) if !self.event_is_last && now.saturating_duration_since(due) <= SILENCE => Some(due),
+            Some(_) | None => None,
+        };
+        let (at, timestamp) = match on_time {
+            Some(due) => (due, self.next_timestamp),
+            None => (now, self.fresh_timestamp(now)),
+        };
+        self.event_is_last = false;
+        self.relays = false;
+        self.follows = false;
+        self.anchor = Some((at, timestamp));
+        (on_time.is_some(), at, timestamp)
     }
 
     /// The timestamp of `now`, but never before what was already sent.

@@ -34,6 +34,18 @@ fn paces_itself_and_marks_what_follows_a_silence() {
 }
 
 #[test]
+fn noise_takes_one_place_and_the_next_words_begin_anew() {
+    let (now, mut s) = (start(), sender());
+    s.next(now, PT, 160, b"x");
+    assert_eq!(numbers(s.noise(now + ms(20), PayloadType(13), b"n")), (65_535, 1160, false));
+    assert_eq!(numbers(s.noise(now + ms(1020), PayloadType(13), b"n")), (0, 9160, false));
+    assert_eq!(numbers(s.next(now + ms(1040), PT, 160, b"x")), (1, 9320, true));
+    assert_eq!(numbers(s.next(now + ms(1060), PT, 160, b"x")), (2, 9480, false));
+    s.noise(now + ms(1080), PayloadType(13), b"n");
+    assert_eq!(numbers(s.relay(now + ms(5080), PT, false, 7, 77, false, b"x")), (4, 41_640, true));
+}
+
+#[test]
 fn relays_gaps_and_reordering_but_not_their_origin() {
     let (now, mut s) = (start(), sender());
     let mut relay = |n: u64, restarted| numbers(s.relay(now, PT, false, n, (n as u32) * 160, restarted, b"x"));

@@ -114,6 +114,14 @@ impl Browser {
         self.write(now, pt, marker, timestamp, payload.to_vec());
     }
 
+    /// Sends 20 ms of Opus, or lets them pass without a packet.
+    pub(crate) fn send_opus(&mut self, now: Instant, payload: Option<Vec<u8>>) {
+        if let Some(payload) = payload {
+            self.write(now, OPUS, false, self.timestamp, payload);
+        }
+        self.timestamp = self.timestamp.wrapping_add(960);
+    }
+
     pub(crate) fn timestamp(&self) -> u32 {
         self.timestamp
     }

@@ -14,6 +14,7 @@ pub(crate) mod phone;
 mod quality;
 mod renegotiation;
 mod reports;
+mod resting;
 mod secure;
 mod sounds;
 mod tones;
