@@ -292,6 +292,11 @@ pub enum MediaEvent {
         /// Which.
         id: u32,
     },
+    /// What the browser is sent goes on in another codec, because its network grew worse or better.
+    CodecSwitched {
+        /// The codec from now on.
+        to: Codec,
+    },
     /// A panic inside this call was caught; the call's media is gone.
     Crashed,
     /// Something wrong with the audio begins or ends.

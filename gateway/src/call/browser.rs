@@ -119,7 +119,7 @@ impl Call {
                 self.notes.first_audio_down_at.get_or_insert(now);
             }
             MediaEvent::Dtmf { from, digit, duration_ms } => self.digit(now, from, digit.as_char(), duration_ms),
-            MediaEvent::DtmfSent { .. } => {}
+            MediaEvent::DtmfSent { .. } | MediaEvent::CodecSwitched { .. } => {}
             MediaEvent::DtmfNotSent { leg } => self.note_digits_unsent(now, leg, "not_sent"),
             MediaEvent::BrowserMoved { remote, path } => {
                 self.browser.remote = Some(remote);

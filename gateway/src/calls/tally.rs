@@ -25,6 +25,8 @@ impl CallTally {
         if let Input::Media(MediaEvent::Sample(stats)) = input {
             counters.sampled(&stats.quality);
             self.drops.count(stats, &counters.measures);
+        } else if let Input::Media(MediaEvent::CodecSwitched { to }) = input {
+            counters.measures.switched(*to);
         } else if let Input::Sip { attempt, event } = input
             && let Some(result) = attempt_result(event)
         {
@@ -105,6 +107,7 @@ fn attempt_result(event: &SipEvent) -> Option<&'static str> {
 mod tests {
     use serde_json::{Map, Value};
     use trunkline_media::api::CallStats;
+    use trunkline_media::audio::Codec;
     use trunkline_media::quality::Level;
 
     use trunkline_signaling::endpoint::Fork;
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_and_findings_are_counted_as_they_pass() {
+    fn samples_switches_and_findings_are_counted_as_they_pass() {
         let (mut tally, counters) = (CallTally::default(), Counters::default());
         let mut stats = CallStats::default();
         stats.drops.bad_rtcp = 2;
@@ -158,6 +161,8 @@ mod tests {
         for _ in 0..3 {
             tally.input(&Input::Media(MediaEvent::Sample(Box::new(stats.clone()))), &counters);
         }
+        tally.input(&Input::Media(MediaEvent::CodecSwitched { to: Codec::Opus }), &counters);
+        tally.input(&Input::Media(MediaEvent::CodecSwitched { to: Codec::Pcmu }), &counters);
         let told = |name, finding: &str| {
             let data = Map::from_iter([("finding".to_owned(), Value::from(finding))]);
             event(&CallEvent { seq: 1, name, data }, &counters);
@@ -167,6 +172,8 @@ mod tests {
         let seconds = published(&counters, "trunkline_quality_seconds_total");
         assert!(seconds.contains(&r#"{half_leg="browser_up",level="amber"} 3"#.to_owned()), "{seconds:?}");
         assert_eq!(published(&counters, "trunkline_media_drops_total"), [r#"{leg="browser",reason="bad_rtcp"} 2"#]);
+        let switches = published(&counters, "trunkline_codec_switches_total");
+        assert_eq!(switches, [r#"{to="PCMU"} 1"#, r#"{to="opus"} 1"#]);
         assert_eq!(published(&counters, "trunkline_findings_total"), [r#"{finding="silence"} 1"#]);
     }
 }

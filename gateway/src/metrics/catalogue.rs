@@ -3,10 +3,10 @@
 use super::definition::Definition;
 use super::definition::Kind::{Counter, Gauge, Histogram, Trouble};
 use super::labels::{
-    ADMITTED, ANSWERED, APP, ASKED_BY, ATTEMPT, BLAME, CLASS, CLOSED, CODE, CONTEXT, DELIVERY, DNS_ANSWER, DROP, EVENT,
-    FINDING, GOT, HALF_LEG, HANDED, HANDSHAKE, HOOK, INTEGRATION, INVARIANT, LEG, LEVEL, LIMIT, LISTENER, MOS_KIND,
-    PHASE, PROBLEM, REASON, REGISTRATION, RELOAD, REPORT, RESULT, ROUTE, SOURCE, STAGE, TRANSFER, TRIED, TRUNK,
-    VERSION, WORKER,
+    ADMITTED, ANSWERED, APP, ASKED_BY, ATTEMPT, BLAME, CLASS, CLOSED, CODE, CODEC, CONTEXT, DELIVERY, DNS_ANSWER, DROP,
+    EVENT, FINDING, GOT, HALF_LEG, HANDED, HANDSHAKE, HOOK, INTEGRATION, INVARIANT, LEG, LEVEL, LIMIT, LISTENER,
+    MOS_KIND, PHASE, PROBLEM, REASON, REGISTRATION, RELOAD, REPORT, RESULT, ROUTE, SOURCE, STAGE, TRANSFER, TRIED,
+    TRUNK, VERSION, WORKER,
 };
 
 /// Bounds of the histograms. Those of quality include the default bands of the levels.
@@ -61,6 +61,7 @@ catalogue! {
     MOS_SCORE: Histogram(MOS), "trunkline_half_leg_mos", "MOS", [HALF_LEG, MOS_KIND], "E-model score, listening (lq) and conversational (cq), observed each second it is known";
     FINDINGS: Trouble, "trunkline_findings_total", "findings", [FINDING], "Causes of bad calls that were found";
     MEDIA_DROPS: Trouble, "trunkline_media_drops_total", "datagrams", [LEG, DROP], "Datagrams of calls that were not used, by leg and why";
+    CODEC_SWITCHES: Counter, "trunkline_codec_switches_total", "switches", [CODEC], "Changes of what a browser is sent, by the codec it went to: Opus while its network loses packets";
     MEDIA_RESENT: Counter, "trunkline_media_resent_packets_total", "packets", [], "Packets of audio sent again because a browser asked";
     CLIENT_REPORTS: Counter, "trunkline_client_reports_total", "reports", [REPORT], "Reports from browsers, by code";
 }

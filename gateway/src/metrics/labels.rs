@@ -1,5 +1,6 @@
 //! The labels of all metrics, each with its closed set of words or the number of names it may have.
 
+use trunkline_media::audio::Codec;
 use trunkline_media::quality::{HalfLeg, Level};
 
 use super::Listener;
@@ -26,6 +27,7 @@ pub(super) static LEVEL: Label = words("level", || Level::ALL.map(Level::word).i
 /// Listening quality, conversational quality.
 pub(super) static MOS_KIND: Label = words("kind", || vec!["lq", "cq"]);
 pub(super) static LEG: Label = words("leg", || vec!["browser", "sip"]);
+pub(super) static CODEC: Label = words("to", || CODECS.map(Codec::name).into());
 pub(super) static DROP: Label = words("reason", || DROPS.into());
 pub(super) static FINDING: Label = words("finding", || Finding::words().collect());
 
@@ -70,6 +72,7 @@ pub(super) static INTEGRATION: Label = names("integration", "configured integrat
 pub(super) static WORKER: Label = names("worker", "media workers, from 0", 256);
 pub(super) static VERSION: Label = names("version", "this build", 1);
 
+const CODECS: [Codec; 4] = [Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma];
 /// What becomes of calls from outside, and of strangers.
 pub(super) const ADMITTANCES: [&str; 6] = ["known", "proved", "challenged", "wrong", "answered", "silenced"];
 

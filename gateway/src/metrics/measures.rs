@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trunkline_media::api::{CallStats, DropStats};
+use trunkline_media::audio::Codec;
 use trunkline_media::quality::{HalfLeg, HalfLegSample};
 
 use super::catalogue;
@@ -25,6 +26,7 @@ pub struct CallMeasures {
     findings: Tally,
     drops: Tally,
     resent: Tally,
+    switches: Tally,
     dropped: Tally,
     duration: Histogram,
     talk: Histogram,
@@ -46,6 +48,7 @@ impl Default for CallMeasures {
             findings: Tally::new(&catalogue::FINDINGS),
             drops: Tally::new(&catalogue::MEDIA_DROPS),
             resent: Tally::new(&catalogue::MEDIA_RESENT),
+            switches: Tally::new(&catalogue::CODEC_SWITCHES),
             dropped: Tally::new(&catalogue::CALLS_DROPPED),
             duration: Histogram::new(&catalogue::CALL_DURATION),
             talk: Histogram::new(&catalogue::CALL_TALK),
@@ -81,6 +84,11 @@ impl CallMeasures {
         self.findings.add(&[finding], 1);
     }
 
+    /// What a browser is sent goes on in another codec.
+    pub fn switched(&self, to: Codec) {
+        self.switches.add(&[to.name()], 1);
+    }
+
     /// An INVITE to a trunk came to something: `answered`, `cancelled`, or a reason.
     pub fn attempted(&self, trunk: &str, result: &str) {
         self.attempts.add(&[trunk, result]);
@@ -113,11 +121,12 @@ impl CallMeasures {
     /// All of it at this moment.
     #[must_use]
     pub fn read(&self) -> Vec<Family> {
-        let tallies = [&self.seconds, &self.findings, &self.drops, &self.resent, &self.dropped, &self.transfers];
-        let tallies = tallies.map(Tally::read);
+        let calls = [&self.findings, &self.dropped, &self.transfers];
+        let media = [&self.seconds, &self.drops, &self.resent, &self.switches];
+        let tallies = calls.into_iter().chain(media).map(Tally::read);
         let histograms = [&self.loss, &self.jitter, &self.rtt, &self.mos, &self.duration, &self.talk, &self.setup]
             .map(Histogram::read);
-        tallies.into_iter().chain(histograms).chain([self.attempts.read()]).chain(self.hooks.read()).collect()
+        tallies.chain(histograms).chain([self.attempts.read()]).chain(self.hooks.read()).collect()
     }
 }
 

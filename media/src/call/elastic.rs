@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::Call;
+use crate::api::MediaEvent;
 use crate::audio::Codec;
 use crate::rtp::PayloadType;
 use crate::trunk::TrunkLeg;
@@ -112,8 +113,7 @@ impl Call {
         let totals = self.browser.stream.down(now, None, 0).reported;
         let totals = totals.map(|(expected, lost)| (expected, lost.saturating_add(resent)));
         if totals.is_some_and(|totals| self.elastic.reported(now, totals, much)) {
-            tracing::debug!(protects = self.elastic.protects, "the browser's codec changes");
-            self.rewire(now);
+            self.choose_again(now);
         }
         let least = if self.elastic.wanted && self.elastic.protects { LEAST_LOSS } else { 0.0 };
         self.to_browser.set_expected_loss(fraction.max(least));
@@ -123,7 +123,17 @@ impl Call {
     #[cfg(test)]
     pub(super) fn browser_loses(&mut self, now: Instant, totals: (u64, i64)) {
         if self.elastic.reported(now, totals, 0.01) {
-            self.rewire(now);
+            self.choose_again(now);
+        }
+    }
+
+    fn choose_again(&mut self, now: Instant) {
+        let before = self.browser.speaks.1;
+        self.rewire(now);
+        let to = self.browser.speaks.1;
+        if to != before {
+            tracing::debug!(?to, "the browser's codec changes");
+            self.report(Some(MediaEvent::CodecSwitched { to }));
         }
     }
 

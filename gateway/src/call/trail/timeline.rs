@@ -196,6 +196,7 @@ impl Trail {
             MediaEvent::GraceExpired { how } => ("grace_expired", Detail::Word("how", loss_word(*how))),
             MediaEvent::MediaTimeout { leg } => ("media_timeout", Detail::Word("leg", leg_word(*leg))),
             MediaEvent::PromptFinished { leg, .. } => ("prompt_finished", Detail::Word("leg", leg_word(*leg))),
+            MediaEvent::CodecSwitched { to } => ("codec_switched", Detail::Word("to", to.name())),
             MediaEvent::Crashed => ("crashed", Detail::Nothing),
             // The call tells what it makes of these: its series, `issue_detected`, `network_quality_changed`.
             MediaEvent::Issue(_) | MediaEvent::Sample(_) => return,
