@@ -64,7 +64,7 @@ async fn the_hook_is_asked_and_what_it_says_is_done() -> Result<()> {
     let phone = MediaPhone::start(Codec::Pcmu, AGENT).await?;
     let agent = Sipp::start("answer", &keys(&phone)).await?;
     let hook = HookServer::start(Reply::Json(json!({"actions": [
-        {"action": "play", "prompt": "tone"},
+        {"action": "play", "prompt": "tone", "mix": true},
         {"action": "connect", "destinations": ["sip:sales@t1"], "headers": {"X-Case": "42"}, "max_duration_seconds": 600},
     ]})))
     .await?;
@@ -172,6 +172,7 @@ async fn an_answer_that_is_none_is_refused_as_a_whole() -> Result<()> {
     let rows = [
         ("wrong JSON", Reply::http("200 OK", JSON, b"{\"actions\":"), "invalid"),
         ("unknown action", Reply::Json(json!({"actions": [{"action": "hangup"}, {"action": "record"}]})), "invalid"),
+        ("wrong mix", Reply::Json(json!({"actions": [{"action": "play", "prompt": "tone", "mix": "yes"}]})), "invalid"),
         ("no JSON type", Reply::http("200 OK", "Content-Type: text/html\r\n", b"{\"actions\":[]}"), "invalid"),
         ("500", Reply::http("500 No", JSON, b"{\"actions\":[]}"), "status"),
         ("404", Reply::http("404 No", JSON, b"{\"actions\":[]}"), "status"),

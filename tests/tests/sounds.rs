@@ -102,6 +102,18 @@ async fn prompts_are_mixed_with_the_other_side_and_come_as_opus_files_too() -> R
     visitor.hears(AGENT, PROMPT).await?;
     phone.hears(VISITOR, PROMPT).await?;
 
+    // An action can do that, too.
+    let actions = json!({"actions": [{"action": "play", "prompt": "prompt", "mix": true}]});
+    let path = format!("/v1/calls/{}/actions", visitor.call);
+    let (status, problem) = gateway.operator(Method::POST, &path, CONTROL, Some(actions)).await?;
+    ensure!(status == 202, "{status} {problem}");
+    until("both by an action", LONG, || {
+        let pcm = visitor.heard(Duration::from_millis(400));
+        detect(&pcm, 8_000, PROMPT) > -30.0 && (-40.0..-18.0).contains(&detect(&pcm, 8_000, AGENT))
+    })
+    .await?;
+    visitor.hears(AGENT, PROMPT).await?;
+
     // Spoken words, bundled and in an operator's own Opus file.
     for prompt in ["goodbye", "spoken"] {
         play(json!({"prompt": prompt})).await?;

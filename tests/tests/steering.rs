@@ -188,6 +188,7 @@ async fn each_wrong_state_and_wish_has_its_problem() -> Result<()> {
         ("transfer", json!({"destination": "https://a"}), 400, "invalid-request"),
         ("transfer", json!({"destination": "sip:a@b", "mode": "blind"}), 400, "invalid-request"),
         ("actions", json!({"actions": [{"action": "record"}]}), 400, "invalid-request"),
+        ("actions", json!({"actions": [{"action": "say", "text": "x", "mix": 1}]}), 400, "invalid-request"),
         ("actions", json!({"actions": [{"action": "play", "prompt": "no such"}]}), 404, "unknown-prompt"),
         (
             "actions",

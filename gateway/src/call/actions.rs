@@ -14,7 +14,7 @@ pub const MAX_ACTIONS: usize = 16;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// Let the visitor hear this to its end.
-    Hear(Sound),
+    Hear(Sound, Manner),
     /// Dial these destinations; what stands behind it is for when they come to nothing.
     Connect(Box<Connect>),
     /// End the call; in whose name.
@@ -26,8 +26,8 @@ impl Action {
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Hear(Sound::Say { .. }) => "say",
-            Self::Hear(Sound::Prompt(_) | Sound::Url(_) | Sound::Missing(_)) => "play",
+            Self::Hear(Sound::Say { .. }, _) => "say",
+            Self::Hear(Sound::Prompt(_) | Sound::Url(_) | Sound::Missing(_), _) => "play",
             Self::Connect(_) => "connect",
             Self::Hangup(_) => "hangup",
         }

@@ -128,7 +128,7 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
     ];
     let plan = proptest::collection::vec(0..4_u8, 0..3).prop_map(|kinds| plan(&kinds));
     let action = prop_oneof![
-        4 => sound.prop_map(Action::Hear),
+        4 => (sound, any::<bool>()).prop_map(|(sound, over)| Action::Hear(sound, Manner { over, ..Manner::default() })),
         3 => plan.prop_map(|plan| Action::Connect(Box::new(Connect { plan, headers: Vec::new() }))),
         1 => Just(Action::Hangup("answer_hook")),
     ];

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use trunkline_media::api::Leg;
 
-use super::actions::{Action, Connect, Manner};
+use super::actions::{Action, Connect};
 use super::timers::Timer;
 use super::{BACKSTOP, Call, Effect, Stage};
 use crate::hook::{Asked, BUDGET, Question};
@@ -124,7 +124,7 @@ impl Call {
             let Some(action) = self.script.left.pop_front() else { return self.script_is_over(now) };
             self.trail.acting(now, action.word());
             match action {
-                Action::Hear(sound) => self.script.hears = self.speak(now, Leg::Browser, sound, Manner::default()),
+                Action::Hear(sound, manner) => self.script.hears = self.speak(now, Leg::Browser, sound, manner),
                 Action::Connect(connect) => {
                     if matches!(self.stage, Stage::Asking | Stage::Acting) {
                         return self.connect(now, *connect);

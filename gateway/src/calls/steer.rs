@@ -126,7 +126,7 @@ impl Calls {
         let actions = answer::read(list, &context).map_err(Problem::invalid_request)?;
         for action in &actions {
             match action {
-                Action::Hear(sound) => self.check_sound(&live, sound)?,
+                Action::Hear(sound, _) => self.check_sound(&live, sound)?,
                 Action::Connect(_) if !may_connect => {
                     let problem = Problem::call_already_connected("the call has a trunk side, or is dialling for one");
                     return Err(problem.with("call", call.as_str()));

@@ -9,7 +9,7 @@ use trunkline_config::Config;
 use utoipa::ToSchema;
 
 use crate::call::actions::MAX_ACTIONS;
-use crate::call::{Action, Connect, Sound, headers};
+use crate::call::{Action, Connect, Manner, Sound, headers};
 use crate::prompts::Prompts;
 use crate::routing::{self, Limits, MAX_DESTINATIONS};
 
@@ -47,6 +47,9 @@ enum Written {
         #[serde(default)]
         #[schema(max_length = 35, pattern = "^[A-Za-z0-9]{1,8}([-_][A-Za-z0-9]{1,8})*$")]
         lang: Option<String>,
+        /// Over what the agent says, who is heard softer meanwhile; else instead of him.
+        #[serde(default)]
+        mix: bool,
     },
     /// Let the visitor hear a recording, by its name or by its URL.
     Play {
@@ -58,6 +61,9 @@ enum Written {
         #[serde(default)]
         #[schema(max_length = 2048, pattern = "^https?://[!-~]*$")]
         url: Option<String>,
+        /// Over what the agent says, who is heard softer meanwhile; else instead of him.
+        #[serde(default)]
+        mix: bool,
     },
     /// Dial destinations in order; what stands behind it is for when none answers.
     Connect {
@@ -143,8 +149,10 @@ pub fn play(prompt: Option<String>, url: Option<String>, prompts: &Prompts, lang
 
 fn action(written: Written, context: &Context<'_>) -> Result<Action, String> {
     Ok(match written {
-        Written::Say { text, lang } => Action::Hear(say(text, lang, context.lang)?),
-        Written::Play { prompt, url } => Action::Hear(play(prompt, url, context.prompts, context.lang)?),
+        Written::Say { text, lang, mix } => Action::Hear(say(text, lang, context.lang)?, over(mix)),
+        Written::Play { prompt, url, mix } => {
+            Action::Hear(play(prompt, url, context.prompts, context.lang)?, over(mix))
+        }
         Written::Connect { destinations, headers, ring_timeout_seconds, max_duration_seconds } => {
             if !(1..=MAX_DESTINATIONS).contains(&destinations.len()) {
                 return Err(format!("1 to {MAX_DESTINATIONS} destinations"));
@@ -161,6 +169,10 @@ fn action(written: Written, context: &Context<'_>) -> Result<Action, String> {
         }
         Written::Hangup {} => Action::Hangup(context.by),
     })
+}
+
+fn over(mix: bool) -> Manner {
+    Manner { over: mix, ..Manner::default() }
 }
 
 fn seconds(name: &str, given: Option<u32>, most: u32) -> Result<Option<Duration>, String> {

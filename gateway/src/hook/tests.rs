@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::answer::{self, Context};
-use crate::call::{Action, Sound};
+use crate::call::{Action, Manner, Sound};
 use crate::prompts::Prompts;
 use crate::routing::Planned;
 
@@ -35,8 +35,10 @@ fn the_contracts_example_is_read() {
     )
     .unwrap();
     assert_eq!(actions.iter().map(Action::word).collect::<Vec<_>>(), ["say", "play", "connect", "hangup"]);
-    assert_eq!(actions[0], Action::Hear(Sound::Say { text: "hello".into(), lang: "en".into() }));
-    assert_eq!(actions[1], Action::Hear(Sound::Missing("welcome".into())), "there is none of that name");
+    let alone = Manner::default();
+    assert_eq!(actions[0], Action::Hear(Sound::Say { text: "hello".into(), lang: "en".into() }, alone));
+    let missing = Action::Hear(Sound::Missing("welcome".into()), alone);
+    assert_eq!(actions[1], missing, "there is none of that name");
     let Action::Connect(connect) = &actions[2] else { panic!("{actions:?}") };
     let [Planned::Dial(route)] = &connect.plan[..] else { panic!("{:?}", connect.plan) };
     assert_eq!(route.request_uri, "sip:sales@192.0.2.1:5070");
@@ -50,9 +52,13 @@ fn the_contracts_example_is_read() {
 fn names_languages_and_nothing_at_all() {
     assert_eq!(read(r#"{"actions":[]}"#), Ok(Vec::new()));
     let said = read(r#"{"actions":[{"action":"say","text":"hola"}]}"#).unwrap();
-    assert_eq!(said, [Action::Hear(Sound::Say { text: "hola".into(), lang: "es".into() })], "the session's language");
-    let named = read(r#"{"actions":[{"action":"play","prompt":"no_destination"}]}"#).unwrap();
-    assert!(matches!(&named[..], [Action::Hear(Sound::Prompt(_))]));
+    let hola =
+        |over| Action::Hear(Sound::Say { text: "hola".into(), lang: "es".into() }, Manner { looped: false, over });
+    assert_eq!(said, [hola(false)], "the session's language");
+    let mixed = read(r#"{"actions":[{"action":"say","text":"hola","mix":true}]}"#).unwrap();
+    assert_eq!(mixed, [hola(true)]);
+    let named = read(r#"{"actions":[{"action":"play","prompt":"no_destination","mix":true}]}"#).unwrap();
+    assert!(matches!(&named[..], [Action::Hear(Sound::Prompt(_), Manner { looped: false, over: true })]));
 }
 
 #[test]
@@ -75,7 +81,10 @@ fn what_is_not_understood_is_refused_as_a_whole() {
         json!({"actions": [{"action": "say", "text": long}]}),
         json!({"actions": [{"action": "say", "text": "x", "lang": "--help"}]}),
         json!({"actions": [{"action": "say", "text": "x", "lang": ""}]}),
+        json!({"actions": [{"action": "say", "text": "x", "mix": "yes"}]}),
         json!({"actions": [{"action": "play"}]}),
+        json!({"actions": [{"action": "play", "prompt": "a", "mix": 1}]}),
+        json!({"actions": [{"action": "connect", "destinations": ["sip:a@b"], "mix": true}]}),
         json!({"actions": [{"action": "play", "prompt": "a", "url": "https://a/"}]}),
         json!({"actions": [{"action": "play", "url": "file:///etc/passwd"}]}),
         json!({"actions": [{"action": "connect", "destinations": []}]}),

@@ -10,11 +10,11 @@ fn prompt(ms: usize) -> Arc<Prompt> {
 }
 
 fn hear(ms: usize) -> Action {
-    Action::Hear(Sound::Prompt(prompt(ms)))
+    Action::Hear(Sound::Prompt(prompt(ms)), Manner::default())
 }
 
 fn say(text: &str) -> Action {
-    Action::Hear(Sound::Say { text: text.into(), lang: "en".into() })
+    Action::Hear(Sound::Say { text: text.into(), lang: "en".into() }, Manner::default())
 }
 
 fn connect(destinations: &[&str]) -> Action {
@@ -125,7 +125,7 @@ fn a_hook_may_hang_up() {
 fn what_cannot_be_played_is_left_out_and_the_trail_says_so() {
     let mut bench = asking();
     bench.connect();
-    let missing = Action::Hear(Sound::Missing("welcome".into()));
+    let missing = Action::Hear(Sound::Missing("welcome".into()), Manner::default());
     bench.feed(answer(Ok(vec![missing, say("a"), say("b"), connect(&["sip:sales@acme"])])));
     bench.feed(Input::Fetched { id: 2, result: Err("nobody speaks texts here".into()) });
     assert_eq!(bench.timeout(), "heard_by_browser", "the second never came back");
