@@ -17,6 +17,8 @@ pub const PLEASE_WAIT: &str = "please_wait";
 pub const ENDING_SOON: &str = "ending_soon";
 /// Heard by a leg that an operator holds.
 pub const HOLD: &str = "hold";
+/// A piece of music for that.
+pub const HOLD_MUSIC: &str = "hold_music";
 
 /// Language of last resort.
 const FALLBACK: &str = "en";
@@ -44,6 +46,7 @@ macro_rules! bundled {
 }
 
 const BUNDLED: [(&str, &str, &[u8]); 30] = bundled!["en", "es", "fr", "de", "it", "pt"];
+const MUSIC: &[u8] = include_bytes!("../prompts/en/hold_music.opus");
 
 /// All prompts; clones share them.
 #[derive(Debug, Clone, Default)]
@@ -52,7 +55,7 @@ pub struct Prompts {
     by_language: Arc<ByLanguage>,
 }
 
-type ByLanguage = BTreeMap<String, BTreeMap<String, Recording>>;
+type ByLanguage = BTreeMap<String, BTreeMap<String, Arc<Recording>>>;
 
 #[derive(Debug)]
 enum Recording {
@@ -83,13 +86,13 @@ impl Prompts {
     #[must_use]
     pub fn load(dir: Option<&Path>) -> Self {
         let mut all = ByLanguage::new();
-        for (lang, name, file) in BUNDLED {
-            let recording = Recording::Bundled(file, OnceLock::new());
+        for (lang, name, file) in BUNDLED.into_iter().chain([(FALLBACK, HOLD_MUSIC, MUSIC)]) {
+            let recording = Arc::new(Recording::Bundled(file, OnceLock::new()));
             all.entry(lang.to_owned()).or_default().insert(name.to_owned(), recording);
         }
         for (name, sound) in [(ENDING_SOON, tone()), (HOLD, hold_tone())] {
             if let Some(sound) = sound {
-                let recording = Recording::Ready(Arc::new(sound));
+                let recording = Arc::new(Recording::Ready(Arc::new(sound)));
                 all.entry(FALLBACK.to_owned()).or_default().insert(name.to_owned(), recording);
             }
         }
@@ -104,6 +107,18 @@ impl Prompts {
     pub fn without(self, name: &str) -> Self {
         let mut all = Arc::try_unwrap(self.by_language).unwrap_or_default();
         all.values_mut().for_each(|named| drop(named.remove(name)));
+        Self { by_language: Arc::new(all) }
+    }
+
+    /// The same with what `other` stands for under this name, too.
+    #[must_use]
+    pub fn with(self, name: &str, other: &str) -> Self {
+        let mut all = Arc::try_unwrap(self.without(name).by_language).unwrap_or_default();
+        for named in all.values_mut() {
+            if let Some(recording) = named.get(other).map(Arc::clone) {
+                named.insert(name.to_owned(), recording);
+            }
+        }
         Self { by_language: Arc::new(all) }
     }
 
@@ -137,7 +152,7 @@ fn hold_tone() -> Option<Prompt> {
 fn insert(all: &mut ByLanguage, lang: &str, name: &str, bytes: &[u8]) {
     match Prompt::from_file(bytes) {
         Ok(prompt) => {
-            let recording = Recording::Ready(Arc::new(prompt));
+            let recording = Arc::new(Recording::Ready(Arc::new(prompt)));
             all.entry(lang.to_ascii_lowercase()).or_default().insert(name.to_owned(), recording);
         }
         Err(error) => tracing::warn!(lang, name, %error, "prompt skipped"),
@@ -250,5 +265,21 @@ mod tests {
         assert!(Prompts::load(None).get(HOLD, "es").is_some());
         let without = Prompts::load(None).without(HOLD);
         assert!(without.get(HOLD, "es").is_none() && without.get(ENDING_SOON, "es").is_some());
+    }
+
+    #[test]
+    fn hold_music_is_bundled_and_begins_where_it_ends() {
+        let plain = Prompts::load(None);
+        let music = plain.get(HOLD_MUSIC, "es").unwrap();
+        assert_ne!(plain.get(HOLD, "es"), Some(Arc::clone(&music)), "it is not heard unless it is wanted");
+        assert_eq!(Prompts::load(None).with(HOLD, HOLD_MUSIC).get(HOLD, "es"), Some(Arc::clone(&music)));
+        assert!(music.duration_ms().abs_diff(19_200) < 5 && MUSIC.len() < 100_000, "{} ms", music.duration_ms());
+
+        let mut pcm = vec![0; 8 * 40_000];
+        Player::new(music, 8_000, true).fill(&mut pcm);
+        let quavers: Vec<_> = pcm.chunks_exact(2_400).map(level).collect();
+        assert!(quavers.iter().all(|level| (-32.0..-18.0).contains(level)), "softer than speech: {quavers:?}");
+        let step = |pcm: &[i16]| pcm.windows(2).map(|pair| (i32::from(pair[1]) - i32::from(pair[0])).abs()).max();
+        assert!(step(&pcm[153_400..153_800]) <= step(&pcm[..150_000]), "no click where it begins again");
     }
 }

@@ -174,7 +174,7 @@ stays! {
     "media.rtp_ports" => media.rtp_ports;
     "media.rtp_quarantine_seconds" => media.quarantine;
     "media.prompts_dir" => media.prompts_dir;
-    "media.hold_audio" => media.hold_prompt;
+    "media.hold_audio" => media.hold_audio;
     "sip.udp_listen" => sip.udp_listen;
     "sip.udp_listen (both families)" => sip.udp_listen_beside;
     "sip.tcp_listen" => sip.tcp_listen;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::{codecs, every, ip, listen, listen_if_any, path, seconds, text_if_any, told_ip};
 use crate::host::Host;
-use crate::model::{Media, Public};
+use crate::model::{HoldAudio, Media, Public};
 use crate::raw::{RawHoldAudio, RawMedia};
 use crate::report::Report;
 use crate::secrets::Secrets;
@@ -46,9 +46,10 @@ pub(super) fn media(raw: &RawMedia, host: &Host, secrets: &Secrets<'_>, report: 
         inactivity: seconds(raw.inactivity_seconds),
         grace: seconds(raw.grace_seconds),
         prompts_dir: prompts_dir(raw, secrets, report),
-        hold_prompt: match raw.hold_audio {
-            RawHoldAudio::Prompt => true,
-            RawHoldAudio::Noise => false,
+        hold_audio: match raw.hold_audio {
+            RawHoldAudio::Prompt => HoldAudio::Prompt,
+            RawHoldAudio::Music => HoldAudio::Music,
+            RawHoldAudio::Noise => HoldAudio::Noise,
         },
         say_command: text_if_any(&raw.say_command),
     })

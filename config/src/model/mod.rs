@@ -106,6 +106,17 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// What legs on hold hear, over and over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldAudio {
+    /// The prompt `hold`.
+    Prompt,
+    /// The prompt `hold_music`.
+    Music,
+    /// Comfort noise.
+    Noise,
+}
+
 /// The media plane.
 #[derive(Debug, Clone)]
 pub struct Media {
@@ -133,8 +144,8 @@ pub struct Media {
     pub grace: Duration,
     /// Own prompts over the bundled ones.
     pub prompts_dir: Option<PathBuf>,
-    /// Legs on hold hear the prompt `hold`, else comfort noise.
-    pub hold_prompt: bool,
+    /// What legs on hold hear.
+    pub hold_audio: HoldAudio,
     /// Speaks texts, by name or path.
     pub say_command: Option<String>,
 }

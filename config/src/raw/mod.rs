@@ -219,6 +219,8 @@ impl Default for RawMedia {
 pub(crate) enum RawHoldAudio {
     /// The prompt `hold`, over and over: own music where there is some, else two soft beeps every five seconds.
     Prompt,
+    /// The prompt `hold_music`, over and over: the bundled piece, unless there is own music of that name.
+    Music,
     /// Comfort noise.
     Noise,
 }

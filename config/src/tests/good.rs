@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use super::load_with;
-use crate::{Calls, Codec, FailureSound, Hours, ReliableProvisional, SipTransport, Tones, WidgetKey, describe};
+use crate::{
+    Calls, Codec, FailureSound, HoldAudio, Hours, ReliableProvisional, SipTransport, Tones, WidgetKey, describe,
+};
 
 #[test]
 fn an_empty_file_is_a_configuration() {
@@ -42,7 +44,9 @@ fn what_a_trunk_lets_visitors_hear() {
     let text = "[media]\nhold_audio = 'noise'\n[[trunks]]\nid = 't'\ntarget = 'h'\n\
                 tones = { region = 'es', ringback = false, failure = 'tone' }\n[[trunks]]\nid = 'u'\ntarget = 'h'\n";
     let config = load_with(text, &[]).unwrap().config;
-    assert!(!config.media.hold_prompt && load_with("", &[]).unwrap().config.media.hold_prompt);
+    let hold = |text: &str| load_with(text, &[]).unwrap().config.media.hold_audio;
+    assert_eq!((config.media.hold_audio, hold("")), (HoldAudio::Noise, HoldAudio::Prompt));
+    assert_eq!(hold("media.hold_audio = 'music'"), HoldAudio::Music);
     assert_eq!(config.trunks[1].tones, Tones::default());
     let expected = Tones { region: "es".into(), ringback: false, failure: FailureSound::Tone };
     assert_eq!(config.trunks[0].tones, expected);
