@@ -120,7 +120,9 @@ impl Baresip {
             if path.to_string_lossy().ends_with("-dec.wav") {
                 let mut reader = hound::WavReader::open(&path)?;
                 rate = Some(reader.spec().sample_rate);
-                for sample in reader.samples::<i16>() {
+                // One ear is enough.
+                let channels = usize::from(reader.spec().channels.max(1));
+                for sample in reader.samples::<i16>().step_by(channels) {
                     pcm.push(sample?);
                 }
             }
@@ -181,7 +183,7 @@ fn config(sip: u16, control: u16, voice: &Path, heard: &Path) -> String {
          audio_player aubridge,nowhere\naudio_source aufile,{}\naudio_alert aubridge,nowhere\n\
          ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\naudio_txmode poll\naudio_level no\n\
          rtcp_mux no\njitter_buffer_delay 1-5\nrtp_stats no\nmodule_path /usr/lib/baresip/modules\n\
-         module g711.so\nmodule g722.so\nmodule srtp.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\nsnd_path {}\n\
+         module g711.so\nmodule g722.so\nmodule opus.so\nmodule srtp.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\nsnd_path {}\n\
          module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\n",
         voice.display(),
         heard.display(),

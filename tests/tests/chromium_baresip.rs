@@ -96,6 +96,16 @@ async fn chromium_speaks_opus_to_a_phone_with_g722() -> Result<()> {
 }
 
 #[tokio::test]
+async fn opus_is_relayed_to_a_phone_with_it() -> Result<()> {
+    check(&[], "opus", "opus").await
+}
+
+#[tokio::test]
+async fn chromium_speaks_pcmu_to_a_phone_with_opus() -> Result<()> {
+    check(&["PCMU"], "opus", "PCMU").await
+}
+
+#[tokio::test]
 async fn chromium_speaks_g722_to_a_phone_with_it() -> Result<()> {
     check(&["G722"], "G722", "G722").await
 }

@@ -40,6 +40,10 @@ impl Elsewhere {
     }
 
     async fn begin_at(scenario: &str, media: impl Fn(Ipv4Addr) -> String) -> Result<Option<Self>> {
+        Self::begin_with(scenario, |outside| format!("{LIMITS}{}", media(outside))).await
+    }
+
+    async fn begin_with(scenario: &str, media: impl Fn(Ipv4Addr) -> String) -> Result<Option<Self>> {
         let Some(machine) = Namespace::new()? else {
             println!("no network namespace can be made here: nothing is tested");
             return Ok(None);
@@ -50,7 +54,7 @@ impl Elsewhere {
         let keys = [("rtp_port", port), ("codec_pt", "0".into()), ("codec_name", "PCMU".into())];
         let sipp = Sipp::start(scenario, &keys).await?;
         let plan = Plan::to(&[sipp.address()]).origin(page.origin()).host(machine.outside());
-        let plan = plan.media(&format!("{LIMITS}{}", media(machine.outside())));
+        let plan = plan.media(&media(machine.outside()));
         let gateway = Gateway::start(plan).await?;
         Ok(Some(Self { machine, page, phone, sipp, gateway }))
     }
@@ -136,6 +140,40 @@ async fn a_network_that_swallows_udp_is_got_through_over_tcp() -> Result<()> {
     ensure!(record["browser"]["path"] == "tcp", "{record:#}");
     let findings = record["findings"].as_array().cloned().unwrap_or_default();
     ensure!(findings.iter().any(|finding| finding["finding"] == "tcp_fallback"), "{record:#}");
+    all.page.browser().run("await call.hangup()", Value::Null).await?;
+    let record = all.gateway.ended(&call).await?;
+    ensure!(record["outcome"]["reason"] == "user_hangup", "{record:#}");
+    all.finish().await
+}
+
+#[tokio::test]
+async fn udp_that_dies_in_the_middle_of_a_call_goes_over_to_tcp() -> Result<()> {
+    let listens = |outside: Ipv4Addr| format!("grace_seconds = 60\ntcp_listen = \"{outside}:0\"");
+    let Some(all) = Elsewhere::begin_with("answer", listens).await? else { return Ok(()) };
+    let call = all.talking().await?;
+    ensure!(all.gateway.record(&call).await?["browser"]["path"] == "udp");
+    all.machine.swallow_udp(true)?;
+    // The browser takes its time before it gives a path up.
+    let mut record = Value::Null;
+    for _ in 0..240 {
+        record = all.gateway.record(&call).await?;
+        if record["browser"]["path"] == "tcp" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    ensure!(record["browser"]["path"] == "tcp" && record["outcome"] == Value::Null, "{record:#}");
+    heard_again(&all).await?;
+    let fallback = |record: &Value| {
+        let findings = record["findings"].as_array().cloned().unwrap_or_default();
+        findings.iter().any(|finding| finding["finding"] == "tcp_fallback")
+    };
+    all.gateway.record_when(&call, "the finding", fallback).await?;
+    ensure!(all.sipp.trace().matches("\nBYE ").count() == 0, "the agent noticed nothing");
+
+    // UDP comes back, and the call goes on over whatever the browser likes.
+    all.machine.swallow_udp(false)?;
+    all.both_hear().await?;
     all.page.browser().run("await call.hangup()", Value::Null).await?;
     let record = all.gateway.ended(&call).await?;
     ensure!(record["outcome"]["reason"] == "user_hangup", "{record:#}");

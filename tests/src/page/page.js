@@ -10,6 +10,7 @@ tap.connect(nowhere).connect(audio.destination); // A node nobody listens to is 
 let listener = () => {};
 tap.port.onmessage = ({ data }) => listener(data);
 let source;
+window.rewrite = {};
 
 // Every request of the module and its answer, e.g. "PATCH 200".
 const fetched = window.fetch;
@@ -27,8 +28,45 @@ async function relayed(response) {
   return new Response(through.join('\r\n'), { status: response.status, headers: response.headers });
 }
 
-window.begin = async ({ client, codecs, switched, relay, ...options }) => {
+// The module's connection, for its own statistics; `rewrite` changes what it offers and is answered.
+const Connection = window.RTCPeerConnection;
+window.RTCPeerConnection = class extends Connection {
+  constructor(...options) {
+    super(...options);
+    window.pc = this;
+  }
+
+  async setLocalDescription(description) {
+    if (description || !window.rewrite.nack) return super.setLocalDescription(description);
+    // What was sent lately may be asked for again: a browser can do that for Opus, and does where both sides say so.
+    const { type, sdp } = await this.createOffer();
+    return super.setLocalDescription({ type, sdp: sdp.replace(/a=rtpmap:(\d+) opus\/48000\/2\r\n/, '$&a=rtcp-fb:$1 nack\r\n') });
+  }
+
+  setRemoteDescription({ type, sdp }) {
+    const red = window.rewrite.redFirst && /a=rtpmap:(\d+) red\//.exec(sdp)?.[1];
+    return super.setRemoteDescription({ type, sdp: red ? withFirst(sdp, red) : sdp });
+  }
+};
+
+/** The same with one payload type before the others, which makes it the one that is spoken. */
+function withFirst(sdp, first) {
+  return sdp.replace(/^(m=audio \d+ \S+) (.*)$/m, (_, head, all) => {
+    const others = all.trim().split(' ').filter((number) => number !== first);
+    return [head, first, ...others].join(' ');
+  });
+}
+
+/** The statistics of one kind, each with the name of its codec. */
+window.statistics = async (type) => {
+  const all = new Map();
+  (await window.pc.getStats()).forEach((stat) => all.set(stat.id, stat));
+  return [...all.values()].filter((stat) => stat.type === type).map((stat) => ({ ...stat, codec: all.get(stat.codecId)?.mimeType }));
+};
+
+window.begin = async ({ client, codecs, switched, relay, nack, redFirst, ...options }) => {
   window.relay = relay;
+  window.rewrite = { nack, redFirst };
   await audio.resume();
   window.events = [];
   const stream = switched ? oscillator(switched) : PLAIN;

@@ -3,6 +3,7 @@
 // Test code: a panic is a failed test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
+mod crossing;
 mod diagnosis;
 mod dialogs;
 mod digits;
