@@ -173,7 +173,7 @@ mod tests {
         assert!(seconds.contains(&r#"{half_leg="browser_up",level="amber"} 3"#.to_owned()), "{seconds:?}");
         assert_eq!(published(&counters, "trunkline_media_drops_total"), [r#"{leg="browser",reason="bad_rtcp"} 2"#]);
         let switches = published(&counters, "trunkline_codec_switches_total");
-        assert_eq!(switches, [r#"{to="PCMU"} 1"#, r#"{to="opus"} 1"#]);
+        assert_eq!(switches, [r#"{to="opus"} 1"#, r#"{to="PCMU"} 1"#]);
         assert_eq!(published(&counters, "trunkline_findings_total"), [r#"{finding="silence"} 1"#]);
     }
 }
