@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::Call;
 use crate::api::Leg;
+use crate::audio::Codec;
 use crate::audio::prompt::Prompt;
 use crate::bridge::Flow;
 
@@ -41,4 +42,10 @@ impl Call {
         let withheld = self.flow_from(leg).is_muted();
         self.quality.set_muted(leg, withheld);
     }
+}
+
+/// PCM between the legs has the rate of the one that hears less, so that Opus is coded at it and nothing is carried that
+/// nobody hears.
+pub(super) fn pcm_rate(trunk: Option<Codec>, browser: Codec) -> u32 {
+    trunk.map_or(8_000, |trunk| trunk.pcm_rate().min(browser.pcm_rate()))
 }

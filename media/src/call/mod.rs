@@ -23,10 +23,10 @@ use std::time::{Duration, Instant};
 use self::browser_leg::BrowserLeg;
 use self::digits::TrunkDigits;
 use self::elastic::Elastic;
+use self::flows::pcm_rate;
 use self::presence::Presence;
 use self::random::Chance;
 use crate::api::{BackCause, BrowserLoss, Command, Leg, MediaEvent, OpenCall, OpenError, Opened, Restarted};
-use crate::audio::Codec;
 use crate::bridge::{Comfort, Flow};
 use crate::browser::transport::{DtlsIdentity, TransportEvent};
 use crate::detect::{Detectors, Ear};
@@ -394,10 +394,4 @@ impl Call {
             self.events.push_back(event);
         }
     }
-}
-
-/// PCM between the legs has the rate of the one that hears less, so that Opus is coded at it and nothing is carried that
-/// nobody hears.
-fn pcm_rate(trunk: Option<Codec>, browser: Codec) -> u32 {
-    trunk.map_or(8_000, |trunk| trunk.pcm_rate().min(browser.pcm_rate()))
 }
