@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::{Child, Command};
 
 /// A running baresip that answers every call, says `voice`, and records what it hears.
@@ -31,7 +31,7 @@ impl Baresip {
 
     /// The same with media encrypted as baresip calls it: `srtp`, `srtp-mand`, nothing.
     pub async fn start_with(codecs: &str, encryption: &str, voice: &Path) -> Result<Self> {
-        // It takes the port above its own too, and somebody's connection may have one of them, or had it a minute ago.
+        // A port that was free may be somebody's by now.
         for _ in 0..4 {
             match Self::launch(codecs, encryption, voice).await {
                 Err(error) if format!("{error:#}").contains("Address already in use") => {}
@@ -44,7 +44,7 @@ impl Baresip {
     async fn launch(codecs: &str, encryption: &str, voice: &Path) -> Result<Self> {
         let directory = TempDir::new()?;
         let encryption = if encryption.is_empty() { String::new() } else { format!(";mediaenc={encryption}") };
-        let (sip, control) = (free_port()?, free_port()?);
+        let (sip, control) = (free_pair()?, free_port()?);
         let at = directory.path();
         std::fs::create_dir(at.join("heard"))?;
         std::fs::write(at.join("config"), config(sip, control, voice, &at.join("heard")))?;
@@ -141,6 +141,19 @@ impl Baresip {
         self.control.write_all(format!("{}:{text},", text.len()).as_bytes()).await?;
         Ok(())
     }
+}
+
+/// A port that is free with the one above it, where baresip takes TLS. It does not ask to share them, so one on which a
+/// connection ended a minute ago is not free to it.
+fn free_pair() -> Result<u16> {
+    let is_free = |port| TcpSocket::new_v4().and_then(|socket| socket.bind(([127, 0, 0, 1], port).into())).is_ok();
+    for _ in 0..100 {
+        let port = free_port()?;
+        if port.checked_add(1).is_some_and(|above| is_free(port) && is_free(above)) {
+            return Ok(port);
+        }
+    }
+    bail!("no two ports in a row are free")
 }
 
 async fn connect(port: u16) -> Result<TcpStream> {
