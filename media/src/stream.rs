@@ -69,9 +69,6 @@ struct PeerView {
 /// A round trip measured longer ago than this is not known any more.
 const RTT_STALE: Duration = Duration::from_secs(16);
 
-/// Comfort noise (RFC 3551 section 6, RFC 3389).
-pub(crate) const COMFORT_NOISE: PayloadType = PayloadType(13);
-
 /// What an RTP packet turned out to be.
 pub(crate) enum Heard<'a> {
     /// Audio to be carried across.
@@ -194,7 +191,7 @@ impl Stream {
                 Heard::Event { sequence: accepted.sequence, digit }
             }
             // Its number stands for it whether it was agreed on or not.
-            _ if packet.payload_type == COMFORT_NOISE => {
+            _ if packet.payload_type == PayloadType::COMFORT_NOISE => {
                 Heard::Rest { sequence: accepted.sequence, noise: ComfortNoise::read(packet.payload) }
             }
             Some(_) | None => {
@@ -310,7 +307,7 @@ impl Stream {
     fn measure(&mut self, now: Instant, accepted: &Accepted, packet: &RtpPacket<'_>, codec: Option<Codec>) {
         let kind = match codec {
             Some(Codec::Opus) => Kind::Opus(packet.payload.len()),
-            None if packet.payload_type == COMFORT_NOISE => Kind::Noise,
+            None if packet.payload_type == PayloadType::COMFORT_NOISE => Kind::Noise,
             Some(Codec::G722 | Codec::Pcmu | Codec::Pcma) | None => Kind::Other,
         };
         self.heard = codec.or(self.heard);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::hearing::Heard;
 use super::{Issue, Verdict};
 use crate::api::DropStats;
+use crate::rtp::PayloadType;
 
 /// Audio that is expected and never came is missed after this.
 pub(super) const PATIENCE: Duration = Duration::from_millis(1800);
@@ -23,9 +24,6 @@ const FELL_SILENT: Duration = Duration::from_secs(30);
 /// The loudest frame that is no microphone's: digital silence, and what companding and Opus make of it. dBov.
 pub(super) const NOTHING: i8 = -84;
 const NOTHING_COMPANDED: i8 = -71;
-
-/// Comfort noise by its static payload type (RFC 3389).
-const COMFORT_NOISE: u8 = 13;
 
 /// Packets sent before the peer's report must mention them.
 const SENT_ENOUGH: u64 = 50;
@@ -159,7 +157,7 @@ impl Watch {
     fn missing(&self, now: Instant, sight: &Sight) -> Option<(Verdict, Blocked)> {
         let gap = now.saturating_duration_since(self.since);
         let (now_dropped, before) = (sight.drops, self.base);
-        let comfort_noise = sight.stranger == Some(COMFORT_NOISE);
+        let comfort_noise = sight.stranger == Some(PayloadType::COMFORT_NOISE.0);
         let strangers = now_dropped.unknown_payload.saturating_sub(before.unknown_payload);
         let (issue, verdict, dropped) = [
             (

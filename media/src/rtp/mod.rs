@@ -20,6 +20,11 @@ pub struct Ssrc(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PayloadType(pub u8);
 
+impl PayloadType {
+    /// Comfort noise (RFC 3551 section 6, RFC 3389).
+    pub const COMFORT_NOISE: Self = Self(13);
+}
+
 /// Sequence numbers further ahead than this are no loss but another stream (RFC 3550 appendix A.1, `MAX_DROPOUT`).
 pub(crate) const MAX_DROPOUT: u16 = 3000;
 

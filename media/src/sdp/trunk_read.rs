@@ -53,6 +53,7 @@ pub(super) fn read(
     let remote = SocketAddr::new(address, media.port);
     let rtcp_mux = media.section.has("rtcp-mux");
     let stated = super::direction(&media.section).or_else(|| super::direction(&description.session));
+    let is_named = |number: PayloadType| media.formats.iter().any(|format| format.parse() == Ok(number.0));
     Ok(TrunkMedia {
         remote,
         remote_rtcp: if rtcp_mux { remote } else { rtcp(media, remote)? },
@@ -61,7 +62,7 @@ pub(super) fn read(
         telephone_event: fitting.or(events.first()).copied(),
         opus: media.section.opus_wishes(payload_type.0),
         // Of 8 kHz, which is what 13 stands for.
-        comfort_noise: media.formats.contains(&"13") && codec.clock_rate() == 8_000,
+        comfort_noise: is_named(PayloadType::COMFORT_NOISE) && codec.clock_rate() == 8_000,
         ptime_ms: ptime(media),
         peer_direction: without_address(stated.unwrap_or_default(), address),
         source,

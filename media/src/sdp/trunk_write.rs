@@ -23,16 +23,14 @@ pub(super) fn offer(local: &LocalMedia, current: Option<&TrunkMedia>) -> String 
     let numbers = codecs.iter().map(|(number, _)| number).chain(events.iter().map(|(number, _)| number));
     let numbers: String = numbers.map(|number| format!(" {}", number.0)).collect();
     // Not of our own accord: many a trunk would take it as leave to send no more than it detects as voice.
-    let noise = if current.is_some_and(|media| media.comfort_noise) { " 13" } else { "" };
+    let noise = current.is_some_and(|media| media.comfort_noise);
     let mut text = head(local);
     push_refused(&mut text, &lines.before);
-    push_line(&mut text, format_args!("m=audio {} {profile}{numbers}{noise}", local.address.port()));
+    push_line(&mut text, format_args!("m=audio {} {profile}{numbers}{}", local.address.port(), noise_number(noise)));
     for (number, codec) in codecs {
         push_codec(&mut text, number, codec);
     }
-    if !noise.is_empty() {
-        push_line(&mut text, format_args!("a=rtpmap:13 CN/8000"));
-    }
+    push_noise(&mut text, noise);
     for event in events {
         push_telephone_event(&mut text, event);
     }
@@ -59,12 +57,10 @@ pub(super) fn answer(local: &LocalMedia, media: &TrunkMedia) -> String {
     let mut text = head(local);
     push_refused(&mut text, before);
     let number = media.payload_type.0;
-    let noise = if media.comfort_noise { " 13" } else { "" };
+    let noise = noise_number(media.comfort_noise);
     push_line(&mut text, format_args!("m=audio {} {profile} {number}{noise}{event}", local.address.port()));
     push_codec(&mut text, media.payload_type, media.codec);
-    if media.comfort_noise {
-        push_line(&mut text, format_args!("a=rtpmap:13 CN/8000"));
-    }
+    push_noise(&mut text, media.comfort_noise);
     if let Some(event) = media.telephone_event {
         push_telephone_event(&mut text, event);
     }
@@ -167,6 +163,17 @@ fn head(local: &LocalMedia) -> String {
 fn push_refused(text: &mut String, lines: &[String]) {
     for line in lines {
         push_line(text, format_args!("{line}"));
+    }
+}
+
+/// Comfort noise among the numbers of a line, where it is agreed on.
+fn noise_number(agreed: bool) -> String {
+    if agreed { format!(" {}", PayloadType::COMFORT_NOISE.0) } else { String::new() }
+}
+
+fn push_noise(text: &mut String, agreed: bool) {
+    if agreed {
+        push_line(text, format_args!("a=rtpmap:{} CN/8000", PayloadType::COMFORT_NOISE.0));
     }
 }
 

@@ -18,7 +18,7 @@ use crate::quality::LegReading;
 use crate::rtp::{PayloadType, RtpPacket};
 use crate::sdp::browser::Direction;
 use crate::sdp::trunk::TrunkMedia;
-use crate::stream::{COMFORT_NOISE, Heard, Stream, StreamSeed, Told};
+use crate::stream::{Heard, Stream, StreamSeed, Told};
 
 /// One leg towards a trunk. It has a port pair from the start, and a peer once the SDP is agreed.
 pub(crate) struct TrunkLeg {
@@ -279,7 +279,7 @@ impl Listener for TrunkLeg {
         let Some(peer) = &mut self.peer else { return };
         let Some(to) = peer.remote() else { return };
         // Of its spectrum nothing is said (RFC 3389 section 3.2): it is white.
-        let packet = peer.stream.sender().noise(now, COMFORT_NOISE, std::slice::from_ref(&level));
+        let packet = peer.stream.sender().noise(now, PayloadType::COMFORT_NOISE, std::slice::from_ref(&level));
         peer.security.send_rtp(to, &packet, out);
     }
 }
