@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use trunkline_config::HoldAudio;
 use trunkline_media::audio::prompt::Prompt;
 use trunkline_media::audio::tone::Tone;
 
@@ -102,22 +103,18 @@ impl Prompts {
         Self { by_language: Arc::new(all) }
     }
 
-    /// The same without what this name stands for.
+    /// The same, with what legs on hold hear under the name of that.
     #[must_use]
-    pub fn without(self, name: &str) -> Self {
-        let mut all = Arc::try_unwrap(self.by_language).unwrap_or_default();
-        all.values_mut().for_each(|named| drop(named.remove(name)));
-        Self { by_language: Arc::new(all) }
-    }
-
-    /// The same with what `other` stands for under this name, too.
-    #[must_use]
-    pub fn with(self, name: &str, other: &str) -> Self {
-        let mut all = Arc::try_unwrap(self.without(name).by_language).unwrap_or_default();
+    pub fn on_hold(self, audio: HoldAudio) -> Self {
+        let mut all = Arc::unwrap_or_clone(self.by_language);
         for named in all.values_mut() {
-            if let Some(recording) = named.get(other).map(Arc::clone) {
-                named.insert(name.to_owned(), recording);
-            }
+            let own = named.remove(HOLD);
+            let heard = match audio {
+                HoldAudio::Prompt => own,
+                HoldAudio::Music => named.get(HOLD_MUSIC).map(Arc::clone),
+                HoldAudio::Noise => None,
+            };
+            named.extend(heard.map(|recording| (HOLD.to_owned(), recording)));
         }
         Self { by_language: Arc::new(all) }
     }
@@ -263,7 +260,7 @@ mod tests {
     #[test]
     fn hold_is_a_prompt_or_none() {
         assert!(Prompts::load(None).get(HOLD, "es").is_some());
-        let without = Prompts::load(None).without(HOLD);
+        let without = Prompts::load(None).on_hold(HoldAudio::Noise);
         assert!(without.get(HOLD, "es").is_none() && without.get(ENDING_SOON, "es").is_some());
     }
 
@@ -272,7 +269,7 @@ mod tests {
         let plain = Prompts::load(None);
         let music = plain.get(HOLD_MUSIC, "es").unwrap();
         assert_ne!(plain.get(HOLD, "es"), Some(Arc::clone(&music)), "it is not heard unless it is wanted");
-        assert_eq!(Prompts::load(None).with(HOLD, HOLD_MUSIC).get(HOLD, "es"), Some(Arc::clone(&music)));
+        assert_eq!(Prompts::load(None).on_hold(HoldAudio::Music).get(HOLD, "es"), Some(Arc::clone(&music)));
         assert!(music.duration_ms().abs_diff(19_200) < 5 && MUSIC.len() < 100_000, "{} ms", music.duration_ms());
 
         let mut pcm = vec![0; 8 * 40_000];

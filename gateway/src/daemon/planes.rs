@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
-use trunkline_config::{Config, HoldAudio, Quality};
+use trunkline_config::{Config, Quality};
 use trunkline_media::quality::{Bands, Policy};
 use trunkline_media::worker::{Plane, PlaneConfig};
 use trunkline_signaling::endpoint::Event;
@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::control_api::Gauges;
 use crate::metrics::Snapshot;
 use crate::outbound::Client;
-use crate::prompts::{HOLD, HOLD_MUSIC, Prompts};
+use crate::prompts::Prompts;
 use crate::settings::{Edition, Settings};
 use crate::speech::{Espeak, Speech};
 use crate::store::Store;
@@ -44,11 +44,7 @@ impl Planes {
         let config = settings.load();
         let (plane, reports) = Plane::start(plane_config(&config))?;
         let prompts = Prompts::load(config.media.prompts_dir.as_deref());
-        let prompts = match config.media.hold_audio {
-            HoldAudio::Prompt => prompts,
-            HoldAudio::Music => prompts.with(HOLD, HOLD_MUSIC),
-            HoldAudio::Noise => prompts.without(HOLD),
-        };
+        let prompts = prompts.on_hold(config.media.hold_audio);
         let calls =
             Calls::with_store(settings.clone(), Arc::new(plane.clone()), sip.clone(), prompts, clock.clone(), store);
         let client = Client::new(config.outbound.tls_ca.as_deref())?;
