@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use reqwest::Method;
 use serde_json::json;
 use trunkline_media::audio::Codec;
 use trunkline_media::audio::tone::detect;
-use trunkline_tests::gateway::{Gateway, Plan};
+use trunkline_tests::gateway::{Gateway, Plan, READ};
 use trunkline_tests::media_phone::MediaPhone;
 use trunkline_tests::page::{Page, RATE};
 use trunkline_tests::relay::{Impairment, Relay};
@@ -69,7 +70,7 @@ async fn chromium_hears_its_codec_follow_its_network_without_a_hole() -> Result<
     let gateway = Gateway::start(Plan::to(&[sipp.address()]).origin(page.origin()).elastic()).await?;
     let media = *gateway.daemon().media_addrs.first().context("no media socket")?;
     let visitor = Relay::start(media, 23).await?;
-    page.call_with(&gateway, json!({"codecs": [], "relay": visitor.address().port()})).await?;
+    let call = page.call_with(&gateway, json!({"codecs": [], "relay": visitor.address().port()})).await?;
     page.state("talking").await?;
     page.hears(AGENT, VISITOR).await?;
     phone.hears(VISITOR, AGENT).await?;
@@ -83,6 +84,14 @@ async fn chromium_hears_its_codec_follow_its_network_without_a_hole() -> Result<
     page.hears(AGENT, VISITOR).await?;
     changes_without_a_hole(&page, "PCMU", Duration::from_secs(45)).await?;
     page.hears(AGENT, VISITOR).await?;
+
+    let switches = gateway.metric("trunkline_codec_switches_total").await?;
+    let path = format!("/v1/calls/{call}/bundle");
+    let (status, bundle) = gateway.operator(Method::GET, &path, READ, None).await?;
+    let entries = bundle["timeline"].as_array().cloned().unwrap_or_default();
+    let to: Vec<_> =
+        entries.iter().filter(|entry| entry["what"] == "codec_switched").map(|e| &e["detail"]["to"]).collect();
+    ensure!(status == 200 && to == ["opus", "PCMU"] && switches == 2.0, "{switches} counted, told: {entries:#?}");
     page.close().await;
     gateway.stop().await;
     Ok(())
