@@ -138,6 +138,7 @@ impl Stream {
         self.measured = old.measured;
         if self.clock_rate == old.clock_rate {
             std::mem::swap(&mut self.receiver, &mut old.receiver);
+            std::mem::swap(&mut self.bursts, &mut old.bursts);
         } else {
             let (packets, octets, lost) = old.carried_in;
             let receiver = &old.receiver;
@@ -173,6 +174,9 @@ impl Stream {
         };
         let codec = codecs.iter().find(|(pt, _)| *pt == packet.payload_type).map(|&(_, codec)| codec);
         let on_clock = codec.is_some_and(|codec| codec.clock_rate() == self.clock_rate);
+        if self.measured && self.receiver.leaves_window(&packet) {
+            self.note_losses();
+        }
         // An unknown payload type still takes part in the sequence, else it would be counted as loss, and shows that
         // the peer is there (comfort noise of RFC 3389 that nobody asked for).
         let Ok(mut accepted) = self.receiver.accept(now, &packet, on_clock) else { return Heard::Nothing };
@@ -255,11 +259,13 @@ impl Stream {
 
     /// A packet that was accepted turned out to be too late to be played.
     pub(crate) fn discarded(&mut self, sequence: u64) {
+        self.note_losses();
         self.bursts.discarded(sequence);
     }
 
     /// What was received, for the quality of the leg's up half. `since`: from when on audio is expected.
     pub(crate) fn up(&mut self, now: Instant, since: Option<Instant>) -> UpReading {
+        self.note_losses();
         UpReading {
             packets: self.carried_in.0 + self.receiver.packets(),
             lost: self.carried_in.2 + self.receiver.surely_lost(),
@@ -319,7 +325,16 @@ impl Stream {
             kind,
         };
         self.arrivals.came(now, &arrival);
-        self.bursts.came(accepted.sequence, accepted.restarted);
+        if accepted.restarted {
+            self.bursts.begin(accepted.sequence);
+        }
+    }
+
+    /// Follows the losses up to now.
+    fn note_losses(&mut self) {
+        if let Some(window) = self.receiver.window().filter(|_| self.measured) {
+            self.bursts.catch_up(window);
+        }
     }
 
     /// Our report, if one is due.

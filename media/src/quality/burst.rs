@@ -1,20 +1,24 @@
 //! Bursts and gaps of loss (RFC 3611 section 4.7.2), packet by packet in constant memory.
 
+use crate::rtp::receiver::Window;
+
 /// As many packets received in a row end a burst (RFC 3611's recommendation).
 const GMIN: u32 = 16;
 
 /// A packet's fate is settled once this many newer ones have been seen; it may come out of order until then.
 const SETTLED: u32 = 32;
 
-/// Follows one stream. Packets are noted as they come, in any order; what is missing after [`SETTLED`] newer ones, or
-/// was discarded, is lost.
+/// Follows one stream by the window of numbers its receiver keeps, now and then: no packet touches it. What is missing
+/// after [`SETTLED`] newer ones, or was discarded, is lost.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct BurstMeter {
-    /// Highest extended sequence number noted.
-    highest: Option<u64>,
-    /// Bit n: `highest - n` came and was not discarded.
+    /// Highest extended sequence number noted, if any is.
+    highest: u64,
+    /// Bit n: `highest - n` came.
     good: u32,
-    /// How many of those bits are in use.
+    /// Bit n: `highest - n` was discarded.
+    discarded: u32,
+    /// How many of those bits are in use; none before the first packet.
     pending: u8,
     tally: Tally,
 }
@@ -53,36 +57,37 @@ pub struct Bursts {
 }
 
 impl BurstMeter {
-    /// A packet came that was not seen before. `restarted`: it belongs to a new source.
-    pub(crate) fn came(&mut self, sequence: u64, restarted: bool) {
-        match self.highest {
-            Some(highest) if !restarted => {
-                if sequence > highest {
-                    self.advance(sequence - highest);
-                    self.highest = Some(sequence);
-                    self.good |= 1;
-                } else if let Ok(behind) = u32::try_from(highest - sequence)
-                    && behind < u32::from(self.pending)
-                {
-                    self.good |= 1 << behind;
-                }
-            }
-            Some(_) | None => {
-                self.settle_all();
-                self.highest = Some(sequence);
-                self.good = 1;
-                self.pending = 1;
-            }
-        }
+    /// Another source begins with this number.
+    pub(crate) fn begin(&mut self, sequence: u64) {
+        self.settle_all();
+        self.highest = sequence;
+        (self.good, self.discarded, self.pending) = (1, 0, 1);
     }
 
-    /// A packet that came was too late to be played.
+    /// Notes what came since the last time. Ask as often as [`Receiver::leaves_window`] says.
+    ///
+    /// [`Receiver::leaves_window`]: crate::rtp::receiver::Receiver::leaves_window
+    pub(crate) fn catch_up(&mut self, window: Window) {
+        if self.pending == 0 {
+            return self.begin(window.highest);
+        }
+        let ahead = window.highest.saturating_sub(self.highest);
+        // What came late since.
+        let late = u32::try_from(ahead).ok().and_then(|ahead| window.seen.checked_shr(ahead)).unwrap_or(0) as u32;
+        self.good |= late & u32::MAX.checked_shr(SETTLED - u32::from(self.pending)).unwrap_or(0);
+        self.absent(ahead.saturating_sub(Window::NUMBERS));
+        for behind in (0..ahead.min(Window::NUMBERS)).rev() {
+            self.note(window.seen >> behind & 1 != 0);
+        }
+        self.highest = window.highest;
+    }
+
+    /// A packet that came, and was noted, was too late to be played.
     pub(crate) fn discarded(&mut self, sequence: u64) {
-        if let Some(behind) = self.highest.and_then(|highest| highest.checked_sub(sequence))
-            && let Ok(behind) = u32::try_from(behind)
-            && behind < SETTLED
+        if let Some(behind) = self.highest.checked_sub(sequence)
+            && behind < u64::from(self.pending)
         {
-            self.good &= !(1 << behind);
+            self.discarded |= 1 << behind;
         }
     }
 
@@ -101,24 +106,32 @@ impl BurstMeter {
 
     fn settle_all(&mut self) {
         for behind in (0..u32::from(std::mem::take(&mut self.pending))).rev() {
-            self.tally.settle(self.good >> behind & 1 != 0);
+            self.tally.settle(self.is_good(behind));
         }
     }
 
-    /// The newest number moves on by this many; the oldest ones are settled.
-    fn advance(&mut self, by: u64) {
-        let room = SETTLED - u32::from(self.pending);
-        let leaving = by.saturating_sub(u64::from(room));
-        for _ in 0..leaving.min(u64::from(self.pending)) {
-            self.pending -= 1;
-            self.tally.settle(self.good >> self.pending & 1 != 0);
+    fn is_good(&self, behind: u32) -> bool {
+        self.good & !self.discarded & 1 << behind != 0
+    }
+
+    /// The next number, and whether its packet came.
+    fn note(&mut self, came: bool) {
+        if u32::from(self.pending) == SETTLED {
+            self.tally.settle(self.is_good(SETTLED - 1));
+        } else {
+            self.pending += 1;
         }
-        // Numbers never seen at all that leave at once.
-        let unseen = leaving.saturating_sub(u64::from(SETTLED - room));
-        self.tally.lose(u32::try_from(unseen).unwrap_or(u32::MAX));
-        let by = u32::try_from(by).unwrap_or(u32::MAX);
-        self.good = self.good.checked_shl(by).unwrap_or(0);
-        self.pending = u8::try_from(u32::from(self.pending).saturating_add(by).min(SETTLED)).unwrap_or(u8::MAX);
+        self.good = self.good << 1 | u32::from(came);
+        self.discarded <<= 1;
+    }
+
+    /// So many numbers that nobody saw, nor will.
+    fn absent(&mut self, count: u64) {
+        if count > 0 {
+            self.settle_all();
+            self.tally.lose(u32::try_from(count).unwrap_or(u32::MAX));
+            (self.good, self.discarded) = (0, 0);
+        }
     }
 }
 

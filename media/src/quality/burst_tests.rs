@@ -1,22 +1,92 @@
+use std::time::{Duration, Instant};
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::rtp::receiver::Receiver;
+use crate::rtp::{PayloadType, RtpPacket, Ssrc};
+
+/// A meter beside its receiver.
+struct Meter {
+    now: Instant,
+    receiver: Receiver,
+    meter: BurstMeter,
+    /// It is brought up to date with every packet, not only when it must.
+    keen: bool,
+}
+
+impl Meter {
+    fn new(keen: bool) -> Self {
+        #[allow(clippy::disallowed_methods)] // Where virtual time begins.
+        let now = Instant::now();
+        Self { now, receiver: Receiver::new(8000), meter: BurstMeter::default(), keen }
+    }
+
+    fn came(&mut self, sequence: u64) {
+        self.came_from(1, sequence);
+    }
+
+    fn came_from(&mut self, source: u32, sequence: u64) {
+        let packet = RtpPacket {
+            marker: false,
+            payload_type: PayloadType(0),
+            sequence: sequence as u16,
+            timestamp: 0,
+            ssrc: Ssrc(source),
+            payload: &[],
+        };
+        if self.receiver.leaves_window(&packet) {
+            self.catch_up();
+        }
+        if self.receiver.accept(self.now, &packet, false).is_ok_and(|accepted| accepted.restarted) {
+            self.meter.begin(self.receiver.window().unwrap().highest);
+        }
+        if self.keen {
+            self.catch_up();
+        }
+    }
+
+    fn discarded(&mut self, sequence: u64) {
+        self.catch_up();
+        // The first turn of a receiver's numbers.
+        self.meter.discarded(sequence.wrapping_add(1 << 16));
+    }
+
+    fn catch_up(&mut self) {
+        self.receiver.window().into_iter().for_each(|window| self.meter.catch_up(window));
+    }
+
+    fn metrics(&mut self) -> Bursts {
+        self.catch_up();
+        self.meter.metrics()
+    }
+
+    fn runs(&mut self) -> (u32, u32) {
+        self.catch_up();
+        self.meter.runs()
+    }
+}
 
 /// Hands the fates of packets over in order and takes the metrics.
 fn measure(fates: &[bool]) -> Bursts {
-    let mut meter = BurstMeter::default();
+    let [keen, lazy] = [true, false].map(|keen| measure_by(Meter::new(keen), fates));
+    assert_eq!(keen, lazy);
+    lazy
+}
+
+fn measure_by(mut meter: Meter, fates: &[bool]) -> Bursts {
     // Surroundings make the first and the last fates settle; they are received, as RFC 3611 assumes.
     for (sequence, &came) in fates.iter().enumerate() {
         if came {
-            meter.came(1000 + sequence as u64, false);
+            meter.came(1000 + sequence as u64);
         } else if sequence == 0 {
-            meter.came(1000, false);
+            meter.came(1000);
             meter.discarded(1000);
         }
     }
     // A tail that is lost is known by what comes later only; here the last packet comes and is discarded.
     if fates.last() == Some(&false) {
-        meter.came(1000 + fates.len() as u64 - 1, false);
+        meter.came(1000 + fates.len() as u64 - 1);
         meter.discarded(1000 + fates.len() as u64 - 1);
     }
     meter.metrics()
@@ -94,21 +164,22 @@ fn a_pattern_like_the_example() {
 
 #[test]
 fn order_does_not_matter_and_late_ones_are_lost() {
-    let mut meter = BurstMeter::default();
+    let mut meter = Meter::new(false);
     for sequence in [5, 7, 6, 8, 10, 9] {
-        meter.came(sequence, false);
+        meter.came(sequence);
     }
     for sequence in 11..100 {
-        meter.came(sequence, false);
+        meter.came(sequence);
     }
     assert_eq!(meter.runs(), (0, 0));
     meter.discarded(98);
     meter.discarded(99);
-    meter.came(200, false);
+    meter.came(200);
     let metrics = meter.metrics();
     assert!((metrics.burst_packets - 102.0).abs() < 1e-9, "{metrics:?}");
     // Another source begins without a loss.
-    meter.came(1 << 20, true);
+    meter.now += Duration::from_secs(1);
+    meter.came_from(2, 7);
     assert_eq!(meter.metrics(), metrics_after_one_more(metrics));
 }
 
@@ -137,18 +208,18 @@ proptest! {
 
     #[test]
     fn long_absences_count_every_packet(before in 1u64..100, gap in 0u64..3000, after in 64u64..200) {
-        let mut meter = BurstMeter::default();
-        (0..before).for_each(|n| meter.came(n, false));
-        (before + gap..before + gap + after).for_each(|n| meter.came(n, false));
+        let mut meter = Meter::new(false);
+        (0..before).for_each(|n| meter.came(n));
+        (before + gap..before + gap + after).for_each(|n| meter.came(n));
         prop_assert_eq!(u64::from(meter.runs().0), gap);
         prop_assert_eq!(meter.runs().1, u32::from(gap > 0));
     }
 
     #[test]
     fn no_numbers_panic(numbers in prop::collection::vec((any::<u64>(), any::<bool>()), 0..100)) {
-        let mut meter = BurstMeter::default();
+        let mut meter = Meter::new(false);
         for (number, flag) in numbers {
-            if flag { meter.came(number, false) } else { meter.discarded(number) }
+            if flag { meter.came(number) } else { meter.discarded(number) }
         }
         let _ = meter.metrics();
     }

@@ -57,6 +57,22 @@ pub struct Accepted {
     pub restarted: bool,
 }
 
+/// Which of the newest packets came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// Extended sequence number of the newest.
+    pub(crate) highest: u64,
+    /// Bit n: `highest - n` came.
+    pub(crate) seen: u128,
+}
+
+impl Window {
+    /// Numbers it holds.
+    pub(crate) const NUMBERS: u64 = WINDOW;
+    /// Whoever reads it as often as this many come misses none.
+    const STRIDE: u64 = 32;
+}
+
 /// Why a packet was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -126,6 +142,19 @@ impl Receiver {
             self.jitter.arrived(now, packet.timestamp, self.clock_rate);
         }
         Ok(accepted)
+    }
+
+    /// Which of the newest packets came. `None` before the first.
+    pub(crate) fn window(&self) -> Option<Window> {
+        self.source.as_ref().map(|&Source { highest, seen, .. }| Window { highest, seen })
+    }
+
+    /// Whether numbers may leave the window by this packet, or soon after it, that came since the last time that was so.
+    pub(crate) fn leaves_window(&self, packet: &RtpPacket<'_>) -> bool {
+        self.source.as_ref().is_some_and(|source| {
+            let ahead = packet.sequence.wrapping_sub(source.highest as u16);
+            source.ssrc != packet.ssrc || source.highest ^ (source.highest + u64::from(ahead)) >= Window::STRIDE
+        })
     }
 
     /// Numbers for a report block; starts a new interval. `None` before the first packet.
