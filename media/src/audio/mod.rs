@@ -13,6 +13,7 @@ pub mod prompt;
 mod rates;
 mod resample;
 pub mod signal;
+pub mod sweep;
 pub mod timescale;
 pub mod tone;
 

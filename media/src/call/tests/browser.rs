@@ -11,10 +11,10 @@ use str0m::net::{Protocol, Receive};
 use str0m::rtp::RtpWrite;
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
-use super::phone::{Packet, voice_rate};
+use super::phone::{Packet, Source, once, tone, voice_rate};
 use crate::audio::Codec;
 use crate::audio::codec::Encoder;
-use crate::audio::tone::Tone;
+use crate::audio::sweep::Sweep;
 use crate::rtp::{PayloadType, red};
 use crate::sdp::browser::{IceCredentials, Offer};
 
@@ -40,7 +40,7 @@ struct Voice {
     codec: Codec,
     encoder: Encoder,
     rate: u32,
-    tone: Tone,
+    source: Source,
     next: Instant,
 }
 
@@ -102,7 +102,14 @@ impl Browser {
     pub(crate) fn speak(&mut self, now: Instant, codec: Codec, hz: f64) {
         let rate = voice_rate(codec, hz);
         let encoder = Encoder::new(codec, rate).unwrap();
-        self.voice = Some(Voice { codec, encoder, rate, tone: Tone::new(hz, rate, -12.0), next: now });
+        self.voice = Some(Voice { codec, encoder, rate, source: tone(hz, rate), next: now });
+    }
+
+    /// Says this once, and then nothing audible.
+    pub(super) fn sweep(&mut self, now: Instant, codec: Codec, sweep: Sweep) {
+        let rate = codec.pcm_rate();
+        let encoder = Encoder::new(codec, rate).unwrap();
+        self.voice = Some(Voice { codec, encoder, rate, source: once(sweep, rate), next: now });
     }
 
     pub(crate) fn hush(&mut self) {
@@ -152,7 +159,7 @@ impl Browser {
     pub(crate) fn step(&mut self, now: Instant) -> Vec<Vec<u8>> {
         while let Some(voice) = self.voice.as_mut().filter(|voice| voice.next <= now) {
             let mut payload = Vec::new();
-            voice.encoder.encode(&voice.tone.take(voice.rate as usize / 50), &mut payload).unwrap();
+            voice.encoder.encode(&(voice.source)(voice.rate as usize / 50), &mut payload).unwrap();
             voice.next += Duration::from_millis(20);
             let codec = voice.codec;
             let mut number = payload_type(codec);

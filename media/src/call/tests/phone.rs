@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::audio::Codec;
 use crate::audio::codec::{Decoder, Encoder};
+use crate::audio::sweep::Sweep;
 use crate::audio::tone::{Tone, detect, level};
 use crate::rtp::{PayloadType, RtpPacket, Ssrc};
 use crate::srtp::{Inbound, Outbound};
@@ -53,7 +54,7 @@ struct Voice {
     codec: Codec,
     encoder: Encoder,
     rate: u32,
-    tone: Tone,
+    source: Source,
     next: Instant,
     packet_ms: u32,
 }
@@ -80,7 +81,14 @@ impl Phone {
     pub(crate) fn speak_in(&mut self, now: Instant, codec: Codec, hz: f64, packet_ms: u32) {
         let rate = voice_rate(codec, hz);
         let encoder = Encoder::new(codec, rate).unwrap();
-        self.voice = Some(Voice { codec, encoder, rate, tone: Tone::new(hz, rate, -12.0), next: now, packet_ms });
+        self.voice = Some(Voice { codec, encoder, rate, source: tone(hz, rate), next: now, packet_ms });
+    }
+
+    /// Says this once, and then nothing audible, in packets of 20 ms.
+    pub(super) fn sweep(&mut self, now: Instant, codec: Codec, sweep: Sweep) {
+        let rate = codec.pcm_rate();
+        let encoder = Encoder::new(codec, rate).unwrap();
+        self.voice = Some(Voice { codec, encoder, rate, source: once(sweep, rate), next: now, packet_ms: 20 });
     }
 
     /// Says the same on in another codec.
@@ -101,7 +109,7 @@ impl Phone {
             let mut payload = Vec::new();
             voice
                 .encoder
-                .encode(&voice.tone.take((voice.rate / 1000 * voice.packet_ms) as usize), &mut payload)
+                .encode(&(voice.source)((voice.rate / 1000 * voice.packet_ms) as usize), &mut payload)
                 .unwrap();
             voice.next += Duration::from_millis(u64::from(voice.packet_ms));
             let pt = match voice.codec {
@@ -175,6 +183,21 @@ impl Phone {
         RtpPacket { marker, payload_type, sequence, timestamp, ssrc: Ssrc(0x5150), payload }.write(&mut bytes);
         bytes
     }
+}
+
+/// What somebody says: the next so many samples.
+pub(super) type Source = Box<dyn FnMut(usize) -> Vec<i16>>;
+
+/// A tone of this pitch, for ever.
+pub(super) fn tone(hz: f64, rate: u32) -> Source {
+    let mut tone = Tone::new(hz, rate, -12.0);
+    Box::new(move |samples| tone.take(samples))
+}
+
+/// A sweep, and silence.
+pub(super) fn once(sweep: Sweep, rate: u32) -> Source {
+    let mut rest = sweep.take(rate).into_iter().chain(std::iter::repeat(0));
+    Box::new(move |samples| rest.by_ref().take(samples).collect())
 }
 
 /// The rate of the microphone that a tone of this pitch takes.
