@@ -17,7 +17,7 @@ pub(super) struct Shared {
     policy: Mutex<Policy>,
 }
 
-/// Sixteen numbers, and the lateness.
+/// Sixteen numbers; the sum of lateness, and how often it fell into each bucket.
 const FIELDS: usize = 17 + LATENESS_MS.len() + 1;
 
 impl Shared {
@@ -54,13 +54,17 @@ impl Shared {
     }
 
     pub(super) fn publish(&self, stats: &WorkerStats) {
-        for (cell, value) in self.stats.iter().zip(to_cells(stats)) {
-            cell.store(value, Ordering::Relaxed);
+        for (cell, number) in self.stats.iter().zip(cells(&mut { *stats })) {
+            cell.store(*number, Ordering::Relaxed);
         }
     }
 
     pub(super) fn stats(&self) -> WorkerStats {
-        from_cells(std::array::from_fn(|at| self.stats.get(at).map_or(0, |cell| cell.load(Ordering::Relaxed))))
+        let mut stats = WorkerStats::default();
+        for (cell, number) in self.stats.iter().zip(cells(&mut stats)) {
+            *number = cell.load(Ordering::Relaxed);
+        }
+        stats
     }
 
     /// How busy the worker was in the last second it looked, and with how many calls.
@@ -70,7 +74,8 @@ impl Shared {
     }
 }
 
-fn to_cells(stats: &WorkerStats) -> [u64; FIELDS] {
+/// Each number where it is kept, in the order of the cells.
+fn cells(stats: &mut WorkerStats) -> [&mut u64; FIELDS] {
     let WorkerStats {
         calls,
         leased_pairs,
@@ -89,7 +94,7 @@ fn to_cells(stats: &WorkerStats) -> [u64; FIELDS] {
         busy,
         busy_calls,
         lateness: Lateness { counts: [a, b, c, d, e, f, g, h, i], sum_us },
-    } = *stats;
+    } = stats;
     [
         calls,
         leased_pairs,
@@ -120,44 +125,17 @@ fn to_cells(stats: &WorkerStats) -> [u64; FIELDS] {
     ]
 }
 
-fn from_cells(cells: [u64; FIELDS]) -> WorkerStats {
-    let [
-        calls,
-        leased_pairs,
-        quarantined_pairs,
-        received,
-        sent,
-        send_failures,
-        stray,
-        reports_dropped,
-        commands_dropped,
-        panics,
-        flooded,
-        ports_in_use,
-        socket_drops,
-        cpu_us,
-        busy,
-        busy_calls,
-        sum_us,
-        counts @ ..,
-    ] = cells;
-    WorkerStats {
-        calls,
-        leased_pairs,
-        quarantined_pairs,
-        received,
-        sent,
-        send_failures,
-        stray,
-        reports_dropped,
-        commands_dropped,
-        panics,
-        flooded,
-        ports_in_use,
-        socket_drops,
-        cpu_us,
-        busy,
-        busy_calls,
-        lateness: Lateness { counts, sum_us },
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_published_is_read_number_by_number() {
+        let mut stats = WorkerStats::default();
+        cells(&mut stats).into_iter().zip(1..).for_each(|(number, value)| *number = value);
+        let shared = Shared::default();
+        shared.publish(&stats);
+        assert_eq!((shared.stats(), shared.busy()), (stats, (stats.busy, stats.busy_calls)));
+        assert_eq!(stats.lateness.counts.iter().max(), Some(&(FIELDS as u64)));
     }
 }
