@@ -44,7 +44,7 @@ impl Call {
         // RFC 3263 section 4.3: silence, a transport error or 503 send the request to the next target.
         let elsewhere = match &failure {
             Failure::NoProvisional | Failure::Transport | Failure::Tls(_) => true,
-            Failure::Rejected { status, .. } => *status == 503 || inviting.route.failover_statuses.contains(status),
+            Failure::Rejected { status, .. } => inviting.route.fails_over(*status),
             Failure::Redirected { .. }
             | Failure::AuthenticationFailed { .. }
             | Failure::NoFinal
@@ -133,11 +133,10 @@ impl Call {
 
     /// Whether the failure is the trunk's and not the destination's: another trunk may do better.
     pub(super) fn may_go_elsewhere(&self, reason: Reason, status: Option<u16>) -> bool {
-        if let Stage::Inviting(inviting) = &self.stage {
-            let listed = |status: u16| status == 503 || inviting.route.failover_statuses.contains(&status);
-            if inviting.progressed || status.is_some_and(|status| !listed(status)) {
-                return false;
-            }
+        if let Stage::Inviting(inviting) = &self.stage
+            && (inviting.progressed || status.is_some_and(|status| !inviting.route.fails_over(status)))
+        {
+            return false;
         }
         let of_trunk = matches!(
             reason,

@@ -79,6 +79,14 @@ pub struct Route {
     pub tones: Tones,
 }
 
+impl Route {
+    /// Whether who answers with this status leaves the call to the next target or trunk (RFC 3263 section 4.3).
+    #[must_use]
+    pub fn fails_over(&self, status: u16) -> bool {
+        status == 503 || self.failover_statuses.contains(&status)
+    }
+}
+
 /// One destination of a plan.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Planned {
