@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The beginnings of the last second, by trunk: no more trunks than are configured, no more of each than its limit.
+/// The beginnings of the last second, by trunk: no more trunks than had calls begin in it, no more of each than its limit.
 #[derive(Debug, Default)]
 pub(super) struct Paces {
     begun: HashMap<String, VecDeque<Instant>>,
@@ -21,6 +21,8 @@ impl Paces {
             return Some(Duration::ZERO);
         }
         if !self.begun.contains_key(trunk) {
+            // Whoever is not configured any more is forgotten here, too.
+            self.begun.retain(|_, begun| begun.back().is_some_and(|at| *at + SECOND > now));
             self.begun.insert(trunk.to_owned(), VecDeque::new());
         }
         let begun = self.begun.get_mut(trunk)?;
@@ -62,6 +64,16 @@ mod tests {
             assert!(window[5] - window[0] >= SECOND, "{window:?}");
         }
         assert!(begun.len() > 35, "and no fewer than may: {}", begun.len());
+    }
+
+    #[test]
+    fn trunks_where_nothing_begins_any_more_are_forgotten() {
+        let (mut paces, start) = (Paces::default(), Instant::now());
+        for n in 0..1_000_u64 {
+            let now = start + Duration::from_millis(n * 400);
+            assert!(paces.reserve(now, &format!("renamed {n}"), 5, Duration::ZERO).is_some());
+            assert!(paces.begun.len() <= 3);
+        }
     }
 
     #[test]
