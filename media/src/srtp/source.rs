@@ -45,34 +45,42 @@ impl Source {
     }
 }
 
-/// Sources of which an authentic packet came, the latest last.
+/// Sources of which an authentic packet came.
 #[derive(Debug, Default)]
-pub(super) struct Sources(Vec<Source>);
+pub(super) struct Sources {
+    /// The one heard last, which is nearly always the one heard next.
+    latest: Option<Source>,
+    /// The others, the latest last.
+    earlier: Vec<Source>,
+}
 
 impl Sources {
     pub(super) fn get(&self, ssrc: u32) -> Option<&Source> {
-        self.0.iter().rev().find(|source| source.ssrc == ssrc)
+        self.latest.iter().chain(self.earlier.iter().rev()).find(|source| source.ssrc == ssrc)
     }
 
     /// An authentic packet came.
     pub(super) fn saw(&mut self, ssrc: u32, index: u64) {
-        let Some(at) = self.0.iter().rposition(|source| source.ssrc == ssrc) else {
-            // overflow: the source heard least lately is forgotten.
-            if self.0.len() >= SOURCES {
-                self.0.remove(0);
+        if let Some(latest) = self.latest.as_mut().filter(|latest| latest.ssrc == ssrc) {
+            return latest.saw(index);
+        }
+        let known = self.earlier.iter().position(|source| source.ssrc == ssrc);
+        let source = match known.map(|at| self.earlier.remove(at)) {
+            Some(mut known) => {
+                known.saw(index);
+                known
             }
-            return self.0.push(Source::new(ssrc, index));
+            None => Source::new(ssrc, index),
         };
-        if let Some(late) = self.0.get_mut(at..) {
-            late.rotate_left(1);
+        // overflow: the source heard least lately is forgotten.
+        if self.earlier.len() >= SOURCES - 1 {
+            self.earlier.remove(0);
         }
-        if let Some(source) = self.0.last_mut() {
-            source.saw(index);
-        }
+        self.earlier.extend(self.latest.replace(source));
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.earlier.len() + usize::from(self.latest.is_some())
     }
 }
