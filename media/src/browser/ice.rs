@@ -38,7 +38,8 @@ pub(super) struct IceLite {
     /// The session before a restart, until a check of the new one comes.
     previous: Option<Session>,
     remotes: Vec<Known>,
-    selected: Option<Remote>,
+    /// Where to send; one of `remotes`.
+    selected: Option<Known>,
     /// Whether the current session's USE-CANDIDATE chose `selected`.
     nominated: bool,
     transactions: [Option<([u8; 12], Remote)>; TRANSACTIONS],
@@ -96,12 +97,12 @@ impl IceLite {
 
     /// Where to send.
     pub(super) fn selected(&self) -> Option<Remote> {
-        self.selected
+        self.selected.map(|selected| selected.remote)
     }
 
     /// Whether an authentic check came from this address.
     pub(super) fn knows(&self, remote: Remote) -> bool {
-        self.remotes.iter().any(|known| known.remote == remote)
+        self.selected() == Some(remote) || self.remotes.iter().any(|known| known.remote == remote)
     }
 
     /// Binding requests so far, authentic or not.
@@ -115,16 +116,21 @@ impl IceLite {
 
     /// Something authentic other than a check came from this address.
     pub(super) fn heard(&mut self, now: Instant, remote: Remote) {
-        if let Some(known) = self.remotes.iter_mut().find(|known| known.remote == remote) {
-            known.last_heard = now;
+        match &mut self.selected {
+            Some(selected) if selected.remote == remote => selected.last_heard = now,
+            Some(_) | None => {
+                if let Some(known) = self.remotes.iter_mut().find(|known| known.remote == remote) {
+                    known.last_heard = now;
+                }
+            }
         }
     }
 
     /// Nothing comes from there any more, nor gets there: what was heard last of the others takes its place.
     pub(super) fn forget(&mut self, remote: Remote) {
         self.remotes.retain(|known| known.remote != remote);
-        if self.selected == Some(remote) {
-            self.selected = self.remotes.iter().max_by_key(|known| known.last_heard).map(|known| known.remote);
+        if self.selected() == Some(remote) {
+            self.selected = self.remotes.iter().max_by_key(|known| known.last_heard).copied();
             self.nominated = false;
         }
     }
@@ -192,7 +198,7 @@ impl IceLite {
         }
         if self.remotes.len() >= REMOTES_LIMIT {
             // The longest silent one goes; never the one in use.
-            let oldest = self.remotes.iter().enumerate().filter(|(_, known)| Some(known.remote) != self.selected);
+            let oldest = self.remotes.iter().enumerate().filter(|(_, known)| Some(known.remote) != self.selected());
             if let Some((at, _)) = oldest.min_by_key(|(_, known)| known.last_heard) {
                 self.remotes.swap_remove(at);
             }
@@ -207,17 +213,21 @@ impl IceLite {
             self.nominated = false;
         }
         if nominates && is_current {
-            self.selected = Some(from);
             self.nominated = true;
         } else if self.selected.is_none() || restarted || self.is_silent(now) {
-            self.selected = Some(from);
             self.nominated = nominates;
+        } else {
+            return;
+        }
+        let before = self.selected.replace(Known { remote: from, last_heard: now });
+        if let Some(before) = before.filter(|before| before.remote != from) {
+            // Heard last while it was selected.
+            self.heard(before.last_heard, before.remote);
         }
     }
 
     fn is_silent(&self, now: Instant) -> bool {
-        let selected = self.remotes.iter().find(|known| Some(known.remote) == self.selected);
-        selected.is_none_or(|known| now.saturating_duration_since(known.last_heard) >= SILENCE)
+        self.selected.is_none_or(|selected| now.saturating_duration_since(selected.last_heard) >= SILENCE)
     }
 }
 
