@@ -35,6 +35,8 @@ pub(crate) struct Stream {
     /// The payload type of packets that say once more what those before them said (RFC 2198).
     redundancy: Option<PayloadType>,
     clock_rate: u32,
+    /// What may come.
+    formats: [Option<(PayloadType, Codec)>; FORMATS],
     /// Who is being listened to.
     source: Option<Ssrc>,
     /// A source began with something that is no audio; the first audio packet still begins the buffer.
@@ -65,6 +67,9 @@ struct PeerView {
     xr_rtt: Option<(f64, Instant)>,
     voip: Option<(VoipMetrics, Instant)>,
 }
+
+/// Payload types of audio: each codec's, and the one before a change.
+const FORMATS: usize = 8;
 
 /// A round trip measured longer ago than this is not known any more.
 const RTT_STALE: Duration = Duration::from_secs(16);
@@ -110,6 +115,7 @@ impl Stream {
             digits: None,
             redundancy: None,
             clock_rate,
+            formats: [None; FORMATS],
             source: None,
             restart_pending: false,
             peer: PeerView::default(),
@@ -160,19 +166,21 @@ impl Stream {
         self.redundancy = payload_type;
     }
 
+    /// What may come from now on.
+    pub(crate) fn set_formats(&mut self, formats: &[(PayloadType, Codec)]) {
+        // overflow: cannot be, there are not as many codecs.
+        let known = formats.iter().copied().map(Some).chain(std::iter::repeat(None));
+        self.formats.iter_mut().zip(known).for_each(|(place, format)| *place = format);
+    }
+
     /// Takes an RTP packet whose source is already believed.
-    pub(crate) fn receive<'a>(
-        &mut self,
-        now: Instant,
-        bytes: &'a [u8],
-        codecs: &[(PayloadType, Codec)],
-        drops: &mut DropStats,
-    ) -> Heard<'a> {
+    pub(crate) fn receive<'a>(&mut self, now: Instant, bytes: &'a [u8], drops: &mut DropStats) -> Heard<'a> {
         let Some((packet, red)) = RtpPacket::parse(bytes).and_then(|packet| self.without_redundancy(packet)) else {
             drops.malformed += 1;
             return Heard::Nothing;
         };
-        let codec = codecs.iter().find(|(pt, _)| *pt == packet.payload_type).map(|&(_, codec)| codec);
+        let format = self.formats.iter().flatten().find(|(payload_type, _)| *payload_type == packet.payload_type);
+        let codec = format.map(|&(_, codec)| codec);
         let on_clock = codec.is_some_and(|codec| codec.clock_rate() == self.clock_rate);
         if self.measured && self.receiver.leaves_window(&packet) {
             self.note_losses();

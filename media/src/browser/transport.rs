@@ -29,6 +29,8 @@ pub struct BrowserTransport {
     probes: Probes,
     candidates: usize,
     phase: Phase,
+    /// It has sent something with its keys.
+    peer_is_keyed: bool,
     reported: Option<Remote>,
     events: VecDeque<TransportEvent>,
     drops: DropStats,
@@ -101,6 +103,7 @@ impl BrowserTransport {
             probes: Probes::new(seed),
             candidates: offer.candidates,
             phase: Phase::Setup(now + setup),
+            peer_is_keyed: false,
             reported: None,
             events: VecDeque::new(),
             drops: DropStats::default(),
@@ -157,14 +160,15 @@ impl BrowserTransport {
         Inbound::Consumed
     }
 
-    /// Encrypts a plain RTP packet and sends it to the selected address; `false` while there are no keys.
-    pub fn send_rtp(&mut self, plain: &[u8], out: &mut Outbox) -> bool {
-        self.send(plain, out, Outbound::protect_rtp)
+    /// Encrypts the plain RTP packet that `write` composes at a buffer's end, and sends it to the selected address; `false`
+    /// while there are no keys.
+    pub fn send_rtp(&mut self, out: &mut Outbox, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        self.send(out, write, Outbound::protect_rtp)
     }
 
     /// Encrypts and sends a compound RTCP packet; `false` while there are no keys.
     pub fn send_rtcp(&mut self, plain: &[u8], out: &mut Outbox) -> bool {
-        self.send(plain, out, Outbound::protect_rtcp)
+        self.send(out, |buffer| buffer.extend_from_slice(plain), Outbound::protect_rtcp)
     }
 
     /// Measures the round trip by a transaction of our own, every few seconds, once nothing else has told it for a
@@ -333,7 +337,9 @@ impl BrowserTransport {
         match plain {
             Ok(inbound) => {
                 self.ice.heard(now, from);
-                self.dtls.peer_is_keyed();
+                if !std::mem::replace(&mut self.peer_is_keyed, true) {
+                    self.dtls.peer_is_keyed();
+                }
                 return inbound;
             }
             Err(Refusal::Undecryptable) => self.drops.undecryptable = self.drops.undecryptable.saturating_add(1),
@@ -344,15 +350,15 @@ impl BrowserTransport {
 
     fn send(
         &mut self,
-        plain: &[u8],
         out: &mut Outbox,
+        write: impl FnOnce(&mut Vec<u8>),
         protect: impl FnOnce(&mut Outbound, &mut Vec<u8>, usize) -> Option<()>,
     ) -> bool {
         let (Some(srtp), Some(to), Phase::Connected) = (&mut self.srtp, self.ice.selected(), self.phase) else {
             return false;
         };
         out.push_if(to.port(), to.address, |buffer, start| {
-            buffer.extend_from_slice(plain);
+            write(buffer);
             protect(&mut srtp.outbound, buffer, start)
         });
         true

@@ -30,7 +30,6 @@ pub(crate) struct BrowserLeg {
     /// Drops of transports this one follows.
     carried_drops: DropStats,
     carried_resent: u64,
-    packet: Vec<u8>,
     redundancy: Option<Redundancy>,
     /// Where the browser may ask for what it lost.
     pub(crate) resends: Option<Box<Resends>>,
@@ -68,6 +67,7 @@ impl BrowserLeg {
         let mut stream = Stream::new(now, surroundings.wall(now), seed, media.codec.clock_rate());
         stream.set_telephone_event(media.telephone_event.map(|event| (event, media.codec.clock_rate())));
         stream.set_redundancy(media.redundancy);
+        stream.set_formats(&media.accepted);
         stream.set_measured(surroundings.policy.measure);
         let resends = (!media.nacks.is_empty()).then(Box::<Resends>::default);
         let leg = Self {
@@ -80,7 +80,6 @@ impl BrowserLeg {
             drops: DropStats::default(),
             carried_drops: DropStats::default(),
             carried_resent: 0,
-            packet: Vec::new(),
         };
         Ok((leg, opened))
     }
@@ -117,15 +116,17 @@ impl BrowserLeg {
         if let Some(report) = self.stream.poll_report(now) {
             self.transport.send_rtcp(report, out);
         }
-        let Self { transport, stream, packet, .. } = self;
-        stream.poll_digits(now, |event| send(transport, packet, event, out))
+        let Self { transport, stream, .. } = self;
+        stream.poll_digits(now, |event| {
+            transport.send_rtp(out, |buffer| event.write(buffer));
+        })
     }
 
     /// Sends again what the browser has asked for.
     pub(crate) fn resend(&mut self, now: Instant, out: &mut Outbox) {
         let Some(resends) = &mut self.resends else { return };
         while let Some(packet) = resends.poll(now) {
-            self.transport.send_rtp(packet, out);
+            self.transport.send_rtp(out, |buffer| buffer.extend_from_slice(packet));
         }
     }
 
@@ -146,27 +147,25 @@ impl BrowserLeg {
     }
 }
 
-fn send(transport: &mut BrowserTransport, buffer: &mut Vec<u8>, packet: &RtpPacket<'_>, out: &mut Outbox) {
-    buffer.clear();
-    packet.write(buffer);
-    transport.send_rtp(buffer, out);
-}
-
-/// The same with audio, which may be said twice, and of which a lost packet may be asked for.
+/// Sends audio, which may be said twice, and of which a lost packet may be asked for.
 fn send_audio(
     now: Instant,
-    (transport, buffer, resends): (&mut BrowserTransport, &mut Vec<u8>, &mut Option<Box<Resends>>),
+    (transport, resends): (&mut BrowserTransport, &mut Option<Box<Resends>>),
     redundancy: Option<&mut Redundancy>,
     packet: RtpPacket<'_>,
     out: &mut Outbox,
 ) {
-    match redundancy {
-        Some(redundancy) => send(transport, buffer, &redundancy.wrap(packet), out),
-        None => send(transport, buffer, &packet, out),
-    }
-    if let Some(resends) = resends {
-        resends.keep(now, buffer);
-    }
+    let packet = match redundancy {
+        Some(redundancy) => redundancy.wrap(packet),
+        None => packet,
+    };
+    transport.send_rtp(out, |buffer| {
+        let start = buffer.len();
+        packet.write(buffer);
+        if let Some(resends) = resends {
+            resends.keep(now, buffer.get(start..).unwrap_or_default());
+        }
+    });
 }
 
 /// Two counts of drops together.
@@ -193,21 +192,21 @@ impl Listener for BrowserLeg {
         let (payload_type, sender) = speaker(&mut self.stream, now, self.speaks);
         let packet = sender.relay(now, payload_type, marker, sequence, timestamp, restarted, payload);
         let redundancy = self.redundancy.as_mut().filter(|_| self.speaks.1 == Codec::Opus);
-        send_audio(now, (&mut self.transport, &mut self.packet, &mut self.resends), redundancy, packet, out);
+        send_audio(now, (&mut self.transport, &mut self.resends), redundancy, packet, out);
     }
 
     fn pass(&mut self, now: Instant, gap: Option<u32>, samples: u32, payload: &[u8], out: &mut Outbox) {
         let (payload_type, sender) = speaker(&mut self.stream, now, self.speaks);
         let packet = sender.follow(now, payload_type, gap, samples, payload);
         let redundancy = self.redundancy.as_mut().filter(|_| self.speaks.1 == Codec::Opus);
-        send_audio(now, (&mut self.transport, &mut self.packet, &mut self.resends), redundancy, packet, out);
+        send_audio(now, (&mut self.transport, &mut self.resends), redundancy, packet, out);
     }
 
     fn frame(&mut self, now: Instant, samples: u32, payload: &[u8], out: &mut Outbox) {
         let (payload_type, sender) = speaker(&mut self.stream, now, self.speaks);
         let packet = sender.next(now, payload_type, samples, payload);
         let redundancy = self.redundancy.as_mut().filter(|_| self.speaks.1 == Codec::Opus);
-        send_audio(now, (&mut self.transport, &mut self.packet, &mut self.resends), redundancy, packet, out);
+        send_audio(now, (&mut self.transport, &mut self.resends), redundancy, packet, out);
     }
 }
 

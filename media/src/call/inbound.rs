@@ -25,13 +25,15 @@ impl Call {
         out: &mut Outbox,
     ) -> bool {
         self.ran(now);
-        let BrowserLeg { transport, stream, media, drops, resends, .. } = &mut self.browser;
+        let slow = self.slow.take();
+        let mut is_audio = false;
+        let BrowserLeg { transport, stream, drops, resends, .. } = &mut self.browser;
         let moved = (transport.path(), transport.remote()) != (Some(path), Some(from));
         let mut echoed = None;
         let heard = match transport.handle_datagram(now, path, from, datagram, out) {
             Inbound::Consumed => false,
             Inbound::Rtp(packet) => {
-                match stream.receive(now, packet, &media.accepted, drops) {
+                match stream.receive(now, packet, drops) {
                     Heard::Audio { codec, accepted, packet, red } => {
                         if self.echoes {
                             echoed = Some(Echoed::of(codec, &accepted, &packet));
@@ -51,6 +53,7 @@ impl Call {
                         let (sequence, timestamp) = (packet.sequence, packet.timestamp);
                         self.presence.numbered(now, sequence, timestamp, codec.clock_rate());
                         self.heard_audio(now, Leg::Browser);
+                        is_audio = true;
                     }
                     Heard::Rest { sequence, noise } => {
                         self.to_trunk.rest(now, sequence, noise);
@@ -100,11 +103,15 @@ impl Call {
             let back = self.presence.heard(now);
             self.report(back);
         }
+        if is_audio && self.events.is_empty() {
+            self.slow = slow;
+        }
         self.browser.transport.knows(path, from)
     }
 
     /// The browser's connection from there has ended.
     pub fn handle_disconnect(&mut self, now: Instant, from: SocketAddr) {
+        self.slow = None;
         self.browser.transport.forget_connection(from);
         self.drain_transport(now);
     }
@@ -112,6 +119,7 @@ impl Call {
     /// A datagram on the trunk leg's RTP port.
     pub fn handle_trunk_rtp(&mut self, now: Instant, from: SocketAddr, datagram: &[u8], out: &mut Outbox) {
         self.ran(now);
+        let slow = self.slow.take();
         if self.trunk.as_ref().is_some_and(|trunk| trunk.is_report(datagram)) {
             return self.handle_trunk_rtcp(now, from, datagram, out);
         }
@@ -129,6 +137,9 @@ impl Call {
                     stream.discarded(sequence);
                 }
                 self.heard_audio(now, Leg::Trunk);
+                if self.events.is_empty() {
+                    self.slow = slow;
+                }
             }
             Heard::Rest { sequence, noise } => {
                 self.to_browser.rest(now, sequence, noise);
@@ -148,6 +159,7 @@ impl Call {
     /// A datagram on the trunk leg's RTCP port.
     pub fn handle_trunk_rtcp(&mut self, now: Instant, from: SocketAddr, datagram: &[u8], _out: &mut Outbox) {
         self.ran(now);
+        self.slow = None;
         let Some(told) = self.trunk.as_mut().and_then(|trunk| trunk.receive_report(now, from, datagram)) else {
             return;
         };

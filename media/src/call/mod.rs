@@ -1,6 +1,7 @@
 //! One call's media as a value: two legs and the bridge between them.
 
 mod browser_leg;
+mod deadlines;
 mod digits;
 mod echo;
 mod elastic;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::browser_leg::BrowserLeg;
+use self::deadlines::Deadline;
 use self::digits::TrunkDigits;
 use self::elastic::Elastic;
 use self::flows::pcm_rate;
@@ -66,6 +68,8 @@ pub struct Call {
     next_sample: Option<Instant>,
     /// When the detectors want to look beside that.
     next_look: Option<Instant>,
+    /// The next of the deadlines that a packet of audio only moves away, as it was found last; without, it is to be found.
+    slow: Option<Option<Deadline>>,
     quality: Monitor,
     /// The trunk has answered.
     answered: bool,
@@ -127,6 +131,7 @@ impl Call {
             last_run: now,
             next_sample: None,
             next_look: None,
+            slow: None,
             quality: Monitor::default(),
             answered: false,
             detectors,
@@ -140,6 +145,7 @@ impl Call {
     /// A new peer connection for the same call (page reload, other network): the old browser leg is dropped, the trunk
     /// leg stays. On an error the old leg stays as it is.
     pub fn reattach(&mut self, now: Instant, open: &OpenCall, out: &mut Outbox) -> Result<Opened, OpenError> {
+        self.slow = None;
         let mut chance = Chance::new(open.seed);
         let (browser, opened) = BrowserLeg::open(now, open, &self.surroundings, &mut chance)?;
         self.browser.bye(now, out);
@@ -159,6 +165,7 @@ impl Call {
 
     /// ICE restart: new credentials on both sides.
     pub fn restart_ice(&mut self, now: Instant, remote: IceCredentials) -> Restarted {
+        self.slow = None;
         let local = self.chance.credentials();
         self.browser.transport.restart_ice(now, remote, local.clone());
         let old = std::mem::replace(&mut self.ufrags.0, local.ufrag.clone());
@@ -170,6 +177,7 @@ impl Call {
 
     /// A port pair was leased: the trunk leg exists (silent until [`Command::ConnectTrunk`]). Replaces an older leg.
     pub fn attach_trunk(&mut self, now: Instant, local: SocketAddr) {
+        self.slow = None;
         self.trunk = Some(TrunkLeg::new(local, self.surroundings.policy.measure));
         self.digits = TrunkDigits::default();
         self.quality.forget(Leg::Trunk);
@@ -186,6 +194,7 @@ impl Call {
 
     /// The control plane asks for something.
     pub fn handle_command(&mut self, now: Instant, command: Command, out: &mut Outbox) {
+        self.slow = None;
         match command {
             Command::ConnectTrunk(media) => self.connect_trunk(now, media),
             Command::ReleaseTrunk => self.release_trunk(now, out),
@@ -231,66 +240,9 @@ impl Call {
         std::iter::once(self.ufrags.0.as_str()).chain(self.ufrags.1.as_deref())
     }
 
-    /// A deadline passed: playout, RTCP, DTMF, DTLS, limits.
-    pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
-        self.ran(now);
-        if self.browser.transport.poll_timeout().is_some_and(|(at, _)| at <= now) {
-            self.browser.transport.handle_timeout(now, out);
-            self.drain_transport(now);
-        }
-        let to_trunk = if self.echoes {
-            self.to_trunk.handle_timeout(now, &mut self.browser, out);
-            None
-        } else {
-            self.trunk.as_mut().and_then(|trunk| self.to_trunk.handle_timeout(now, trunk, out))
-        };
-        self.played_to_trunk(now, to_trunk);
-        let to_browser = self.to_browser.handle_timeout(now, &mut self.browser, out);
-        self.report(to_browser.map(|id| MediaEvent::PromptFinished { leg: Leg::Browser, id }));
-        let overdue = self.browser.stream.overdue_digit(now);
-        self.heard_digit(now, Leg::Browser, overdue);
-        let overdue = self.trunk.as_mut().and_then(TrunkLeg::stream).and_then(|stream| stream.overdue_digit(now));
-        self.heard_digit(now, Leg::Trunk, overdue);
-        self.ripe_tones(now);
-        self.poll_legs(now, out);
-        while let Some(event) = self.presence.check(now) {
-            self.report(Some(event));
-        }
-        if self.next_sample.is_some_and(|at| at <= now) {
-            self.next_sample = Some(now + SAMPLE_EVERY);
-            self.measure(now, out);
-            let mut stats = Box::new(self.stats(now));
-            self.look(now, &mut stats);
-            self.tell_voip(&stats);
-            self.report(Some(MediaEvent::Sample(stats)));
-        }
-        if self.next_look.is_some_and(|at| at <= now) {
-            self.look_now(now);
-        }
-    }
-
     /// What happened.
     pub fn poll_event(&mut self) -> Option<MediaEvent> {
         self.events.pop_front()
-    }
-
-    /// The next deadline and why.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        let to_trunk = (self.echoes || self.trunk.is_some()).then(|| self.to_trunk.poll_timeout()).flatten();
-        [
-            self.browser.poll_timeout(),
-            self.trunk.as_ref().and_then(TrunkLeg::poll_timeout),
-            to_trunk.map(|at| (at, "frame to the trunk")),
-            self.to_browser.poll_timeout().map(|at| (at, "frame to the browser")),
-            self.presence.poll_timeout(),
-            self.digits.poll_timeout(),
-            self.next_sample.map(|at| (at, "sample")),
-            self.next_look.map(|at| (at, "detectors")),
-        ]
-        .into_iter()
-        .flatten()
-        .min_by_key(|(at, _)| *at)
     }
 
     fn connect_trunk(&mut self, now: Instant, media: TrunkMedia) {

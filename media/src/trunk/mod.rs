@@ -34,8 +34,6 @@ struct Peer {
     guard: SourceGuard,
     stream: Stream,
     security: Security,
-    /// What it may send.
-    accepted: Vec<(PayloadType, Codec)>,
 }
 
 impl TrunkLeg {
@@ -79,7 +77,6 @@ impl TrunkLeg {
                     stream: Stream::new(now, wall, seed(), clock_rate),
                     media,
                     security,
-                    accepted: Vec::new(),
                 });
             }
         }
@@ -87,13 +84,14 @@ impl TrunkLeg {
             peer.stream.set_telephone_event(peer.media.telephone_event);
             peer.stream.set_measured(self.measured);
             peer.stream.set_wish(peer.media.extended.unwrap_or_default());
-            peer.accepted = vec![(peer.media.payload_type, peer.media.codec)];
-            peer.accepted.extend_from_slice(&peer.media.also);
+            let mut formats = vec![(peer.media.payload_type, peer.media.codec)];
+            formats.extend_from_slice(&peer.media.also);
             // What is under way is still as it was agreed before (RFC 3264 section 8.3.1).
-            let is_free = |before: &(PayloadType, Codec)| peer.accepted.iter().all(|(number, _)| *number != before.0);
+            let is_free = |before: &(PayloadType, Codec)| formats.iter().all(|(number, _)| *number != before.0);
             if let Some(before) = before.filter(is_free) {
-                peer.accepted.push(before);
+                formats.push(before);
             }
+            peer.stream.set_formats(&formats);
         }
     }
 
@@ -136,7 +134,7 @@ impl TrunkLeg {
             self.drops.wrong_source += 1;
             return Heard::Nothing;
         }
-        peer.stream.receive(now, plain, &peer.accepted, &mut self.drops)
+        peer.stream.receive(now, plain, &mut self.drops)
     }
 
     /// A datagram on the RTCP port.

@@ -188,7 +188,7 @@ impl World {
         packet.extend_from_slice(&SSRC.to_be_bytes());
         packet.extend_from_slice(payload);
         let mut out = Outbox::new();
-        let sent = self.gateway.send_rtp(&packet, &mut out);
+        let sent = self.gateway.send_rtp(&mut out, |buffer| buffer.extend_from_slice(&packet));
         self.ship(&out);
         sent
     }

@@ -33,7 +33,7 @@ fn check_far_end(packets: &[Packet], number: u8, codec: Codec) -> usize {
     let first = packets[0].at;
     let seed = StreamSeed { ssrc: Ssrc(9), sequence: 1, timestamp: 1, cname: "far".into(), rtcp: 1 };
     let mut far = Stream::new(first, Duration::from_secs(1_800_000_000), seed, codec.clock_rate());
-    let codecs = [(PayloadType(number), codec)];
+    far.set_formats(&[(PayloadType(number), codec)]);
     let (mut drops, mut rests) = (DropStats::default(), 0);
     for pair in packets.windows(2) {
         let passed = pair[1].at.duration_since(pair[0].at).as_millis() as i64 * i64::from(codec.clock_rate()) / 1000;
@@ -50,7 +50,7 @@ fn check_far_end(packets: &[Packet], number: u8, codec: Codec) -> usize {
         RtpPacket { marker, payload_type, sequence, timestamp, ssrc, payload }.write(&mut bytes);
         let gap = far.up(packet.at, Some(first)).gap;
         assert!(gap < Duration::from_millis(200), "{gap:?} without a packet");
-        rests += usize::from(matches!(far.receive(packet.at, &bytes, &codecs, &mut drops), Heard::Rest { .. }));
+        rests += usize::from(matches!(far.receive(packet.at, &bytes, &mut drops), Heard::Rest { .. }));
     }
     assert_eq!((far.received(first).lost, drops), (0, DropStats::default()));
     rests
