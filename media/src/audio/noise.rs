@@ -30,6 +30,13 @@ impl ComfortNoise {
         Self { level, peak: rms * UNIFORM.sqrt(), random: 1 }
     }
 
+    /// Goes on at another level, -dBov.
+    pub(crate) fn set_level(&mut self, level: u8) {
+        if level.max(LOUDEST) != self.level {
+            *self = Self { random: self.random, ..Self::at(level) };
+        }
+    }
+
     /// Its level, -dBov.
     pub(crate) fn level(&self) -> u8 {
         self.level

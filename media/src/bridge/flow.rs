@@ -17,7 +17,7 @@ use crate::detect::{Ear, Hearing};
 use crate::outbox::Outbox;
 pub(crate) use packet::Packet;
 use passing::Passing;
-use resting::Resting;
+use resting::{PAUSE, Resting};
 
 mod packet;
 mod passing;
@@ -129,6 +129,7 @@ impl Flow {
         self.noise = None;
         self.speech.reset();
         self.sounds.forget_speaker();
+        self.resting = Resting::default();
         self.silent = false;
         self.source = None;
         self.fresh = true;
@@ -249,7 +250,6 @@ impl Flow {
             ear.packet(now, packet.codec, packet.sequence, packet.rtp.payload, relayed);
         }
         if !relayed && self.on_arrival && !self.sounds.are_over() {
-            self.resting.ends();
             return self.pass(now, packet, output, listener, out);
         }
         if !relayed {
@@ -262,7 +262,7 @@ impl Flow {
             self.speech.reset();
         }
         self.resting.ends();
-        self.clock.set(now + RELAY_IDLE);
+        self.clock.set(now + if self.resting.pauses() { PAUSE } else { RELAY_IDLE });
         if listener.is_busy() {
             self.fresh = true;
             return;
@@ -316,6 +316,8 @@ impl Flow {
             noise.fill(&mut self.pcm);
         } else if !heard && self.silent {
             self.sounds.hiss(&mut self.pcm);
+        } else if !heard && self.on_arrival && !self.is_muted() {
+            self.resting.hum(&mut self.pcm);
         }
         self.started |= heard;
         self.fresh = true;

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::resting::SOFTER_BY_PACKET;
 use super::{Flow, Packet, RELAY_IDLE};
 use crate::audio::Codec;
 use crate::audio::codec::Decoder;
@@ -58,7 +59,6 @@ impl Flow {
         listener: &mut impl Listener,
         out: &mut Outbox,
     ) {
-        self.clock.set(now + RELAY_IDLE);
         let fresh = std::mem::take(&mut self.fresh) || packet.restarted;
         // What was lost before this packet and is in it once more.
         let due = self.passing.as_ref().and_then(|passing| passing.next).filter(|_| !fresh).map(|(next, _)| next);
@@ -67,6 +67,11 @@ impl Flow {
             self.code(now, &earlier, false, output, listener, out);
         }
         self.code(now, packet, fresh, output, listener, out);
+        if self.resting.pauses() {
+            self.clock.by(now + output.frame());
+        } else {
+            self.clock.set(now + RELAY_IDLE);
+        }
     }
 
     fn code(
@@ -86,10 +91,12 @@ impl Flow {
             if let Some(ear) = &mut self.ear {
                 ear.pcm(now, packet.codec, self.rate, &self.pcm);
             }
-            if listener.is_busy() {
+            // In a pause the line goes on at our own pace.
+            if self.resting.is_background(&self.pcm, SOFTER_BY_PACKET) || listener.is_busy() {
                 self.fresh = true;
                 continue;
             }
+            self.resting.ends();
             self.started = true;
             let Some(payload) = self.voice.encode(output, self.rate, &self.pcm) else { continue };
             let gap = match std::mem::replace(&mut seam, Seam::After(0)) {

@@ -20,12 +20,18 @@ const STEP: u8 = 3;
 /// A sender of Opus that is silent sends a frame of noise and an empty one every 400 ms; so many packets in a row that are
 /// not empty are words.
 const WORDS: u8 = 3;
+/// Such a sender is not done while less than this has passed, and what it says of its line is enough for who hears it
+/// unchanged.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 /// Louder is no background, and softer no comfort, -dBov.
 const BACKGROUND: u8 = 40;
 const FAINTEST: u8 = 80;
 /// So many make a dB; a line grows louder by two dB a frame at most, and softer by an eighth.
 const EIGHTHS: u16 = 8;
 const LOUDER: u16 = 2 * EIGHTHS;
+const SOFTER: u16 = 1;
+/// Softer by so much where packets are all there is to judge by: five a second.
+pub(super) const SOFTER_BY_PACKET: u16 = EIGHTHS / 2;
 
 /// What a silent frame is sent as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +55,8 @@ pub(super) struct Resting {
     eighths: u16,
     /// Packets since the speaker's last empty one.
     words: u8,
+    /// The sound of that line.
+    noise: ComfortNoise,
 }
 
 impl Flow {
@@ -64,8 +72,8 @@ impl Flow {
         let withheld = self.is_muted();
         let said = self.noise.as_ref().filter(|_| !withheld).map(ComfortNoise::level);
         let quiet = match (spoken, sounded.heard) {
-            (false, false) => !self.on_arrival || withheld || self.silent || said.is_some(),
-            (true, false) => self.resting.is_background(&self.pcm),
+            (false, false) => !self.on_arrival || withheld || self.silent || said.is_some() || self.resting.pauses(),
+            (true, false) => self.resting.is_background(&self.pcm, SOFTER),
             (_, true) => sounded.noise,
         };
         if !quiet {
@@ -84,7 +92,13 @@ impl Flow {
 
 impl Default for Resting {
     fn default() -> Self {
-        Self { since: None, said: None, eighths: EIGHTHS * u16::from(NOISE), words: WORDS }
+        Self {
+            since: None,
+            said: None,
+            eighths: EIGHTHS * u16::from(NOISE),
+            words: WORDS,
+            noise: ComfortNoise::at(NOISE),
+        }
     }
 }
 
@@ -95,9 +109,23 @@ impl Resting {
         self.words = if empty { 0 } else { self.words.saturating_add(1) };
     }
 
-    /// Whether a decoded frame is no more than the noise of a line whose speaker has fallen silent.
-    pub(super) fn is_background(&mut self, frame: &[i16]) -> bool {
-        if self.words >= WORDS {
+    /// Whether the speaker has said that it is silent, by discontinuous transmission, and no words have come since.
+    pub(super) fn pauses(&self) -> bool {
+        self.words < WORDS
+    }
+
+    /// How the line sounds in such a pause, where frames must come all the same; else nothing.
+    pub(super) fn hum(&mut self, frame: &mut [i16]) {
+        if self.pauses() {
+            self.noise.set_level(self.level());
+            self.noise.fill(frame);
+        }
+    }
+
+    /// Whether a decoded frame is no more than the noise of a line whose speaker has fallen silent, and which may have grown
+    /// softer by so much.
+    pub(super) fn is_background(&mut self, frame: &[i16], softer: u16) -> bool {
+        if !self.pauses() {
             return false;
         }
         let energy: f32 = frame.iter().map(|&sample| f32::from(sample) * f32::from(sample)).sum();
@@ -108,7 +136,7 @@ impl Resting {
         }
         // What fades is what a decoder makes up between two frames of noise: the louder ones tell.
         let heard = EIGHTHS * u16::from(level.min(FAINTEST));
-        self.eighths = heard.max(self.eighths.saturating_sub(LOUDER)).min(self.eighths + 1);
+        self.eighths = heard.max(self.eighths.saturating_sub(LOUDER)).min(self.eighths + softer);
         true
     }
 

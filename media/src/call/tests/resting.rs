@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::audio::is_seamless;
 use super::phone::{Packet, is_silent, is_tone, listen};
 use super::world::World;
 use crate::api::{Command, Digit, DropStats, Leg, MediaEvent};
@@ -127,8 +128,9 @@ fn speak_with_dtx(world: &mut World, seconds: usize, level: Option<u8>) {
 
 #[test]
 fn a_visitor_who_pauses_by_discontinuous_transmission_is_comfort_noise_as_loud_as_his_line() {
-    for level in [52, 70] {
+    for (level, on_arrival) in [(52, false), (70, false), (52, true), (70, true)] {
         let mut world = resting(Opus, Pcmu, true);
+        world.command(Command::SetAudio { elastic: false, on_arrival });
         world.browser.hush();
         world.run(400);
         world.phone.heard.clear();
@@ -150,6 +152,54 @@ fn a_visitor_who_pauses_by_discontinuous_transmission_is_comfort_noise_as_loud_a
         assert!(is_tone(&listen(&words[10..], 0, Pcmu), 440.0), "{level}: words again");
         check_far_end(&[heard, words].concat(), 0, Pcmu);
     }
+}
+
+/// Who takes audio as it comes and knows no comfort noise hears the line all the same, and not only what is said of it now
+/// and then.
+#[test]
+fn a_pause_sounds_the_same_from_beginning_to_end_without_a_buffer() {
+    for (trunk, level) in [(Pcmu, 52), (Pcma, 58), (G722, 52)] {
+        let mut world = resting(Opus, trunk, false);
+        world.command(Command::SetAudio { elastic: false, on_arrival: true });
+        world.browser.hush();
+        world.run(400);
+        speak_with_dtx(&mut world, 2, None);
+        speak_with_dtx(&mut world, 3, Some(level));
+        world.phone.heard.clear();
+        speak_with_dtx(&mut world, 8, Some(level));
+        let heard = std::mem::take(&mut world.phone.heard);
+        assert!((398..=402).contains(&heard.len()) && is_seamless(&heard, 160), "{trunk:?}: {}", heard.len());
+        let levels: Vec<_> =
+            listen(&heard, super::audio::pt(trunk), trunk).chunks_exact(800).map(crate::audio::tone::level).collect();
+        let steady = |found: &f64| (f64::from(level) - 4.0..f64::from(level) + 9.0).contains(&-found);
+        assert!(levels.iter().all(steady), "{trunk:?} {level}: {levels:?}");
+        speak_with_dtx(&mut world, 1, None);
+        let words = std::mem::take(&mut world.phone.heard);
+        let pcm = listen(&words[2..], super::audio::pt(trunk), trunk);
+        assert!(is_tone(&pcm[320..], 440.0) && words.len() <= 51, "{trunk:?}: words again");
+        // Nobody hangs up because a visitor vanishes in a pause.
+        speak_with_dtx(&mut world, 1, Some(level));
+        let (_, by_phone) = world.listen(4_000);
+        assert!((198..=202).contains(&by_phone.len()), "{trunk:?}: {}", by_phone.len());
+    }
+}
+
+#[test]
+fn pauses_are_relayed_as_they_are_and_kept_alive() {
+    let mut world = resting(Opus, Opus, false);
+    world.browser.hush();
+    world.run(400);
+    speak_with_dtx(&mut world, 2, None);
+    world.phone.heard.clear();
+    speak_with_dtx(&mut world, 10, Some(60));
+    let heard = std::mem::take(&mut world.phone.heard);
+    assert!((50..=51).contains(&heard.len()), "two of twenty packets: {}", heard.len());
+    let (_, by_phone) = world.listen(3_000);
+    let kept = by_phone.len();
+    assert!((112..=124).contains(&kept), "a second after the last packet of the browser: {kept}");
+    speak_with_dtx(&mut world, 1, None);
+    let words = std::mem::take(&mut world.phone.heard);
+    assert!(is_tone(&listen(&words[5..], 107, Opus), 440.0));
 }
 
 #[test]
