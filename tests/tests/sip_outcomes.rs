@@ -180,7 +180,7 @@ async fn early_media_is_heard_before_the_answer() -> Result<()> {
 #[tokio::test]
 async fn hold_silences_one_direction_and_resume_brings_it_back() -> Result<()> {
     let phone = MediaPhone::start(Codec::Pcmu, AGENT).await?;
-    let sipp = Sipp::start("hold", &keys(&phone, &[("pause", "2500")])).await?;
+    let sipp = Sipp::start("hold", &keys(&phone, &[("pause", "2500"), ("direction", "sendonly")])).await?;
     let gateway = Gateway::start(Plan::to(&[sipp.address()]).relay()).await?;
     let visitor = WebClient::call(&gateway, Codec::Pcmu, VISITOR).await?;
     phone.hears(VISITOR, AGENT).await?;

@@ -61,6 +61,52 @@ async fn a_busy_tone_is_heard_before_the_call_ends_as_busy() -> Result<()> {
     Ok(())
 }
 
+/// The agent's phone holds by a re-INVITE and resumes by another; what the visitor hears between them.
+async fn check_hold(direction: &str, media: &str, hears: impl Fn(&[i16]) -> bool) -> Result<()> {
+    let phone = MediaPhone::start(Codec::Pcmu, AGENT).await?;
+    let port = phone.address().port().to_string();
+    let pause = ("pause", "4000".into());
+    let keys = [("rtp_port", port), ("codec_pt", "0".into()), ("codec_name", "PCMU".into()), pause];
+    let sipp = Sipp::start("hold", &[&keys[..], &[("direction", direction.into())]].concat()).await?;
+    let gateway = Gateway::start(Plan::to(&[sipp.address()]).relay().media(media)).await?;
+    let visitor = WebClient::call(&gateway, Codec::Pcmu, VISITOR).await?;
+    visitor.hears(AGENT, VISITOR).await?;
+    let answers = |direction: &str| sipp.trace().contains(&format!("a={direction}\r\n"));
+    let answered = if direction == "sendonly" { "recvonly" } else { "inactive" };
+    until("the hold", LONG, || answers(answered)).await?;
+    let last = || visitor.heard(Duration::from_millis(400));
+    until(&format!("what a held visitor hears, {direction}, {media}"), LONG, || hears(&last())).await?;
+    // The first INVITE's ACK, that of the hold and that of the resume.
+    until("the resume", LONG, || sipp.trace().matches("\nACK sip:").count() >= 3).await?;
+    visitor.hears(AGENT, VISITOR).await?;
+    phone.hears(VISITOR, AGENT).await?;
+    gateway.visitor(&visitor.session, Method::DELETE, &visitor.call, "", None).await?;
+    sipp.finish().await?;
+    gateway.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_visitor_whom_the_agent_holds_hears_what_is_configured_until_he_is_taken_back() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    std::fs::create_dir(dir.path().join("en"))?;
+    write_tone(&dir.path().join("en/hold.wav"), 500.0, 8_000, 1)?;
+    write_tone(&dir.path().join("en/hold_music.wav"), PROMPT, 16_000, 1)?;
+    let own = |audio: &str| format!("hold_audio = {audio:?}\nprompts_dir = {:?}", dir.path());
+    let tone = |hz: f64| move |pcm: &[i16]| pcm.len() >= 3_000 && detect(pcm, 8_000, hz) > level(pcm) - 1.0;
+    check_hold("inactive", &own("music"), tone(PROMPT)).await?;
+    check_hold("inactive", &own("prompt"), tone(500.0)).await?;
+    let quiet = |pcm: &[i16]| pcm.len() >= 3_000 && (-72.0..-60.0).contains(&level(pcm));
+    check_hold("inactive", &own("noise"), quiet).await?;
+    // The bundled piece: loud enough, and nobody's tone.
+    let music = |pcm: &[i16]| {
+        level(pcm) > -40.0 && [AGENT, VISITOR].iter().all(|&hz| detect(pcm, 8_000, hz) < level(pcm) - 3.0)
+    };
+    check_hold("inactive", "hold_audio = \"music\"", music).await?;
+    // An agent that goes on sending has music of its own.
+    check_hold("sendonly", &own("music"), tone(AGENT)).await
+}
+
 #[tokio::test]
 async fn prompts_are_mixed_with_the_other_side_and_come_as_opus_files_too() -> Result<()> {
     let dir = tempfile::tempdir()?;

@@ -1,9 +1,10 @@
 //! Hold, asked for by an operator: a held leg is not heard and hears something else. The trunk is told so by a new offer
-//! (RFC 3264 section 8.4); where it will not have it, it is held all the same.
+//! (RFC 3264 section 8.4); where it will not have it, it is held all the same. And hold that the trunk asks for.
 
 use std::time::{Duration, Instant};
 
 use trunkline_media::api::{Command, Leg};
+use trunkline_media::sdp::browser::Direction;
 use trunkline_media::sdp::trunk;
 
 use super::timers::Timer;
@@ -19,6 +20,8 @@ const TRIES: u8 = 5;
 pub(super) struct Held {
     pub(super) browser: bool,
     pub(super) trunk: bool,
+    /// The visitor hears what a held leg hears, for whatever reason.
+    visitor: bool,
 }
 
 /// What has become of our own offers to the trunk.
@@ -43,9 +46,27 @@ impl Call {
             return;
         }
         talking.offering.refused = 0;
+        match leg {
+            Leg::Browser => self.hold_visitor(false),
+            Leg::Trunk => self.set_held(leg, held),
+        }
+        self.offer_hold();
+    }
+
+    /// Holds the visitor's leg or takes it back, as it is now: an operator says so, somebody is dialled beside the agent, or
+    /// the agent neither sends nor listens (RFC 3264 section 8.4). One that only sends has music of its own.
+    pub(super) fn hold_visitor(&mut self, dialling: bool) {
+        let by_agent = matches!(&self.stage, Stage::Talking(talking)
+            if talking.media.peer_direction == Direction::Inactive && !talking.local.holding);
+        let held = self.held.browser || dialling || by_agent;
+        if std::mem::replace(&mut self.held.visitor, held) != held {
+            self.set_held(Leg::Browser, held);
+        }
+    }
+
+    fn set_held(&mut self, leg: Leg, held: bool) {
         let audio = self.about.hold.clone().filter(|_| held);
         self.media(Command::SetHeld { leg, held, audio });
-        self.offer_hold();
     }
 
     /// Offers the trunk what is so now, unless it knows or an earlier offer is under way.

@@ -44,6 +44,7 @@ impl Call {
         self.script.answered();
         self.drop_loops(Leg::Browser);
         self.media(Command::Answered);
+        self.hold_visitor(false);
         self.emit("call_answered", []);
         self.tell_reconnecting(now);
     }
@@ -132,6 +133,7 @@ impl Call {
                 self.effects.push_back(Effect::AnswerOffer { attempt, answer: Ok(answer.into()) });
                 if changed {
                     self.media(Command::ConnectTrunk(media));
+                    self.hold_visitor(self.has_parked());
                 }
             }
             Err(_) => self.effects.push_back(Effect::AnswerOffer { attempt, answer: Err(488) }),
@@ -162,6 +164,7 @@ impl Call {
             talking.media = media.clone();
             self.notes.agreed(&media);
             self.media(Command::ConnectTrunk(media));
+            self.hold_visitor(self.has_parked());
         }
     }
 }

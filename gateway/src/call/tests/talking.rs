@@ -8,11 +8,22 @@ fn the_trunk_may_change_its_media_and_put_the_call_on_hold() {
     let mut bench = Bench::talking();
     for (offer, version) in [("sendonly", 2), ("inactive", 3), ("sendrecv", 4)] {
         let effects = bench.sip(SipEvent::Offer { fork: Fork::default(), sdp: Some(sdp(4_004, "8", offer)) });
-        let [Effect::AnswerOffer { attempt: of, answer: Ok(answer) }, Effect::Media(Command::ConnectTrunk(media))] =
-            &effects[..]
+        let [
+            Effect::AnswerOffer { attempt: of, answer: Ok(answer) },
+            Effect::Media(Command::ConnectTrunk(media)),
+            then @ ..,
+        ] = &effects[..]
         else {
             panic!("{effects:?}")
         };
+        // Who sends has music of its own; who does not leaves that to us.
+        let held = |held| vec![Effect::Media(Command::SetHeld { leg: Leg::Browser, held, audio: None })];
+        let expected = match offer {
+            "inactive" => held(true),
+            "sendrecv" => held(false),
+            _ => Vec::new(),
+        };
+        assert_eq!(then, expected, "{offer}");
         assert_eq!((*of, media.codec), (attempt, Codec::Pcma));
         assert_eq!(media.remote.to_string(), "192.0.2.9:4004");
         let answer = String::from_utf8_lossy(answer);
@@ -22,6 +33,26 @@ fn the_trunk_may_change_its_media_and_put_the_call_on_hold() {
     assert_eq!(refused, [Effect::AnswerOffer { attempt, answer: Err(488) }]);
     assert_eq!(bench.call.state(), State::Talking);
     assert_eq!(bench.record()["sip"]["codec"], "PCMA", "nothing changed");
+}
+
+#[test]
+fn a_visitor_is_held_as_long_as_anybody_holds_him() {
+    let mut bench = Bench::talking();
+    let offer = |direction| SipEvent::Offer { fork: Fork::default(), sdp: Some(sdp(4_000, "0", direction)) };
+    let holds = |effects: Vec<Effect>| {
+        effects.iter().find_map(|effect| {
+            let Effect::Media(Command::SetHeld { leg: Leg::Browser, held, .. }) = effect else { return None };
+            Some(*held)
+        })
+    };
+    let operator = |held| Input::Api(Api::Hold { leg: Leg::Browser, held });
+    assert_eq!(holds(bench.sip(offer("inactive"))), Some(true));
+    assert_eq!(bench.record()["browser"]["held"], false, "by no operator");
+    assert_eq!(holds(bench.feed(operator(true))), None);
+    assert_eq!(holds(bench.sip(offer("sendrecv"))), None);
+    assert_eq!(holds(bench.sip(offer("inactive"))), None);
+    assert_eq!(holds(bench.feed(operator(false))), None, "the agent still does");
+    assert_eq!(holds(bench.sip(offer("sendonly"))), Some(false));
 }
 
 #[test]

@@ -30,10 +30,7 @@ impl Call {
         under_way.step = Step::Dialling(Parked { talking: Ok(Box::new(talking)), noted: self.notes.leg() });
         self.timers.stop(Timer::Transfer);
         self.timers.stop(Timer::OfferAgain);
-        if !self.held.browser {
-            let audio = self.about.hold.clone();
-            self.media(Command::SetHeld { leg: Leg::Browser, held: true, audio });
-        }
+        self.hold_visitor(true);
         self.plan = plan.into();
         self.next_destination(now);
     }
@@ -131,9 +128,7 @@ impl Call {
             Some(attempt) => self.let_go(attempt, Reason::RemoteHangup(RemoteHangup::Operator)),
             None => {}
         }
-        if !self.held.browser {
-            self.media(Command::SetHeld { leg: Leg::Browser, held: false, audio: None });
-        }
+        self.hold_visitor(false);
         self.tell_transferred(Some(route.trunk.clone()));
         self.transfers.now = None;
         self.tell_reconnecting(now);
@@ -175,9 +170,7 @@ impl Call {
         };
         self.notes.restore_leg(noted);
         self.stage = Stage::Talking(*talking);
-        if !self.held.browser {
-            self.media(Command::SetHeld { leg: Leg::Browser, held: false, audio: None });
-        }
+        self.hold_visitor(false);
         self.transfer_failed(reason.word(), status);
         self.offer_hold();
         self.advance(now, Leg::Trunk);

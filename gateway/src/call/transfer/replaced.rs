@@ -173,6 +173,7 @@ impl Call {
         } else {
             self.swap(now, talking);
         }
+        self.hold_visitor(false);
     }
 
     /// The new leg does not take over.
