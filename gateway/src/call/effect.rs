@@ -35,8 +35,10 @@ pub enum Effect {
     LeaseSpare {
         /// For whom.
         attempt: AttemptId,
-        /// Whose limit counts.
+        /// Whose limits count.
         trunk: String,
+        /// As above; `None` if the leg has called by itself.
+        last: Option<bool>,
     },
     /// Find out where a transfer leads over this trunk; comes back as `Input::TransferPlanned`.
     PlanTransfer {

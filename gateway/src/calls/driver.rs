@@ -175,7 +175,7 @@ impl Driver {
                         self.shared.sip.answer_offer(*leg, answer);
                     }
                 }
-                Some(Effect::LeaseSpare { attempt, trunk }) => self.lease_spare(attempt, &trunk),
+                Some(Effect::LeaseSpare { attempt, trunk, last }) => self.lease_spare(attempt, &trunk, last),
                 Some(Effect::PlanTransfer { trunk, to }) => self.plan_transfer(&trunk, &to),
                 Some(Effect::Transfer { attempt, order }) => self.transfer(attempt, order),
                 Some(Effect::Adopt { attempt, leg }) => self.adopt(attempt, leg),

@@ -62,7 +62,7 @@ impl Call {
     pub(in crate::call) fn lease_ports(&mut self, attempt: AttemptId, trunk: String, last: bool) {
         let beside = self.has_parked();
         self.effects.push_back(if beside {
-            Effect::LeaseSpare { attempt, trunk }
+            Effect::LeaseSpare { attempt, trunk, last: Some(last) }
         } else {
             Effect::LeaseTrunk { attempt, trunk, last }
         });

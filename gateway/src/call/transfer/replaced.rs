@@ -62,7 +62,7 @@ impl Call {
         self.timers.set(Timer::Transfer, now + STEP);
         match early {
             Some(local) => self.accept_replacing(local),
-            None => self.effects.push_back(Effect::LeaseSpare { attempt: new, trunk }),
+            None => self.effects.push_back(Effect::LeaseSpare { attempt: new, trunk, last: None }),
         }
     }
 

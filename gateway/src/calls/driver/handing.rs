@@ -12,12 +12,18 @@ use crate::routing;
 
 impl Driver {
     /// A second pair, and a second place on the trunk, for a leg that may take the place of the one that talks.
-    pub(super) fn lease_spare(&mut self, attempt: AttemptId, trunk: &str) {
-        if let Err(refused) = self.enter_beside(trunk) {
-            return self.later(async move { Done::Input(Input::TrunkLeased { attempt, result: Err(refused) }) });
-        }
+    pub(super) fn lease_spare(&mut self, attempt: AttemptId, trunk: &str, last: Option<bool>) {
+        let wait = match self.admit_beside(trunk, last) {
+            Ok(wait) => wait,
+            Err(refused) => {
+                return self.later(async move { Done::Input(Input::TrunkLeased { attempt, result: Err(refused) }) });
+            }
+        };
         let lease = self.shared.media.lease_spare(self.live.key);
-        self.later(async move { Done::Input(Input::TrunkLeased { attempt, result: lease.await.map_err(refused) }) });
+        self.later(async move {
+            tokio::time::sleep(wait).await;
+            Done::Input(Input::TrunkLeased { attempt, result: lease.await.map_err(refused) })
+        });
     }
 
     /// The trunks' places go with the legs that hold them.

@@ -36,13 +36,32 @@ impl Driver {
         if is_held {
             return Ok(Duration::ZERO);
         }
-        let patience = if last { PATIENCE } else { Duration::ZERO };
-        let limit = self.limit(trunk, |trunk| trunk.max_calls_per_second);
-        let wait = self.shared.paces().reserve(Instant::now(), trunk, limit, patience);
+        let wait = self.turn(trunk, last);
         if wait.is_none() {
             self.trunk = None;
         }
         wait.ok_or(LeaseRefused::TrunkRate)
+    }
+
+    /// The same for a leg beside the one that talks; it is dialled unless `last` is `None`.
+    pub(super) fn admit_beside(&mut self, trunk: &str, last: Option<bool>) -> Result<Duration, LeaseRefused> {
+        if last == Some(false) && self.shared.finder.is_trunk_down(trunk) {
+            return Err(LeaseRefused::TrunkDown);
+        }
+        self.enter_beside(trunk)?;
+        let Some(last) = last else { return Ok(Duration::ZERO) };
+        let wait = self.turn(trunk, last);
+        if wait.is_none() {
+            self.spare = None;
+        }
+        wait.ok_or(LeaseRefused::TrunkRate)
+    }
+
+    /// How long a call has to wait until it may begin on a trunk; `None`: too long.
+    fn turn(&self, trunk: &str, last: bool) -> Option<Duration> {
+        let patience = if last { PATIENCE } else { Duration::ZERO };
+        let limit = self.limit(trunk, |trunk| trunk.max_calls_per_second);
+        self.shared.paces().reserve(Instant::now(), trunk, limit, patience)
     }
 
     /// The trunk's limit now; a call may still dial a trunk that is configured no more.

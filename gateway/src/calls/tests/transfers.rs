@@ -54,6 +54,25 @@ async fn a_bridge_holds_two_places_and_then_one() {
     assert_eq!((bench.calls.live(), bench.live_on_trunks()), (0, 0));
 }
 
+/// Whoever is dialled beside a leg is a call that begins on the trunk, as any other.
+#[tokio::test]
+async fn a_bridge_keeps_to_the_trunks_calls_a_second() {
+    let bench = Bench::new();
+    let mut config = (*bench.calls.shared.settings.load()).clone();
+    let trunk = config.trunks[0].id.clone();
+    config.trunks[0].max_calls_per_second = 1;
+    bench.calls.shared.settings.replace(config);
+    let call = bench.talking("ses_1").await;
+    // The next minutes are taken.
+    for _ in 0..300 {
+        let hour = Duration::from_secs(3600);
+        assert!(bench.calls.shared.paces().reserve(Instant::now(), &trunk, 1, hour).is_some());
+    }
+    bench.calls.transfer(&call, HandOverBy::Bridge, to(&format!("sip:other@{trunk}"))).await.unwrap();
+    named(&bench, &call, "call_transfer_failed").await;
+    assert_eq!((bench.sip.invites.lock().unwrap().len(), bench.live_on_trunks()), (1, 1));
+}
+
 #[tokio::test]
 async fn a_call_is_handed_to_whoever_talks_to_another() {
     let bench = Bench::new();

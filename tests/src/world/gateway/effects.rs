@@ -105,7 +105,7 @@ impl SimGateway {
                     self.searches.insert(search, (no, attempt));
                     self.drain_dns(now);
                 }
-                Effect::LeaseSpare { attempt, trunk: _ } => {
+                Effect::LeaseSpare { attempt, .. } => {
                     let result = self.lease_spare(now, no);
                     self.later(now, no, Input::TrunkLeased { attempt, result });
                 }
