@@ -11,7 +11,7 @@ demo: build-deps
 	$(CARGO) run --release --bin trunkline -- demo
 
 test: build-deps test-deps
-	$(CARGO) build --bin trunkline
+	$(CARGO) build --bin trunkline --bin trunkline-loadtest
 	$(CARGO) nextest run --workspace --no-fail-fast
 	$(CARGO) test --workspace --doc
 

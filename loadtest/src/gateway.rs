@@ -10,12 +10,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use hyper::StatusCode;
+use hyper::header::AUTHORIZATION;
 use tempfile::TempDir;
 use trunkline_media::audio::Codec;
 
 use crate::row::Row;
 use crate::stats::first_ephemeral_port;
 use crate::sys;
+use crate::web::Web;
 
 const READY: Duration = Duration::from_secs(20);
 const GONE: Duration = Duration::from_secs(10);
@@ -41,7 +44,7 @@ pub(crate) struct Kind<'a> {
 pub(crate) struct Gateway {
     child: Child,
     home: TempDir,
-    http: reqwest::Client,
+    operator: Web,
     /// Where operators go.
     pub(crate) control: SocketAddr,
     /// Where browsers go.
@@ -59,9 +62,9 @@ pub(crate) struct Metrics(HashMap<String, f64>);
 
 impl Metrics {
     /// Asks a control listener.
-    pub(crate) async fn fetch(http: &reqwest::Client, control: &str, key: &str) -> Result<Self> {
-        let response = http.get(format!("{control}/metrics")).bearer_auth(key).send().await?;
-        Ok(Self::parse(&response.error_for_status()?.text().await?))
+    pub(crate) async fn fetch(control: &Web, key: &str) -> Result<Self> {
+        let request = control.request("GET", "/metrics").header(AUTHORIZATION, format!("Bearer {key}"));
+        Ok(Self::parse(&control.send(request, "").await?.expect(StatusCode::OK)?.text()?))
     }
 
     fn parse(text: &str) -> Self {
@@ -110,8 +113,8 @@ impl Gateway {
             .spawn()
             .with_context(|| format!("cannot start {}", binary.display()))?;
         let ports = at(2).port()..=at(3).port() + u16::try_from(threads - 1)?;
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
-        let mut gateway = Self { child, home, http, control: at(1), public: at(0), sip: at(2), ports, rtp };
+        let operator = Web::to(&format!("http://{}", at(1)), None)?;
+        let mut gateway = Self { child, home, operator, control: at(1), public: at(0), sip: at(2), ports, rtp };
         gateway.wait_until_ready().await?;
         Ok(gateway)
     }
@@ -126,7 +129,7 @@ impl Gateway {
     }
 
     pub(crate) async fn metrics(&self) -> Result<Metrics> {
-        Metrics::fetch(&self.http, &format!("http://{}", self.control), KEY).await
+        Metrics::fetch(&self.operator, KEY).await
     }
 
     /// The last lines it logged.
@@ -152,8 +155,8 @@ impl Gateway {
     async fn wait_until_ready(&mut self) -> Result<()> {
         let start = Instant::now();
         loop {
-            let asked = self.http.get(format!("http://{}/readyz", self.control)).send().await;
-            if asked.is_ok_and(|response| response.status().is_success()) {
+            let asked = self.operator.send(self.operator.request("GET", "/readyz"), "").await;
+            if asked.is_ok_and(|answer| answer.status.is_success()) {
                 return Ok(());
             }
             if let Some(status) = self.child.try_wait()? {

@@ -77,5 +77,5 @@ descriptors_left = 8
 "#,
         args.churn_rate, args.churn_seconds
     );
-    play(&Scenario::parse(&scenario)?, true).await
+    play(&Scenario::parse(&scenario, None)?, true).await
 }

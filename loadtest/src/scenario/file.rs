@@ -33,12 +33,17 @@ pub(crate) struct GatewayPart {
     pub(crate) binary: Option<PathBuf>,
     /// The started gateway's `browser_audio`.
     pub(crate) browser_audio: Option<String>,
-    /// The public listener of one that runs.
+    /// The public listener of one that runs, `http` or `https`.
     pub(crate) url: Option<String>,
+    /// A PEM file of those who vouch for certificates of `https` URLs, in place of the system's.
+    pub(crate) ca: Option<PathBuf>,
     pub(crate) app: Option<String>,
+    /// The key, or `env:NAME`.
     #[serde(skip_serializing)]
     pub(crate) widget_key: Option<String>,
     pub(crate) profile: Option<String>,
+    /// The page's origin, if it is not that of `url`.
+    pub(crate) origin: Option<String>,
     /// Its control listener, for its load and what is left behind; with an API key that may read.
     pub(crate) control: Option<String>,
     /// The key, or `env:NAME`.
@@ -129,15 +134,19 @@ pub(crate) struct Thresholds {
 }
 
 impl Scenario {
-    /// Reads a file.
-    pub(crate) fn read(path: &Path) -> Result<Self> {
+    /// Reads a file; `url`: the gateway that it is played against, whatever the file says.
+    pub(crate) fn read(path: &Path, url: Option<&str>) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
-        Self::parse(&text).with_context(|| format!("{}", path.display()))
+        Self::parse(&text, url).with_context(|| format!("{}", path.display()))
     }
 
     /// Reads TOML.
-    pub(crate) fn parse(text: &str) -> Result<Self> {
-        let scenario: Self = toml::from_str(text)?;
+    pub(crate) fn parse(text: &str, url: Option<&str>) -> Result<Self> {
+        let mut scenario: Self = toml::from_str(text)?;
+        if let Some(url) = url {
+            scenario.gateway.binary = None;
+            scenario.gateway.url = Some(url.to_owned());
+        }
         scenario.check()?;
         Ok(scenario)
     }
@@ -146,6 +155,10 @@ impl Scenario {
         let Self { gateway, load, network, .. } = self;
         ensure!(gateway.binary.is_some() != gateway.url.is_some(), "gateway: either `binary` or `url`");
         ensure!(gateway.binary.is_some() || gateway.app.is_some(), "gateway: a `url` needs its `app`");
+        for (key, url) in [("url", &gateway.url), ("control", &gateway.control)] {
+            let good = url.as_ref().is_none_or(|url| url.starts_with("http://") || url.starts_with("https://"));
+            ensure!(good, "gateway.{key}: http://… or https://…");
+        }
         ensure!(load.rate > 0.0 && load.rate <= 10_000.0, "load.rate: more than 0, 10,000 at most");
         ensure!(load.seconds > 0.0 && load.ramp_seconds >= 0.0, "load: `seconds` and `ramp_seconds` are lengths");
         let [least, most] = load.hold_seconds;
@@ -181,10 +194,19 @@ mod tests {
 
     #[test]
     fn the_example_and_the_least_are_read() {
-        let example = Scenario::parse(include_str!("../../scenarios/evening.toml")).unwrap();
+        let example = Scenario::parse(include_str!("../../scenarios/evening.toml"), None).unwrap();
         assert_eq!((example.load.codecs.len(), example.load.dtmf.as_str()), (3, "12#"));
-        let least = Scenario::parse(SMALL).unwrap();
+        let least = Scenario::parse(SMALL, None).unwrap();
         assert_eq!((least.agent_codec().unwrap(), least.load.most), (Codec::Pcmu, 1_000));
+    }
+
+    #[test]
+    fn another_gateway_takes_the_place_of_the_files() {
+        let text = SMALL.replace("binary = \"x\"", "binary = \"x\"\napp = \"acme\"");
+        let gateway = Scenario::parse(&text, Some("https://gateway.example")).unwrap().gateway;
+        assert_eq!((gateway.binary, gateway.url.as_deref()), (None, Some("https://gateway.example")));
+        let error = Scenario::parse(SMALL, Some("https://gateway.example")).unwrap_err();
+        assert!(format!("{error:#}").contains("needs its `app`"), "{error:#}");
     }
 
     #[test]
@@ -194,11 +216,12 @@ mod tests {
             ("[1, 2]", "[2, 1]", "load.hold_seconds"),
             ("binary = \"x\"", "", "either `binary` or `url`"),
             ("binary = \"x\"", "url = \"http://x\"", "needs its `app`"),
+            ("binary = \"x\"", "url = \"gateway:8080\"\napp = \"a\"", "gateway.url"),
             ("seconds = 2", "seconds = 2\ncodecs = { GSM = 1 }", "no codec GSM"),
             ("seconds = 2", "seconds = 2\ndtmf = \"x\"", "load.dtmf"),
             ("seconds = 2", "seconds = 2\nsecnods = 3", "secnods"),
         ] {
-            let error = Scenario::parse(&SMALL.replace(change, by)).unwrap_err();
+            let error = Scenario::parse(&SMALL.replace(change, by), None).unwrap_err();
             assert!(format!("{error:#}").contains(named), "{by}: {error:#}");
         }
     }

@@ -19,6 +19,7 @@ use crate::gateway::{Gateway, KEY, Kind, Metrics};
 use crate::row::OPUS;
 use crate::speech::Speech;
 use crate::stream::{Content, Format};
+use crate::web::Web;
 
 pub(super) struct Ground {
     pub(super) control: Arc<Control>,
@@ -36,14 +37,13 @@ pub(super) struct Ground {
 /// Reads a gateway's `/metrics`.
 #[derive(Clone)]
 pub(super) struct Scrape {
-    http: reqwest::Client,
-    control: String,
+    control: Web,
     key: String,
 }
 
 impl Scrape {
     pub(super) async fn read(&self) -> Result<Metrics> {
-        Metrics::fetch(&self.http, &self.control, &self.key).await
+        Metrics::fetch(&self.control, &self.key).await
     }
 }
 
@@ -67,7 +67,7 @@ impl Ground {
                 let browser_audio = part.browser_audio.as_deref().unwrap_or("elastic");
                 let kind = Kind { browser_audio, trunk: codec, measured: true };
                 let own = Gateway::start_as(binary, kind, agent.address, 0).await?;
-                let scrape = scrape(format!("http://{}", own.control), KEY.into())?;
+                let scrape = Scrape { control: Web::to(&format!("http://{}", own.control), None)?, key: KEY.into() };
                 let client = Client::new(own.public)?;
                 (Some(own), client, Some(scrape))
             }
@@ -102,23 +102,24 @@ fn client(part: &GatewayPart) -> Result<Client> {
     let url = part.url.as_deref().context("no gateway")?;
     let widget = Widget {
         app: part.app.clone().unwrap_or_default(),
-        key: part.widget_key.clone().unwrap_or_default(),
+        key: secret("widget_key", part.widget_key.as_deref())?,
         profile: part.profile.clone(),
+        origin: part.origin.clone(),
     };
-    Client::at(url, widget)
+    Ok(Client::at(Web::to(url, part.ca.as_deref())?, widget))
 }
 
 fn of_running(part: &GatewayPart) -> Result<Option<Scrape>> {
     let Some(control) = &part.control else { return Ok(None) };
-    let key = part.api_key.as_deref().unwrap_or_default();
-    let key = match key.strip_prefix("env:") {
-        Some(name) => std::env::var(name).with_context(|| format!("api_key: no variable {name}"))?,
-        None => key.to_owned(),
-    };
-    scrape(control.trim_end_matches('/').to_owned(), key).map(Some)
+    let key = secret("api_key", part.api_key.as_deref())?;
+    Ok(Some(Scrape { control: Web::to(control, part.ca.as_deref())?, key }))
 }
 
-fn scrape(control: String, key: String) -> Result<Scrape> {
-    let http = reqwest::Client::builder().timeout(std::time::Duration::from_secs(10)).build()?;
-    Ok(Scrape { http, control, key })
+/// The value of a key that may be elsewhere: `env:NAME`.
+fn secret(key: &str, value: Option<&str>) -> Result<String> {
+    let value = value.unwrap_or_default();
+    match value.strip_prefix("env:") {
+        Some(name) => std::env::var(name).with_context(|| format!("{key}: no variable {name}")),
+        None => Ok(value.to_owned()),
+    }
 }

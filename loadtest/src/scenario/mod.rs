@@ -25,6 +25,9 @@ use crate::stats::Priority;
 pub(crate) struct RunArgs {
     /// The scenario (TOML).
     scenario: PathBuf,
+    /// Plays it against the gateway with this public listener, in place of the file's.
+    #[arg(long)]
+    url: Option<String>,
     /// Writes all numbers to this file.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -38,7 +41,7 @@ pub(crate) struct RunArgs {
 
 /// Runs a scenario; `true` if every threshold holds.
 pub(crate) async fn run(args: &RunArgs) -> Result<bool> {
-    let scenario = Scenario::read(&args.scenario)?;
+    let scenario = Scenario::read(&args.scenario, args.url.as_deref())?;
     let _priority = Priority::raise(args.nice);
     let tale = play(&scenario, true).await?;
     writeln!(std::io::stdout(), "{}", tale.summary())?;

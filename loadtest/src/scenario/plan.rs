@@ -55,7 +55,7 @@ mod tests {
 
     fn scenario(load: &str) -> Scenario {
         let text = format!("name = \"a\"\nseed = 3\n[gateway]\nbinary = \"x\"\n[load]\nhold_seconds = [1, 3]\n{load}");
-        Scenario::parse(&text).unwrap()
+        Scenario::parse(&text, None).unwrap()
     }
 
     #[test]
