@@ -137,6 +137,58 @@ async fn chromium_says_and_hears_opus_twice_over_a_network_that_loses_a_fifth() 
     all.finish().await
 }
 
+/// A page that changes nothing: Chromium lists redundancy behind Opus, so it says each packet once, and hears it twice while
+/// it loses some.
+#[tokio::test]
+async fn chromium_hears_twice_what_is_lost_though_it_says_everything_once() -> Result<()> {
+    let all = Lossy::talking(json!({"codecs": []})).await?;
+    let octets = |from: &Value, to: &Value| {
+        let change = |key: &str| number(to, key) - number(from, key);
+        change("bytesReceived") / change("packetsReceived").max(1.0)
+    };
+    let hundreds = async |from: &Value, packets: f64| {
+        let enough = |stats: &Value| number(stats, "packetsReceived") > number(from, "packetsReceived") + packets;
+        all.statistics_when("inbound-rtp", "more packets", enough).await
+    };
+    let start = all.statistics("inbound-rtp").await?;
+    let calm = hundreds(&start, 200.0).await?;
+    let once = octets(&start, &calm);
+
+    all.visitor.down(Impairment::loss(0.2));
+    let mut before = calm;
+    let lossy = loop {
+        let stats = hundreds(&before, 200.0).await?;
+        if octets(&before, &stats) > 1.6 * once {
+            break stats;
+        }
+        ensure!(number(&stats, "packetsReceived") < 6_000.0, "{once} octets a packet, and never twice that: {stats:#}");
+        before = stats;
+    };
+    let after = hundreds(&lossy, 600.0).await?;
+    let change = |key: &str| number(&after, key) - number(&lossy, key);
+    let lost = change("packetsLost") / (change("packetsLost") + change("packetsReceived"));
+    let concealed = change("concealedSamples") / change("totalSamplesReceived");
+    println!("{once:.0} octets a packet, then {:.0}; {lost:.3} lost, {concealed:.3} made up", octets(&lossy, &after));
+    ensure!(lost > 0.1 && concealed < lost / 2.0, "{lost:.3} lost, {concealed:.3} made up: {after:#}");
+    let said = all.statistics("outbound-rtp").await?;
+    let once_up = number(&said, "targetBitrate") / 8.0 / 50.0;
+    ensure!(number(&said, "bytesSent") < 1.5 * once_up * number(&said, "packetsSent"), "each packet once: {said:#}");
+
+    // No twice the bits without need.
+    all.visitor.down(Impairment::default());
+    let mut before = after;
+    loop {
+        let stats = hundreds(&before, 200.0).await?;
+        if octets(&before, &stats) < 1.3 * once {
+            break;
+        }
+        ensure!(number(&stats, "packetsReceived") < 12_000.0, "it does not end: {stats:#}");
+        before = stats;
+    }
+    all.page.hears(AGENT, VISITOR).await?;
+    all.finish().await
+}
+
 #[tokio::test]
 async fn chromium_asks_for_opus_that_was_lost_and_is_sent_it_again() -> Result<()> {
     let all = Lossy::talking(json!({"codecs": [], "nack": true})).await?;

@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use trunkline_media::audio::Codec;
+use trunkline_media::audio::sweep::{Heard, Sweep};
 use trunkline_tests::gateway::{Gateway, Plan, until};
 use trunkline_tests::media_phone::MediaPhone;
-use trunkline_tests::page::Page;
+use trunkline_tests::page::{Page, RATE};
 use trunkline_tests::sipp::{Sipp, free_udp_port};
 
 const VISITOR: f64 = 700.0;
@@ -129,7 +130,8 @@ async fn agent_hangs_up(page: &Page, gateway: &Gateway, agent: std::net::SocketA
     Ok(())
 }
 
-/// Mouth to ear and back, over a phone that returns each packet: the median of some tries.
+/// Mouth to ear and back, over a phone that returns each packet: the median of some tries. Then a sweep, as it is heard there
+/// and here.
 async fn round_trip(page: &Page, gateway: &Gateway, agent: std::net::SocketAddr, pairing: &Pairing) -> Result<String> {
     let phone = MediaPhone::echo(pairing.trunk).await?;
     let sipp = Sipp::start_at(agent, "answer", &keys(&phone, pairing.trunk)).await?;
@@ -142,9 +144,27 @@ async fn round_trip(page: &Page, gateway: &Gateway, agent: std::net::SocketAddr,
     ensure!(tries.len() >= 4, "the echo does not come back: {tries:?}");
     let median = tries[tries.len() / 2];
     ensure!(median < 1000.0, "{tries:?}");
+    let sweep = Sweep { from_hz: 200.0, to_hz: 3_500.0, seconds: 4.0 };
+    page.tape(Duration::from_secs(7)).await?;
+    let words = json!({"from": sweep.from_hz, "to": sweep.to_hz, "seconds": sweep.seconds});
+    page.browser().run("sweep(args)", words).await?;
+    let back = page.taped().await?;
+    swept("there", &sweep.hear(&phone.heard(Duration::from_secs(10)), 8_000))?;
+    swept("and back", &sweep.hear(&back, RATE))?;
     page.browser().run("await call.hangup()", Value::Null).await?;
     sipp.finish().await?;
     Ok(format!("{median:.0} ms (all: {})", tries.iter().map(|ms| format!("{ms:.0}")).collect::<Vec<_>>().join(", ")))
+}
+
+/// Nearly all of a sweep was heard at its pitch and level: buffers may have put right their delay in the middle of it.
+fn swept(who: &str, heard: &[Heard]) -> Result<()> {
+    let band: Vec<_> = heard.iter().filter(|piece| (250.0..3_200.0).contains(&piece.due_hz)).collect();
+    let is_good = |piece: &Heard| {
+        (piece.hz / piece.due_hz - 1.0).abs() < 0.1 && (-6.0..3.0).contains(&piece.gain) && piece.more < 3.0
+    };
+    let bad: Vec<_> = band.iter().filter(|piece| !is_good(piece)).collect();
+    ensure!(band.len() > 170 && bad.len() * 20 < band.len(), "{who}: {} of {}: {bad:?}", bad.len(), band.len());
+    Ok(())
 }
 
 fn bye_of(trace: &str) -> &str {

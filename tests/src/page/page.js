@@ -112,6 +112,7 @@ function listenTo(stream) {
 /** A microphone of our own: a tone of `hz` that `voice.gain` opens. */
 function oscillator(hz) {
   const tone = new OscillatorNode(audio, { frequency: hz });
+  window.pitch = tone.frequency;
   window.voice = new GainNode(audio, { gain: 0 });
   const out = new MediaStreamAudioDestinationNode(audio);
   tone.connect(window.voice).connect(out);
@@ -119,6 +120,15 @@ function oscillator(hz) {
   tone.start();
   return out.stream;
 }
+
+/** The microphone of our own climbs steadily through the octaves, once, at -12 dBov. */
+window.sweep = ({ from, to, seconds }) => {
+  const [at, { gain }] = [audio.currentTime + 0.2, window.voice];
+  window.pitch.setValueAtTime(from, at);
+  window.pitch.exponentialRampToValueAtTime(to, at + seconds);
+  gain.setValueAtTime(0.355, at);
+  gain.setValueAtTime(0, at + seconds);
+};
 
 /** The next `ms` of what arrives, as 16 bit PCM in base64. */
 window.hear = (ms) =>
