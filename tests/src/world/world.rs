@@ -181,7 +181,7 @@ impl World {
         check::after_step(self);
     }
 
-    fn soonest(&self) -> Option<(Instant, &'static str)> {
+    fn soonest(&mut self) -> Option<(Instant, &'static str)> {
         let net = self.net.poll_timeout().map(|at| (at, "datagram"));
         let phones = self.phones.iter().filter_map(SimPhone::poll_timeout);
         let browsers = self.browsers.iter().filter_map(SimBrowser::poll_timeout);

@@ -332,7 +332,7 @@ impl SimGateway {
                 self.carry_out(now, no);
             }
             let Some(call) = self.calls.get_mut(&no) else { continue };
-            if call.media.as_ref().and_then(MediaCall::poll_timeout).is_some_and(|(at, _)| at <= now) {
+            if call.media.as_mut().and_then(MediaCall::poll_timeout).is_some_and(|(at, _)| at <= now) {
                 self.media(now, no, |call, out| call.handle_timeout(now, out));
             }
         }
@@ -340,9 +340,9 @@ impl SimGateway {
 
     /// When something is due, and what.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        let calls = self.calls.values().flat_map(|call| {
-            let media = call.media.as_ref().and_then(MediaCall::poll_timeout);
+    pub fn poll_timeout(&mut self) -> Option<(Instant, &'static str)> {
+        let calls = self.calls.values_mut().flat_map(|call| {
+            let media = call.media.as_mut().and_then(MediaCall::poll_timeout);
             call.call.poll_timeout().into_iter().chain(media)
         });
         let later = self.later.keys().next().map(|(at, _)| (*at, "another task"));
