@@ -27,26 +27,27 @@ pub(crate) struct StreamSeed {
 }
 
 /// RTP state of one leg.
+#[repr(C)]
 pub(crate) struct Stream {
-    sender: Sender,
     receiver: Receiver,
-    rtcp: RtcpSession,
-    digits: Option<Digits>,
+    arrivals: Arrivals,
+    /// The codec heard last.
+    heard: Option<Codec>,
+    /// Who is being listened to.
+    source: Option<Ssrc>,
     /// The payload type of packets that say once more what those before them said (RFC 2198).
     redundancy: Option<PayloadType>,
+    measured: bool,
+    /// A source began with something that is no audio; the first audio packet still begins the buffer.
+    restart_pending: bool,
     clock_rate: u32,
     /// What may come.
     formats: [Option<(PayloadType, Codec)>; FORMATS],
-    /// Who is being listened to.
-    source: Option<Ssrc>,
-    /// A source began with something that is no audio; the first audio packet still begins the buffer.
-    restart_pending: bool,
-    peer: PeerView,
-    measured: bool,
-    /// The codec heard last.
-    heard: Option<Codec>,
-    arrivals: Arrivals,
+    sender: Sender,
+    digits: Option<Digits>,
+    rtcp: RtcpSession,
     bursts: BurstMeter,
+    peer: PeerView,
     remote: RemoteView,
     /// The last payload type that nobody negotiated.
     pub(crate) stranger: Option<PayloadType>,

@@ -36,38 +36,39 @@ pub(crate) enum Comfort {
 }
 
 /// What one leg says, on its way to the other.
+#[repr(C)]
 pub(crate) struct Flow {
-    comfort: Comfort,
-    /// PCM rate of everything between decoder and encoder, Hz.
-    rate: u32,
     output: Option<Output>,
-    speech: Speech,
-    /// What is coded anew goes on as it comes, without a jitter buffer.
-    on_arrival: bool,
-    passing: Option<Box<Passing>>,
-    voice: Voice,
-    clock: Clock,
     /// The codec of the speaker's last packet.
     source: Option<Codec>,
     muted: bool,
     /// The speaker is on hold, which withholds what it says as mute does, each by itself.
     held: bool,
-    /// The sound of the line of a speaker that said it is silent.
-    noise: Option<ComfortNoise>,
     /// The speaker has said that it sends nothing at all.
     silent: bool,
-    sounds: Sounds,
-    /// What a listener gets who knows comfort noise.
-    resting: Resting,
+    /// What is coded anew goes on as it comes, without a jitter buffer.
+    on_arrival: bool,
     /// The listener has had audio in this flow.
     started: bool,
     /// Relay was interrupted: the next packet maps its numbers afresh.
     fresh: bool,
+    comfort: Comfort,
+    /// The sound of the line of a speaker that said it is silent.
+    noise: Option<ComfortNoise>,
     /// The newest number relayed.
     relayed: u64,
-    pcm: Vec<i16>,
+    clock: Clock,
+    /// What a listener gets who knows comfort noise.
+    resting: Resting,
+    sounds: Sounds,
     /// Listens to the speaker.
     ear: Option<Ear>,
+    passing: Option<Box<Passing>>,
+    /// PCM rate of everything between decoder and encoder, Hz.
+    rate: u32,
+    speech: Speech,
+    voice: Voice,
+    pcm: Vec<i16>,
 }
 
 impl Flow {
@@ -356,9 +357,10 @@ impl Flow {
         (with(self.speech.stats(), &passed), self.speech.concealed_ms() + made_up_ms)
     }
 
-    /// Packets that came and were of no use; starts anew with another codec.
-    pub(crate) fn discarded(&self) -> u64 {
-        self.speech.discarded() + self.passing.as_ref().map_or(0, |passing| passing.stats().0.late)
+    /// Packets that came and were of no use; starts anew with another codec. `None` while all are relayed.
+    pub(crate) fn discarded(&self) -> Option<u64> {
+        let passed = || self.passing.as_ref().map_or(0, |passing| passing.stats().0.late);
+        self.transcodes().then(|| self.speech.discarded() + passed())
     }
 
     /// The speaker is not heard for now; our own clock takes over.

@@ -15,17 +15,18 @@ const FADE: f32 = 0.05;
 const RING_AGAIN: Duration = Duration::from_secs(2);
 
 /// See the module.
+#[repr(C)]
 pub(super) struct Sounds {
-    /// PCM rate, Hz.
-    rate: u32,
-    prompt: Option<Playing>,
-    /// The listener is on hold: what it hears whenever no prompt plays.
-    hold: Option<Hold>,
-    ringing: Option<(Region, Signal)>,
     /// A packet of the speaker's came last.
     speaker: Option<Instant>,
+    prompt: Option<Box<Playing>>,
+    /// The listener is on hold: what it hears whenever no prompt plays.
+    hold: Option<Box<Hold>>,
+    ringing: Option<Box<(Region, Signal)>>,
     /// What the speaker's samples are multiplied by.
     gain: f32,
+    /// PCM rate, Hz.
+    rate: u32,
     noise: ComfortNoise,
 }
 
@@ -63,17 +64,17 @@ impl Sounds {
         if let Some(playing) = &mut self.prompt {
             playing.player = Player::new(Arc::clone(&playing.prompt), rate, playing.looped);
         }
-        if let Some(Hold(Some((prompt, player)))) = &mut self.hold {
+        if let Some(Hold(Some((prompt, player)))) = self.hold.as_deref_mut() {
             *player = Player::new(Arc::clone(prompt), rate, true);
         }
-        if let Some((region, signal)) = &mut self.ringing {
+        if let Some((region, signal)) = self.ringing.as_deref_mut() {
             *signal = Signal::ringback(*region, rate);
         }
     }
 
     pub(super) fn play(&mut self, id: u32, prompt: Arc<Prompt>, looped: bool, over: bool) {
         let player = Player::new(Arc::clone(&prompt), self.rate, looped);
-        self.prompt = Some(Playing { id, prompt, looped, over, player });
+        self.prompt = Some(Box::new(Playing { id, prompt, looped, over, player }));
     }
 
     /// The prompt that plays.
@@ -87,7 +88,8 @@ impl Sounds {
     }
 
     pub(super) fn hold(&mut self, audio: Option<Arc<Prompt>>) {
-        self.hold = Some(Hold(audio.map(|prompt| (Arc::clone(&prompt), Player::new(prompt, self.rate, true)))));
+        let audio = audio.map(|prompt| (Arc::clone(&prompt), Player::new(prompt, self.rate, true)));
+        self.hold = Some(Box::new(Hold(audio)));
     }
 
     /// Whether it was on hold.
@@ -97,10 +99,10 @@ impl Sounds {
 
     /// Ringing that goes on keeps its pace.
     pub(super) fn set_ringing(&mut self, region: Option<Region>) {
-        if self.ringing.as_ref().map(|(region, _)| *region) == region {
+        if self.ringing.as_ref().map(|ringing| ringing.0) == region {
             return;
         }
-        self.ringing = region.map(|region| (region, Signal::ringback(region, self.rate)));
+        self.ringing = region.map(|region| Box::new((region, Signal::ringback(region, self.rate))));
     }
 
     /// A packet of the speaker's came.
@@ -152,7 +154,7 @@ impl Sounds {
             return Sounded { heard: true, noise: false, finished };
         }
         let rings = self.ring_at(now);
-        match (&mut self.hold, &mut self.ringing) {
+        match (self.hold.as_deref_mut(), self.ringing.as_deref_mut()) {
             (Some(Hold(Some((_, player)))), _) => {
                 player.fill(frame);
             }

@@ -33,19 +33,20 @@ pub(super) enum Checked {
 }
 
 /// The agent of one browser.
+#[repr(C)]
 pub(super) struct IceLite {
+    /// Where to send; one of `remotes`.
+    selected: Option<Known>,
+    last_check: Option<Instant>,
     current: Session,
     /// The session before a restart, until a check of the new one comes.
     previous: Option<Session>,
     remotes: Vec<Known>,
-    /// Where to send; one of `remotes`.
-    selected: Option<Known>,
     /// Whether the current session's USE-CANDIDATE chose `selected`.
     nominated: bool,
     transactions: [Option<([u8; 12], Remote)>; TRANSACTIONS],
     next_transaction: usize,
     requests: u64,
-    last_check: Option<Instant>,
 }
 
 struct Session {

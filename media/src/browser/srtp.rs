@@ -50,9 +50,10 @@ impl Profile {
 }
 
 /// The contexts of both directions.
+#[repr(C)]
 pub(super) struct Srtp {
-    pub(super) outbound: Outbound,
     pub(super) inbound: Inbound,
+    pub(super) outbound: Outbound,
 }
 
 impl Srtp {

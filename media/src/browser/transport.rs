@@ -21,18 +21,19 @@ use crate::srtp::Outbound;
 const EVENTS_LIMIT: usize = 32;
 
 /// ICE-lite agent, DTLS server and SRTP contexts of one browser.
+#[repr(C)]
 pub struct BrowserTransport {
-    identity: Arc<DtlsIdentity>,
-    ice: IceLite,
-    dtls: Dtls,
-    srtp: Option<Srtp>,
-    probes: Probes,
-    candidates: usize,
     phase: Phase,
     /// It has sent something with its keys.
     peer_is_keyed: bool,
-    reported: Option<Remote>,
     events: VecDeque<TransportEvent>,
+    ice: IceLite,
+    srtp: Option<Srtp>,
+    identity: Arc<DtlsIdentity>,
+    dtls: Dtls,
+    probes: Probes,
+    candidates: usize,
+    reported: Option<Remote>,
     drops: DropStats,
 }
 

@@ -19,20 +19,21 @@ use crate::stream::Stream;
 /// What the gateway sends a browser in one packet, milliseconds.
 const PTIME_MS: u32 = 20;
 
+#[repr(C)]
 pub(crate) struct BrowserLeg {
     pub(crate) transport: BrowserTransport,
-    pub(crate) media: BrowserMedia,
+    pub(crate) stream: Stream,
     /// What it is sent now, one of those it takes.
     pub(crate) speaks: (PayloadType, Codec),
-    pub(crate) stream: Stream,
+    /// Where the browser may ask for what it lost.
+    pub(crate) resends: Option<Box<Resends>>,
+    redundancy: Option<Redundancy>,
+    pub(crate) media: BrowserMedia,
     /// Drops that RTP counts, beside the transport's own.
     pub(crate) drops: DropStats,
     /// Drops of transports this one follows.
     carried_drops: DropStats,
     carried_resent: u64,
-    redundancy: Option<Redundancy>,
-    /// Where the browser may ask for what it lost.
-    pub(crate) resends: Option<Box<Resends>>,
 }
 
 impl BrowserLeg {

@@ -46,7 +46,7 @@ impl Call {
                                 trunk,
                                 out,
                             );
-                            if self.to_trunk.discarded() > before {
+                            if is_more(before, self.to_trunk.discarded()) {
                                 stream.discarded(sequence);
                             }
                         }
@@ -131,7 +131,7 @@ impl Call {
                 let before = self.to_browser.discarded();
                 self.to_browser.push(now, &packet, &mut self.browser, out);
                 self.digits.hear(now, codec, sequence, packet.rtp.payload);
-                if self.to_browser.discarded() > before
+                if is_more(before, self.to_browser.discarded())
                     && let Some(stream) = self.trunk.as_mut().and_then(TrunkLeg::stream)
                 {
                     stream.discarded(sequence);
@@ -196,4 +196,9 @@ impl Call {
         let duration = duration.clamp(Duration::from_millis(40), Duration::from_millis(6000));
         self.send_digits(now, other, &[digit], duration, false);
     }
+}
+
+/// Whether one more was counted.
+fn is_more(before: Option<u64>, after: Option<u64>) -> bool {
+    before.zip(after).is_some_and(|(before, after)| after > before)
 }

@@ -48,36 +48,37 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 const STALL: Duration = Duration::from_secs(2);
 
 /// One call's media. After any `handle_*`: drain [`Self::poll_event`], send the outbox, read [`Self::poll_timeout`].
+#[repr(C, align(64))]
 pub struct Call {
-    surroundings: Surroundings,
-    chance: Chance,
-    browser: BrowserLeg,
-    trunk: Option<TrunkLeg>,
-    /// The RTP address of a pair leased for whoever may take the trunk's place.
-    spare: Option<SocketAddr>,
-    to_trunk: Flow,
-    to_browser: Flow,
-    presence: Presence,
-    events: VecDeque<MediaEvent>,
-    /// Local ufrags: the current one, and the one before an ICE restart.
-    ufrags: (String, Option<String>),
-    /// Packets of audio so far: from the browser, from the trunk.
-    heard: (u64, u64),
-    last_check: Option<Instant>,
     last_run: Instant,
     next_sample: Option<Instant>,
+    last_check: Option<Instant>,
+    /// Packets of audio so far: from the browser, from the trunk.
+    heard: (u64, u64),
     /// When the detectors want to look beside that.
     next_look: Option<Instant>,
     /// The next of the deadlines that a packet of audio only moves away, as it was found last; without, it is to be found.
     slow: Option<Option<Deadline>>,
-    quality: Monitor,
-    /// The trunk has answered.
-    answered: bool,
-    detectors: Option<Box<Detectors>>,
     /// The flow towards the trunk ends at the browser itself.
     echoes: bool,
+    /// The trunk has answered.
+    answered: bool,
+    events: VecDeque<MediaEvent>,
+    presence: Presence,
+    browser: BrowserLeg,
+    to_trunk: Flow,
+    trunk: Option<TrunkLeg>,
+    to_browser: Flow,
     /// How digits come and go on the trunk's side.
     digits: TrunkDigits,
+    surroundings: Surroundings,
+    chance: Chance,
+    /// The RTP address of a pair leased for whoever may take the trunk's place.
+    spare: Option<SocketAddr>,
+    /// Local ufrags: the current one, and the one before an ICE restart.
+    ufrags: (String, Option<String>),
+    quality: Monitor,
+    detectors: Option<Box<Detectors>>,
     /// What the browser is sent.
     elastic: Elastic,
 }

@@ -19,18 +19,19 @@ const FLOWING: Duration = Duration::from_secs(1);
 const STRAGGLERS: Duration = Duration::from_millis(500);
 
 /// Watches a call's two sides.
+#[repr(C)]
 pub(crate) struct Presence {
-    limits: Limits,
-    browser: Browser,
     heard: Option<Instant>,
     heard_rtp: Option<Instant>,
-    /// What will have brought the browser back, if anything out of the ordinary happened since it was last heard.
-    cause: BackCause,
     numbers: Numbers,
-    /// What the first packet of audio after an absence says of it.
-    gap: GapKind,
     browser_audio: Owed,
     trunk_audio: Owed,
+    /// What will have brought the browser back, if anything out of the ordinary happened since it was last heard.
+    cause: BackCause,
+    /// What the first packet of audio after an absence says of it.
+    gap: GapKind,
+    browser: Browser,
+    limits: Limits,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -24,16 +24,17 @@ const NOTED: usize = 16;
 const PAUSE: Duration = Duration::from_millis(80);
 
 /// An ear.
+#[repr(C)]
 pub(crate) struct Ear {
-    noted: [Frame; NOTED],
-    count: usize,
-    /// When the first of them passed, and how many did with it.
-    first: (Instant, usize),
     /// When the last of them passed, and in what codec.
     last: (Instant, Codec),
+    count: usize,
     /// Where in the next frame the stride goes on.
     offset: usize,
+    /// When the first of them passed, and how many did with it.
+    first: (Instant, usize),
     hearing: Box<Hearing>,
+    noted: [Frame; NOTED],
 }
 
 impl Ear {

@@ -15,28 +15,30 @@ const CYCLE: u64 = 1 << 16;
 
 /// Sequence tracking, loss and jitter of one incoming stream; follows a change of SSRC.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Receiver {
-    clock_rate: u32,
     source: Option<Source>,
-    candidate: Option<Candidate>,
+    last_arrival: Option<Instant>,
     packets: u64,
     octets: u64,
-    lost_before: i64,
+    clock_rate: u32,
     jitter: Jitter,
-    last_arrival: Option<Instant>,
+    candidate: Option<Candidate>,
+    lost_before: i64,
 }
 
 /// The source that is listened to.
 #[derive(Debug)]
+#[repr(C)]
 struct Source {
+    /// Bit n: `highest - n` was seen.
+    seen: u128,
+    highest: u64,
+    base: u64,
+    received: u64,
     ssrc: Ssrc,
     /// Extended number of cycle 0 of this source, for reports.
     origin: u64,
-    base: u64,
-    highest: u64,
-    /// Bit n: `highest - n` was seen.
-    seen: u128,
-    received: u64,
     expected_prior: u64,
     received_prior: u64,
 }

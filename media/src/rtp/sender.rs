@@ -13,29 +13,30 @@ const TIMELINE_BREAK: Duration = Duration::from_secs(3);
 
 /// One outgoing stream. No sequence number is ever used twice, whatever the relayed source does: SRTP depends on it.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Sender {
-    ssrc: Ssrc,
-    clock_rate: u32,
-    next_sequence: u16,
-    /// Timestamp after the last audio sent.
-    next_timestamp: u32,
+    relay: Option<Relay>,
     /// A moment and the timestamp that belongs to it.
     anchor: Option<(Instant, u32)>,
     /// When a self-paced stream's next packet is due.
     due: Option<Instant>,
-    relay: Option<Relay>,
-    /// The event sent last, by when it began, and its timestamp.
-    event: Option<(Instant, u32)>,
+    ssrc: Ssrc,
+    clock_rate: u32,
+    /// Timestamp after the last audio sent.
+    next_timestamp: u32,
+    next_sequence: u16,
     /// Whether that event was sent after the last audio.
     event_is_last: bool,
-    packets: u64,
-    octets: u64,
-    first_sequence: u16,
-    sent: SentMap,
     /// The last audio was another stream's, sent on as it came.
     relays: bool,
     /// And it was coded anew, so that its end is known.
     follows: bool,
+    packets: u64,
+    octets: u64,
+    sent: SentMap,
+    /// The event sent last, by when it began, and its timestamp.
+    event: Option<(Instant, u32)>,
+    first_sequence: u16,
 }
 
 /// How a relayed stream's numbers map to ours.

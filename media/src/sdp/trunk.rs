@@ -37,21 +37,24 @@ pub struct LocalMedia {
 
 /// What the trunk leg needs to know to send and to receive.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(C)]
 pub struct TrunkMedia {
     /// Where RTP goes and, unless latching is on, comes from.
     pub remote: SocketAddr,
-    /// Where RTCP goes.
-    pub remote_rtcp: SocketAddr,
     /// The codec in use.
     pub codec: Codec,
     /// Its payload type (theirs, which an answer shares with the offer).
     pub payload_type: PayloadType,
     /// telephone-event and its clock, Hz, if agreed: the codec's, or what else the peer has.
     pub telephone_event: Option<(PayloadType, u32)>,
-    /// What the peer wants of Opus.
-    pub opus: OpusWishes,
     /// The peer may rest with comfort noise (RFC 3389), and said so.
     pub comfort_noise: bool,
+    /// RTCP shares the port of RTP (RFC 5761).
+    pub rtcp_mux: bool,
+    /// Where RTCP goes.
+    pub remote_rtcp: SocketAddr,
+    /// What the peer wants of Opus.
+    pub opus: OpusWishes,
     /// How many milliseconds of audio the peer wants in a packet (`a=ptime`, default 20).
     pub ptime_ms: u32,
     /// As the peer writes it, less what we do not listen to: `SendOnly` means it has put us on hold with music,
@@ -63,8 +66,6 @@ pub struct TrunkMedia {
     pub srtp: Option<Box<SrtpKeys>>,
     /// Further codecs it may send: all that it took of our offer (RFC 3264 section 7).
     pub also: Vec<(PayloadType, Codec)>,
-    /// RTCP shares the port of RTP (RFC 5761).
-    pub rtcp_mux: bool,
     /// The extended reports the peer asks for, if it says anything of them (RFC 3611 section 5).
     pub extended: Option<XrWish>,
     /// The session's m-lines.

@@ -15,9 +15,10 @@ pub(super) const RTCP_HEADER: usize = 8;
 pub(super) const ENCRYPTED: u32 = 1 << 31;
 
 /// Session keys of one master key.
+#[repr(C)]
 pub(super) struct Cipher {
-    suite: Suite,
     rtp: Transform,
+    suite: Suite,
     rtcp: Transform,
 }
 

@@ -15,6 +15,7 @@ const IN_A_ROW: u32 = 4;
 const MISSED: u32 = 8;
 
 /// Opens packets of the peer's.
+#[repr(C)]
 pub(crate) struct Inbound {
     current: Opener,
     previous: Option<Box<Opener>>,
@@ -26,12 +27,13 @@ pub(crate) struct Inbound {
 }
 
 /// One key, and what came under it.
+#[repr(C)]
 struct Opener {
-    cipher: Cipher,
-    identifier: Identifier,
+    rtp: Sources,
     /// Packets this key may still protect.
     left: u64,
-    rtp: Sources,
+    cipher: Cipher,
+    identifier: Identifier,
     rtcp: Sources,
 }
 

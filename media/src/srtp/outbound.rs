@@ -7,9 +7,10 @@ use super::source::Source;
 use super::{KeyError, MasterKey, rtp_header, sequence_of, word_at};
 
 /// Protects packets under a key of ours.
+#[repr(C)]
 pub(crate) struct Outbound {
-    cipher: Cipher,
     rtp: Option<(u32, Source)>,
+    cipher: Cipher,
     rtcp_index: u32,
 }
 

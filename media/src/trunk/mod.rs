@@ -21,17 +21,19 @@ use crate::sdp::trunk::TrunkMedia;
 use crate::stream::{Heard, Stream, StreamSeed, Told};
 
 /// One leg towards a trunk. It has a port pair from the start, and a peer once the SDP is agreed.
+#[repr(C)]
 pub(crate) struct TrunkLeg {
-    local: SocketAddr,
     peer: Option<Peer>,
+    local: SocketAddr,
     drops: DropStats,
     /// Quality is measured.
     measured: bool,
 }
 
+#[repr(C)]
 struct Peer {
-    media: TrunkMedia,
     guard: SourceGuard,
+    media: TrunkMedia,
     stream: Stream,
     security: Security,
 }
