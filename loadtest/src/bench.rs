@@ -73,7 +73,7 @@ pub(crate) async fn run(args: &BenchArgs) -> Result<bool> {
     let priority = Priority::raise(args.nice);
     let speech = Speech::new()?;
     let floor = tread(args).await.context("the floor")?;
-    let (up_us, down_us) = codec_floor::us_per_packet_time(&speech)?;
+    let (up_us, down_us) = codec_floor::us_per_packet_time(&speech, args.calls)?;
     let mut rows = Vec::new();
     for row in Row::ALL.into_iter().filter(|row| args.takes(*row)) {
         let report = Take::new(args, row, &speech).await?.run().await.with_context(|| format!("row {row:?}"))?;

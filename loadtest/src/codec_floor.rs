@@ -1,4 +1,6 @@
-//! What the codecs alone cost a transcoded call: each frame of the load decoded and encoded once, in a bare loop.
+//! What the codecs alone cost a transcoded call: each frame of the load decoded and encoded once, in a bare loop. Each call
+//! has coders of its own, as it must: what they remember of the sound before is read and written with every frame, and of
+//! many calls it is more than the processor keeps at hand.
 
 use anyhow::Result;
 use trunkline_media::audio::Codec;
@@ -7,28 +9,33 @@ use trunkline_media::audio::codec::{Decoder, Encoder};
 use crate::speech::Speech;
 use crate::stats::thread_cpu_ns;
 
-const ROUNDS: usize = 10;
+/// Frames coded in all, at least.
+const FRAMES: usize = 20_000;
 
-/// CPU microseconds for 20 ms of a call: browser's Opus to PCMU, and agent's PCMU to Opus.
-pub(crate) fn us_per_packet_time(speech: &Speech) -> Result<(f64, f64)> {
+/// CPU microseconds for 20 ms of one of so many calls: browser's Opus to PCMU, and agent's PCMU to Opus.
+pub(crate) fn us_per_packet_time(speech: &Speech, calls: usize) -> Result<(f64, f64)> {
     let mut best = (f64::MAX, f64::MAX);
     // The machine is shared: the quickest of a few is nearest to the work itself.
     for _ in 0..3 {
-        let (up, down) =
-            (one_way(Codec::Opus, Codec::Pcmu, &speech.opus)?, one_way(Codec::Pcmu, Codec::Opus, &speech.pcmu)?);
+        let up = one_way(calls, Codec::Opus, Codec::Pcmu, &speech.opus)?;
+        let down = one_way(calls, Codec::Pcmu, Codec::Opus, &speech.pcmu)?;
         best = (best.0.min(up), best.1.min(down));
     }
     Ok(best)
 }
 
-fn one_way(from: Codec, to: Codec, frames: &[Vec<u8>]) -> Result<f64> {
-    let (mut decoder, mut encoder) = (Decoder::new(from, 8_000)?, Encoder::new(to, 8_000)?);
+fn one_way(calls: usize, from: Codec, to: Codec, frames: &[Vec<u8>]) -> Result<f64> {
+    let coders = |_| Ok((Decoder::new(from, 8_000)?, Encoder::new(to, 8_000)?));
+    let mut calls = (0..calls.max(1)).map(coders).collect::<Result<Vec<_>>>()?;
+    let rounds = FRAMES.div_ceil(calls.len());
     let (mut pcm, mut payload) = (Vec::new(), Vec::new());
     let start = thread_cpu_ns()?;
-    for frame in (0..ROUNDS).flat_map(|_| frames) {
-        decoder.decode(frame, &mut pcm)?;
-        encoder.encode(&pcm, &mut payload)?;
+    for frame in frames.iter().cycle().take(rounds) {
+        for (decoder, encoder) in &mut calls {
+            decoder.decode(frame, &mut pcm)?;
+            encoder.encode(&pcm, &mut payload)?;
+        }
     }
     let spent = thread_cpu_ns()?.saturating_sub(start);
-    Ok(spent as f64 / 1000.0 / (ROUNDS * frames.len()) as f64)
+    Ok(spent as f64 / 1000.0 / (rounds * calls.len()) as f64)
 }
