@@ -198,9 +198,11 @@ async fn converse(
     // Not all of what we said has left; there is a pong in it.
     let (mut is_saying, mut is_ponging) = (false, false);
     let mut life = Liveness::new(Instant::now(), rules);
+    // What came was too long: nothing is read any more, and who sent it has until then to hear so.
+    let mut over: Option<Instant> = None;
     loop {
         framer.buffer().reserve(READ);
-        let due = life.poll_timeout().into();
+        let due = over.unwrap_or_else(|| life.poll_timeout()).into();
         // Reading goes on while the peer is slow to take what we say: it may be waiting for us to read.
         let step = tokio::select! {
             message = queue.recv(), if !is_saying => Step::Say(message),
@@ -215,18 +217,22 @@ async fn converse(
                 life.message(now);
                 out.extend_from_slice(&message);
             }
+            Step::Read(_) | Step::Due if over.is_some_and(|over| over <= now) => return Ending::Unreadable,
+            Step::Pushed(Err(_)) | Step::Read(Ok(0) | Err(_)) if over.is_some() => return Ending::Unreadable,
             Step::Pushed(Err(_)) | Step::Read(Ok(0) | Err(_)) => return Ending::Broken,
+            Step::Read(Ok(_)) if over.is_some() => framer.buffer().clear(),
             Step::Pushed(Ok(())) => {
                 (is_saying, is_ponging) = (false, false);
                 life.taken();
             }
             Step::Read(Ok(_)) => match listen(&mut framer, &mut life, now, teller).await {
                 // Many pings at once are owed no more than one answer.
-                Ok(true) if !is_ponging => {
+                Ok(Came::Ping) if !is_ponging => {
                     is_ponging = true;
                     out.extend_from_slice(PONG);
                 }
-                Ok(_) => {}
+                Ok(Came::Messages | Came::Ping) => {}
+                Ok(Came::TooLong) => over = Some(now + CLOSE),
                 Err(ending) => return ending,
             },
             Step::Due => match life.handle_timeout(now) {
@@ -245,8 +251,18 @@ async fn converse(
     }
 }
 
-/// Hands over what has come; whether a ping wants an answer.
-async fn listen(framer: &mut Framer, life: &mut Liveness, now: Instant, teller: &Teller) -> Result<bool, Ending> {
+/// What has come.
+enum Came {
+    /// Messages, or parts of them.
+    Messages,
+    /// A ping among them wants an answer.
+    Ping,
+    /// The last of them is too long.
+    TooLong,
+}
+
+/// Hands over what has come.
+async fn listen(framer: &mut Framer, life: &mut Liveness, now: Instant, teller: &Teller) -> Result<Came, Ending> {
     if life.awaits_pong() && framer.take_pong() {
         life.ponged();
     }
@@ -260,6 +276,10 @@ async fn listen(framer: &mut Framer, life: &mut Liveness, now: Instant, teller: 
                 }
             }
             Ok(Some(Frame::Ping)) => is_pinged = true,
+            Ok(Some(Frame::TooLong(message))) => {
+                let told = teller.tell(Report::Message(message)).await;
+                return if told { Ok(Came::TooLong) } else { Err(Ending::Dropped) };
+            }
             Ok(None) => break,
             Err(error) => {
                 tracing::debug!(%error, "a SIP stream cannot be read");
@@ -268,7 +288,7 @@ async fn listen(framer: &mut Framer, life: &mut Liveness, now: Instant, teller: 
         }
     }
     life.heard(now, framer.is_within_message());
-    Ok(is_pinged)
+    Ok(if is_pinged { Came::Ping } else { Came::Messages })
 }
 
 /// Some of what is left to say; may be dropped at any point and begun anew.

@@ -19,6 +19,8 @@ pub(super) enum Frame {
     Message(Bytes),
     /// A keep-alive that wants a CRLF back.
     Ping,
+    /// One that would be too long, as long as it takes to be refused (513); the stream is over with it.
+    TooLong(Bytes),
 }
 
 /// The stream cannot be cut into messages any more.
@@ -86,7 +88,12 @@ impl Framer {
         }
         let head = Bytes::copy_from_slice(self.buffer.get(..end).unwrap_or_default());
         let length = content_length(head).map_err(Broken)?;
-        let total = end.checked_add(length).filter(|total| *total <= MAX_MESSAGE).ok_or(Broken("message too long"))?;
+        let Some(total) = end.checked_add(length).filter(|total| *total <= MAX_MESSAGE) else {
+            // Its end is not waited for: whoever refuses it looks at its header fields and its length.
+            let mut refused = self.buffer.split_to(end);
+            refused.resize(MAX_MESSAGE + 1, 0);
+            return Ok(Some(Frame::TooLong(refused.freeze())));
+        };
         if self.buffer.len() < total {
             return Ok(None);
         }
@@ -109,6 +116,7 @@ mod tests {
                 found.push(match frame {
                     Frame::Message(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
                     Frame::Ping => "ping".into(),
+                    Frame::TooLong(_) => return Err(Broken("too long")),
                 });
             }
         }

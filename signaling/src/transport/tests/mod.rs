@@ -123,6 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
             match self.framer.next().unwrap() {
                 Some(Frame::Message(bytes)) => return Some(parse(bytes).unwrap()),
                 Some(Frame::Ping) => {}
+                Some(Frame::TooLong(_)) => panic!("too long"),
                 None => {
                     let read = self.stream.read_buf(self.framer.buffer());
                     let read = tokio::time::timeout(Duration::from_secs(30), read).await.expect("something in time");

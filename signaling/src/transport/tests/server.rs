@@ -136,6 +136,23 @@ async fn nobody_keeps_others_out() {
 }
 
 #[tokio::test]
+async fn what_is_too_long_is_refused_before_its_connection_ends() {
+    let (server, _events, address) = tcp_server(Limits { total: 3, per_source: 3 });
+    let mut peer = Peer::new(TcpStream::connect(address).await.unwrap());
+    let long = invite(address, address).replace("INVITE", "MESSAGE");
+    let (head, _) = long.split_once("\r\n\r\n").unwrap();
+    let kept: Vec<&str> = head.lines().filter(|line| !line.starts_with("Content-")).collect();
+    let head = format!("{}\r\nContent-Length: 200000\r\n\r\n", kept.join("\r\n"));
+    peer.stream.write_all(head.as_bytes()).await.unwrap();
+    // Whether or not the rest of it comes.
+    let _ = peer.stream.write_all(&[b'x'; 100_000]).await;
+    let refused = peer.response().await;
+    assert_eq!(refused.status, 513);
+    assert!(peer.message().await.is_none(), "nobody knows where the next one begins");
+    until(&server, |_, connections| connections.unreadable == 1 && connections.live == 0).await;
+}
+
+#[tokio::test]
 async fn who_is_slow_or_silent_does_not_stay() {
     let ours = authority();
     let own = identity(&ours, &named(&["127.0.0.1"]), &[]);
