@@ -81,6 +81,7 @@ impl Call {
                     self.browser_reported(now, fraction);
                     self.browser.reported(fraction);
                 }
+                self.browser.resend(now, out);
                 if told.bye {
                     let lost = self.presence.lost(now, BrowserLoss::RtcpBye);
                     self.report(lost);
@@ -88,7 +89,6 @@ impl Call {
                 true
             }
         };
-        self.browser.resend(now, out);
         if let Some(echoed) = echoed {
             echoed.back(now, &mut self.to_trunk, &mut self.browser, out);
         }

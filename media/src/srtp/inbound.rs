@@ -29,11 +29,11 @@ pub(crate) struct Inbound {
 /// One key, and what came under it.
 #[repr(C)]
 struct Opener {
-    rtp: Sources,
     /// Packets this key may still protect.
     left: u64,
-    cipher: Cipher,
     identifier: Identifier,
+    cipher: Cipher,
+    rtp: Sources,
     rtcp: Sources,
 }
 
