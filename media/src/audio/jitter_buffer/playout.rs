@@ -73,7 +73,24 @@ impl JitterBuffer {
             self.move_to(sequence, timestamp);
             return None;
         }
+        let (missing, gap) = self.count_dry(now, missing, gap);
         Some(self.make_up_missing(missing, gap))
+    }
+
+    /// The packets that the buffer ran dry of turn out to be lost: they are made up already, and what of the gap is left
+    /// may yet be taken from the packet after it. But where there is too little delay, the time made up is delay gained.
+    fn count_dry(&mut self, now: i64, missing: u64, gap: i64) -> (u64, i64) {
+        let Some((next, due)) = self.next else { return (missing, gap) };
+        let each = gap / i64::try_from(missing).unwrap_or(i64::MAX).max(1);
+        let made_up = u64::try_from(self.dry.units / each.max(1)).unwrap_or(0).min(missing.saturating_sub(1));
+        let units = each * made_up.cast_signed();
+        if made_up == 0 || self.delay.delay_at(now, due + units) < self.target() {
+            return (missing, gap);
+        }
+        self.note_loss(made_up);
+        self.settle_dry(false);
+        self.move_to(next + made_up, due + units);
+        (missing - made_up, gap - units)
     }
 
     /// The front packet is the one that is due.
