@@ -23,8 +23,9 @@ mod packet;
 mod passing;
 mod resting;
 
-/// How long a relayed speaker may be quiet before the listener gets comfort silence.
-const RELAY_IDLE: Duration = Duration::from_millis(100);
+/// How long a relayed speaker may be quiet before the listener gets comfort silence: longer than packets are late that
+/// anybody waits for, or silence would take the place of what comes yet.
+const RELAY_IDLE: Duration = Duration::from_millis(240);
 
 /// From when on the listener gets comfort silence where there is nothing else to hear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
