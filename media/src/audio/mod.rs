@@ -3,6 +3,7 @@
 pub mod codec;
 mod conceal;
 pub mod dtmf;
+pub(crate) mod expected_loss;
 mod g711;
 mod g722;
 pub mod jitter_buffer;

@@ -11,6 +11,9 @@ const MAX_PAYLOAD: usize = 1500;
 /// RFC 7587 section 6.1: what `maxaveragebitrate` may ask for begins here.
 const LEAST_BITS: i32 = 6_000;
 
+/// Costs a third of 10 and a few hundredths of a MOS. 0 leaves out FEC below 32 kbit/s.
+const LEAST_COMPLEXITY: i32 = 1;
+
 /// A packet of this size says nothing or next to it (discontinuous transmission, a bare TOC).
 pub(super) const QUIET_OCTETS: usize = 8;
 
@@ -76,8 +79,10 @@ impl OpusDecoder {
 #[derive(Debug)]
 pub(super) struct OpusEncoder {
     inner: opus::Encoder,
-    /// Bits a second, where nobody wants less.
+    /// Bits a second while nothing gets lost...
     bits: i32,
+    /// ...and never more than these, which the peer wants.
+    most_bits: i32,
     expected_loss_percent: i32,
     /// The peer makes use of FEC.
     fec: bool,
@@ -86,13 +91,13 @@ pub(super) struct OpusEncoder {
 impl OpusEncoder {
     pub(super) fn new(rate: u32) -> Result<Self, CodecError> {
         let mut inner = opus::Encoder::new(rate, Channels::Mono, Application::Voip).map_err(fault)?;
-        // Complexity 1 costs a third of 10 and a few hundredths of a MOS; telephone-band speech needs no more bits.
+        // Telephone-band speech needs no more bits.
         let bits = if rate <= 8_000 { 24_000 } else { 32_000 };
-        inner.set_complexity(1).map_err(fault)?;
+        inner.set_complexity(LEAST_COMPLEXITY).map_err(fault)?;
         inner.set_bitrate(Bitrate::Bits(bits)).map_err(fault)?;
         inner.set_dtx(false).map_err(fault)?;
         inner.set_inband_fec(false).map_err(fault)?;
-        Ok(Self { inner, bits, expected_loss_percent: 0, fec: true })
+        Ok(Self { inner, bits, most_bits: i32::MAX, expected_loss_percent: 0, fec: true })
     }
 
     pub(super) fn encode(&mut self, pcm: &[i16], payload: &mut Vec<u8>) -> Result<(), CodecError> {
@@ -118,9 +123,8 @@ impl OpusEncoder {
             24_000..48_000 => Bandwidth::Superwideband,
             48_000.. => Bandwidth::Fullband,
         };
-        let most = wishes.bitrate.and_then(|bits| i32::try_from(bits).ok()).unwrap_or(i32::MAX);
         self.inner.set_max_bandwidth(widest).map_err(fault)?;
-        self.inner.set_bitrate(Bitrate::Bits(self.bits.min(most).max(LEAST_BITS))).map_err(fault)?;
+        self.most_bits = wishes.bitrate.and_then(|bits| i32::try_from(bits).ok()).unwrap_or(i32::MAX);
         self.fec = wishes.fec;
         self.protect(self.expected_loss_percent)
     }
@@ -133,9 +137,17 @@ impl OpusEncoder {
         }
     }
 
-    /// Spends bits on FEC for this much loss, if the peer makes use of it.
+    /// How hard it tries, 1 to 10; less is not to be had (see [`LEAST_COMPLEXITY`]).
+    pub(super) fn set_complexity(&mut self, complexity: u8) -> Result<(), CodecError> {
+        self.inner.set_complexity(i32::from(complexity).clamp(LEAST_COMPLEXITY, 10)).map_err(fault)
+    }
+
+    /// Spends bits on FEC for this much loss, if the peer makes use of it: what is said twice takes up to twice the bits,
+    /// or both would sound worse. From a tenth of loss on it is all there is to gain.
     fn protect(&mut self, percent: i32) -> Result<(), CodecError> {
         let percent = if self.fec { percent } else { 0 };
+        let bits = self.bits + self.bits / 10 * percent.min(10);
+        self.inner.set_bitrate(Bitrate::Bits(bits.min(self.most_bits).max(LEAST_BITS))).map_err(fault)?;
         self.inner.set_packet_loss_perc(percent).map_err(fault)?;
         self.inner.set_inband_fec(percent > 0).map_err(fault)
     }

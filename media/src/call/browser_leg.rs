@@ -7,6 +7,7 @@ use super::random::Chance;
 use super::redundancy::Redundancy;
 use crate::api::{DropStats, OpenCall, OpenError, Opened};
 use crate::audio::Codec;
+use crate::audio::expected_loss::ExpectedLoss;
 use crate::bridge::{Listener, Output};
 use crate::browser::transport::BrowserTransport;
 use crate::outbox::Outbox;
@@ -34,6 +35,7 @@ pub(crate) struct BrowserLeg {
     /// Drops of transports this one follows.
     carried_drops: DropStats,
     carried_resent: u64,
+    loses: ExpectedLoss,
 }
 
 impl BrowserLeg {
@@ -74,6 +76,7 @@ impl BrowserLeg {
         let leg = Self {
             resends,
             redundancy: media.redundancy.map(Redundancy::new),
+            loses: ExpectedLoss::default(),
             transport,
             speaks: (media.payload_type, media.codec),
             media,
@@ -91,11 +94,12 @@ impl BrowserLeg {
         Self { stream: self.stream.after(&mut old.stream), carried_drops, carried_resent, ..self }
     }
 
-    /// The browser says what fraction (0..1) of our packets it loses.
-    pub(crate) fn reported(&mut self, loss: f64) {
-        if let Some(redundancy) = &mut self.redundancy {
-            redundancy.reported(loss);
-        }
+    /// The browser says what fraction (0..1) of our packets it loses. What to expect from now on, once it gets back what
+    /// it is told twice.
+    pub(crate) fn reported(&mut self, loss: f64) -> f64 {
+        let loss = self.loses.reported(loss);
+        let told_twice = self.redundancy.as_mut().is_some_and(|redundancy| redundancy.reported(loss));
+        if told_twice { loss / 2.0 } else { loss }
     }
 
     /// Packets sent again so far.

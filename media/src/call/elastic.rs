@@ -116,7 +116,8 @@ impl Call {
             self.choose_again(now);
         }
         let least = if self.elastic.wanted && self.elastic.protects { LEAST_LOSS } else { 0.0 };
-        self.to_browser.set_expected_loss(fraction.max(least));
+        let expected = self.browser.reported(fraction);
+        self.to_browser.set_expected_loss(expected.max(least));
     }
 
     /// As if the browser had reported that.

@@ -79,7 +79,6 @@ impl Call {
                 }
                 if let Some(fraction) = told.fraction_lost {
                     self.browser_reported(now, fraction);
-                    self.browser.reported(fraction);
                 }
                 self.browser.resend(now, out);
                 if told.bye {
@@ -168,7 +167,8 @@ impl Call {
         }
         // A BYE on the trunk is not believed to end anything: SIP does that.
         if let Some(fraction) = told.fraction_lost {
-            self.to_trunk.set_expected_loss(fraction);
+            let expected = self.trunk.as_mut().map_or(fraction, |trunk| trunk.reported(fraction));
+            self.to_trunk.set_expected_loss(expected);
         }
     }
 

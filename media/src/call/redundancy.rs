@@ -22,9 +22,10 @@ impl Redundancy {
         Self { payload_type, wanted: false, before: None, payload: Vec::new(), red: Vec::new() }
     }
 
-    /// The browser says what fraction (0..1) of our packets it loses.
-    pub(super) fn reported(&mut self, loss: f64) {
+    /// The browser loses this fraction (0..1) of our packets; whether it is told them twice from now on.
+    pub(super) fn reported(&mut self, loss: f64) -> bool {
         self.wanted = loss >= if self.wanted { SPARED } else { WORTH_IT };
+        self.wanted
     }
 
     /// A packet as it goes out.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 mod packet;
 pub mod receiver;
-pub(crate) mod red;
+pub mod red;
 pub(crate) mod resend;
 pub mod rtcp;
 pub mod sender;

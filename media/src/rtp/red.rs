@@ -12,27 +12,30 @@ const MAX_PAYLOAD: usize = 1_100;
 
 /// A payload taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Red<'a> {
+pub struct Red<'a> {
     /// What the packet is for.
-    pub(crate) primary: (PayloadType, &'a [u8]),
+    pub primary: (PayloadType, &'a [u8]),
     headers: &'a [u8],
     blocks: &'a [u8],
 }
 
 /// A packet from before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Earlier<'a> {
+pub struct Earlier<'a> {
     /// How many packets earlier it was sent: each is in those that follow.
-    pub(crate) ago: u64,
-    pub(crate) payload_type: PayloadType,
+    pub ago: u64,
+    /// What it is.
+    pub payload_type: PayloadType,
     /// How much earlier its timestamp is.
-    pub(crate) offset: u32,
-    pub(crate) payload: &'a [u8],
+    pub offset: u32,
+    /// What it said.
+    pub payload: &'a [u8],
 }
 
 impl<'a> Red<'a> {
     /// `None` if it is no such payload.
-    pub(crate) fn parse(payload: &'a [u8]) -> Option<Self> {
+    #[must_use]
+    pub fn parse(payload: &'a [u8]) -> Option<Self> {
         let mut length = 0;
         let mut rest = payload;
         for blocks in 0..=MAX_BLOCKS {
@@ -53,7 +56,7 @@ impl<'a> Red<'a> {
     }
 
     /// The packets before it, oldest first.
-    pub(crate) fn earlier(&self) -> impl Iterator<Item = Earlier<'a>> {
+    pub fn earlier(&self) -> impl Iterator<Item = Earlier<'a>> {
         let mut blocks = self.blocks;
         let headers = self.headers.as_chunks().0;
         (1..=headers.len()).rev().zip(headers).filter_map(move |(ago, &[first, high, middle, low])| {
@@ -66,7 +69,7 @@ impl<'a> Red<'a> {
 }
 
 /// Writes a payload, and the one before it if the fields can say where it belongs, into `red` (cleared first).
-pub(crate) fn write(red: &mut Vec<u8>, payload_type: PayloadType, before: Option<(u32, &[u8])>, payload: &[u8]) {
+pub fn write(red: &mut Vec<u8>, payload_type: PayloadType, before: Option<(u32, &[u8])>, payload: &[u8]) {
     red.clear();
     let fits = |&(offset, earlier): &(u32, &[u8])| {
         let short = earlier.len() <= MAX_LENGTH && earlier.len() + payload.len() <= MAX_PAYLOAD;

@@ -12,6 +12,7 @@ use self::security::Security;
 use self::source::SourceGuard;
 use crate::api::{DropStats, SentStats, StreamStats};
 use crate::audio::Codec;
+use crate::audio::expected_loss::ExpectedLoss;
 use crate::bridge::{Listener, MAX_DELAY, Output};
 use crate::outbox::Outbox;
 use crate::quality::LegReading;
@@ -28,6 +29,7 @@ pub(crate) struct TrunkLeg {
     drops: DropStats,
     /// Quality is measured.
     measured: bool,
+    loses: ExpectedLoss,
 }
 
 #[repr(C)]
@@ -41,7 +43,12 @@ struct Peer {
 impl TrunkLeg {
     /// A leg on this port, silent and deaf until it is connected.
     pub(crate) fn new(local: SocketAddr, measured: bool) -> Self {
-        Self { local, peer: None, drops: DropStats::default(), measured }
+        Self { local, peer: None, drops: DropStats::default(), measured, loses: ExpectedLoss::default() }
+    }
+
+    /// The trunk says what fraction (0..1) of our packets it loses. What to expect from now on.
+    pub(crate) fn reported(&mut self, loss: f64) -> f64 {
+        self.loses.reported(loss)
     }
 
     pub(crate) fn local(&self) -> SocketAddr {
