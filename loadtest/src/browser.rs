@@ -15,7 +15,7 @@ use str0m::rtp::{RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 use trunkline_media::audio::Codec;
 
-use crate::row::OPUS;
+use crate::row::{OPUS, RED};
 use crate::stream::Voice;
 
 /// What all browsers share: making it is not what is measured.
@@ -59,6 +59,16 @@ pub(crate) enum Out {
 impl Browser {
     /// A browser at `address` that offers these codecs, and its offer.
     pub(crate) fn new(now: Instant, kit: &Kit, address: SocketAddr, codecs: &[Codec]) -> Result<(Self, String)> {
+        Self::make(now, kit, address, codecs, false)
+    }
+
+    /// The same that takes redundant audio, too. This stack knows none: its offer calls it Opus of one channel, and what
+    /// comes is handed over as that.
+    pub(crate) fn redundant(now: Instant, kit: &Kit, address: SocketAddr, codecs: &[Codec]) -> Result<(Self, String)> {
+        Self::make(now, kit, address, codecs, true)
+    }
+
+    fn make(now: Instant, kit: &Kit, address: SocketAddr, codecs: &[Codec], redundant: bool) -> Result<(Self, String)> {
         let mut config = Rtc::builder()
             .set_crypto_provider(Arc::clone(&kit.provider))
             .set_dtls_cert(kit.certificate.clone())
@@ -74,6 +84,10 @@ impl Browser {
             };
             config.codec_config().add_config(pt.into(), None, name, clock, channels, format);
         }
+        if redundant {
+            let (clock, format) = (Frequency::FORTY_EIGHT_KHZ, FormatParams::default());
+            config.codec_config().add_config(RED.into(), None, StrCodec::Opus, clock, None, format);
+        }
         let mut rtc = config.build(now);
         rtc.add_local_candidate(Candidate::host(address, "udp")?);
         let mut change = rtc.sdp_api();
@@ -85,7 +99,8 @@ impl Browser {
 
     /// Takes the gateway's answer.
     pub(crate) fn accept(&mut self, answer: &str) -> Result<()> {
-        let answer = SdpAnswer::from_sdp_string(answer)?;
+        let answer = answer.replace("63 red/48000/2", "63 opus/48000").replace("a=fmtp:63 111/111\r\n", "");
+        let answer = SdpAnswer::from_sdp_string(&answer)?;
         let pending = self.pending.take().context("answered twice")?;
         Ok(self.rtc.sdp_api().accept_answer(pending, answer)?)
     }

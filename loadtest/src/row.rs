@@ -8,6 +8,8 @@ use crate::stream::{Content, Format};
 
 /// Payload type of Opus in browsers' offers.
 pub(crate) const OPUS: u8 = 111;
+/// And of redundant Opus.
+pub(crate) const RED: u8 = 63;
 
 /// A kind of call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use str0m::rtp::RtpPacket;
 use trunkline_media::api::{CallKey, Command, Limits, MediaEvent, OpenCall, Path as Over, RtpSource};
 use trunkline_media::audio::Codec;
 use trunkline_media::browser::transport::DtlsIdentity;
@@ -12,6 +13,7 @@ use trunkline_media::call::{Call, Surroundings};
 use trunkline_media::outbox::{Outbox, Port};
 use trunkline_media::quality::Policy;
 use trunkline_media::rtp::PayloadType;
+use trunkline_media::rtp::red::Red;
 use trunkline_media::sdp::browser::{Direction, Offer};
 use trunkline_media::sdp::trunk::TrunkMedia;
 
@@ -19,7 +21,7 @@ use super::listener::Listener;
 use super::network::{Impairment, Link};
 use super::paths::{Path, Way};
 use crate::browser::{Browser, Kit, Out};
-use crate::row::OPUS;
+use crate::row::{OPUS, RED};
 use crate::stream::{Content, Format, Voice};
 
 /// A call and both its ends.
@@ -32,13 +34,13 @@ pub(super) struct Lane {
     /// To and from the browser; only one way is impaired.
     up: Link,
     down: Link,
+    seed: u64,
     is_up: bool,
     listeners: Vec<(u8, Listener)>,
 }
 
 const STEP: Duration = Duration::from_millis(1);
 const PACKET: u64 = 20;
-const CLEAN: Impairment = Impairment { loss_percent: 0, kind: super::network::Kind::Random, jitter_ms: 0 };
 
 fn at(last: u8, port: u16) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, last], port))
@@ -54,9 +56,12 @@ pub(super) fn payload_type(codec: Codec) -> u8 {
 }
 
 impl Lane {
-    pub(super) fn open(path: Path, impairment: Impairment, identity: &Arc<DtlsIdentity>, kit: &Kit) -> Result<Self> {
+    pub(super) fn open(path: Path, identity: &Arc<DtlsIdentity>, kit: &Kit, seed: u64) -> Result<Self> {
         let now = Instant::now();
-        let (mut browser, offer) = Browser::new(now, kit, at(1, 50_000), path.offered)?;
+        let offering = if path.red { Browser::redundant } else { Browser::new };
+        let (mut browser, offer) = offering(now, kit, at(1, 50_000), path.offered)?;
+        let mut offer = Offer::parse(offer.as_bytes()).ok().context("the offer does not parse")?;
+        offer.redundancy = path.red.then_some(PayloadType(RED));
         let surroundings = Surroundings {
             identity: Arc::clone(identity),
             candidates: Arc::from([format!("candidate:1 1 udp 2130706431 {} {} typ host", at(2, 0).ip(), 4_443)]),
@@ -67,7 +72,7 @@ impl Lane {
         let second = Duration::from_secs(1);
         let open = OpenCall {
             key: CallKey(1),
-            offer: Offer::parse(offer.as_bytes()).ok().context("the offer does not parse")?,
+            offer,
             codecs: path.offered.to_vec(),
             prefer: path.offered.first().copied(),
             limits: Limits { setup: 20 * second, inactivity: 600 * second, grace: 30 * second },
@@ -75,25 +80,26 @@ impl Lane {
         };
         let (call, opened) = Call::open(now, &open, &surroundings)?;
         browser.accept(&opened.answer)?;
-        let (up, down) = (Link::new(CLEAN, 1), Link::new(CLEAN, 2));
+        let (up, down) = (Link::new(Impairment::NONE, 1), Link::new(Impairment::NONE, 2));
         let out = Outbox::new();
-        let mut lane = Self { now, call, browser, path, out, up, down, is_up: false, listeners: Vec::new() };
+        let mut lane = Self { now, call, browser, path, out, up, down, seed, is_up: false, listeners: Vec::new() };
         lane.connect()?;
-        match path.way {
-            Way::Up => lane.up = Link::new(impairment, super::SEED),
-            Way::Down => lane.down = Link::new(impairment, super::SEED),
-        }
         Ok(lane)
     }
 
-    /// Says these packets, and what was heard of them, from the first to a second after the last.
-    pub(super) fn run(mut self, spoken: Arc<[Vec<u8>]>) -> Result<Vec<i16>> {
+    /// Says these packets over an impaired network, and what was heard of them, from the first to a second after the last.
+    pub(super) fn run(mut self, spoken: Arc<[Vec<u8>]>, impairment: Impairment) -> Result<Vec<i16>> {
+        match self.path.way {
+            Way::Up => self.up = Link::new(impairment, self.seed),
+            Way::Down => self.down = Link::new(impairment, self.seed),
+        }
         let (codec, heard_in) = match self.path.way {
             Way::Up => (self.path.browser(), vec![self.path.trunk]),
             Way::Down => (self.path.trunk, self.path.offered.to_vec()),
         };
         let count = spoken.len() as u64;
-        let format = Format { payload_type: payload_type(codec), ticks: codec.clock_rate() / 50 };
+        let number = if self.path.red && self.path.way == Way::Up { RED } else { payload_type(codec) };
+        let format = Format { payload_type: number, ticks: codec.clock_rate() / 50 };
         let mut voice = Voice::new(0, Content::Speech(spoken), format);
         for codec in heard_in {
             self.listeners.push((payload_type(codec), Listener::new(self.now, codec, self.path.rate, true)?));
@@ -163,7 +169,7 @@ impl Lane {
         }
         for datagram in self.out.iter() {
             match datagram.port {
-                Port::Browser => self.down.send(self.now, datagram.bytes.to_vec()),
+                Port::Browser => carry(&mut self.down, self.now, datagram.bytes.to_vec()),
                 Port::TrunkRtp if self.path.way == Way::Up => {
                     self.listeners.iter_mut().for_each(|(_, ear)| ear.push(self.now, datagram.bytes));
                 }
@@ -179,22 +185,39 @@ impl Lane {
         Ok(())
     }
 
+    /// The browser has heard this.
+    fn hear(&mut self, packet: &RtpPacket) {
+        let (sequence, timestamp, number) =
+            (packet.header.sequence_number, packet.header.timestamp, *packet.header.payload_type);
+        let red = Red::parse(&packet.payload).filter(|_| number == RED);
+        let (number, payload) =
+            red.map_or((number, &*packet.payload), |Red { primary: (pt, payload), .. }| (pt.0, payload));
+        let Some((_, ear)) = self.listeners.iter_mut().find(|(pt, _)| *pt == number) else { return };
+        ear.packet(self.now, sequence, timestamp, payload);
+        for earlier in red.iter().flat_map(Red::earlier) {
+            ear.recover(earlier.ago, timestamp.wrapping_sub(earlier.offset), earlier.payload);
+        }
+    }
+
     fn drain_browser(&mut self) -> Result<()> {
         loop {
             match self.browser.poll()? {
-                Out::Send(_, bytes) => self.up.send(self.now, bytes),
-                Out::Audio(packet) => {
-                    let header = &packet.header;
-                    let heard = self.listeners.iter_mut().find(|(pt, _)| *pt == *header.payload_type);
-                    if let Some((_, ear)) = heard {
-                        ear.packet(self.now, header.sequence_number, header.timestamp, &packet.payload);
-                    }
-                }
+                Out::Send(_, bytes) => carry(&mut self.up, self.now, bytes),
+                Out::Audio(packet) => self.hear(&packet),
                 Out::Connected => {}
                 Out::Wait(_) => return Ok(()),
                 Out::Gone => anyhow::bail!("the browser's connection is gone"),
             }
         }
+    }
+}
+
+/// Audio is lost by a chance of its own.
+fn carry(link: &mut Link, now: Instant, datagram: Vec<u8>) {
+    // RFC 7983 section 7, RFC 5761 section 4.
+    match datagram.as_slice() {
+        [128..=191, second, ..] if !(192..=223).contains(second) => link.send(now, datagram),
+        _ => link.send_other(now, datagram),
     }
 }
 

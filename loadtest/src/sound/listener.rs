@@ -68,6 +68,13 @@ impl Listener {
         }
     }
 
+    /// A packet came once more, in another that came so many later.
+    pub(super) fn recover(&mut self, ago: u64, timestamp: u32, payload: &[u8]) {
+        if let (Some(highest), Some(samples)) = (self.highest, self.codec.samples_in(payload)) {
+            self.buffer.recover(highest.saturating_sub(ago), timestamp, samples, payload);
+        }
+    }
+
     /// Plays what is due.
     pub(super) fn play(&mut self, now: Instant) {
         let samples = self.rate as usize / 100;

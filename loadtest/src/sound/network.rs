@@ -24,10 +24,15 @@ pub(super) struct Impairment {
     pub(super) jitter_ms: u64,
 }
 
-/// A link in one direction. The same seed loses and delays the same packets.
+impl Impairment {
+    pub(super) const NONE: Self = Self { loss_percent: 0, kind: Kind::Random, jitter_ms: 0 };
+}
+
+/// A link in one direction. The same seed loses and delays the same packets of audio, whatever else goes over it.
 pub(super) struct Link {
     impairment: Impairment,
-    chance: u64,
+    audio: u64,
+    other: u64,
     in_burst: bool,
     last: Option<Instant>,
     under_way: VecDeque<(Instant, Vec<u8>)>,
@@ -38,16 +43,35 @@ const BURST: f64 = 3.0;
 
 impl Link {
     pub(super) fn new(impairment: Impairment, seed: u64) -> Self {
-        let chance = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        Self { impairment, chance, in_burst: false, last: None, under_way: VecDeque::new() }
+        let chance = |seed: u64| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let (audio, other) = (chance(seed), chance(!seed));
+        Self { impairment, audio, other, in_burst: false, last: None, under_way: VecDeque::new() }
     }
 
-    /// Takes a packet.
+    /// Takes a packet of audio.
     pub(super) fn send(&mut self, now: Instant, packet: Vec<u8>) {
         let loses = self.loses();
-        let late = self.next() * self.impairment.jitter_ms as f64 / 1000.0;
+        let late = next(&mut self.audio);
+        self.carry(now, loses, late, packet);
+    }
+
+    /// Whether it would carry the next packet of audio, which is counted as sent.
+    pub(super) fn carries(&mut self, now: Instant) -> bool {
+        self.impairment.jitter_ms = 0;
+        self.send(now, Vec::new());
+        self.receive(now).is_some()
+    }
+
+    /// Takes any other packet, which gets lost by itself.
+    pub(super) fn send_other(&mut self, now: Instant, packet: Vec<u8>) {
+        let loses = next(&mut self.other) < f64::from(self.impairment.loss_percent) / 100.0;
+        let late = next(&mut self.other);
+        self.carry(now, loses, late, packet);
+    }
+
+    fn carry(&mut self, now: Instant, loses: bool, late: f64, packet: Vec<u8>) {
         if !loses {
-            let at = now + Duration::from_secs_f64(late);
+            let at = now + Duration::from_secs_f64(late * self.impairment.jitter_ms as f64 / 1000.0);
             let at = self.last.map_or(at, |last| last.max(at));
             self.last = Some(at);
             self.under_way.push_back((at, packet));
@@ -61,7 +85,7 @@ impl Link {
 
     fn loses(&mut self) -> bool {
         let loss = f64::from(self.impairment.loss_percent) / 100.0;
-        let chance = self.next();
+        let chance = next(&mut self.audio);
         match self.impairment.kind {
             Kind::Random => chance < loss,
             Kind::Burst => {
@@ -71,14 +95,14 @@ impl Link {
             }
         }
     }
+}
 
-    /// 0..1.
-    fn next(&mut self) -> f64 {
-        self.chance ^= self.chance << 13;
-        self.chance ^= self.chance >> 7;
-        self.chance ^= self.chance << 17;
-        (self.chance >> 11) as f64 / (1u64 << 53) as f64
-    }
+/// 0..1.
+fn next(chance: &mut u64) -> f64 {
+    *chance ^= *chance << 13;
+    *chance ^= *chance >> 7;
+    *chance ^= *chance << 17;
+    (*chance >> 11) as f64 / (1u64 << 53) as f64
 }
 
 #[cfg(test)]
@@ -105,6 +129,22 @@ mod tests {
             let expected = if kind == Kind::Burst { 2.6..3.4 } else { 1.0..1.3 };
             assert!(expected.contains(&mean), "{kind:?}: runs of {mean}");
         }
+    }
+
+    #[test]
+    fn what_else_is_sent_does_not_change_what_audio_is_lost() {
+        let came = |chatter: bool| {
+            let mut link = Link::new(Impairment { loss_percent: 10, kind: Kind::Burst, jitter_ms: 0 }, 7);
+            let now = Instant::now();
+            for n in 0..1_000u32 {
+                if chatter && n % 7 == 0 {
+                    link.send_other(now, Vec::new());
+                }
+                link.send(now, n.to_be_bytes().to_vec());
+            }
+            std::iter::from_fn(|| link.receive(now)).filter(|packet| !packet.is_empty()).collect::<Vec<_>>()
+        };
+        assert_eq!(came(false), came(true));
     }
 
     fn number(packet: &[u8]) -> u32 {

@@ -23,6 +23,8 @@ pub(super) struct Path {
     pub(super) trunk: Codec,
     pub(super) elastic: bool,
     pub(super) on_arrival: bool,
+    /// The browser offers redundancy (RFC 2198), and speaks so.
+    pub(super) red: bool,
     /// PCM rate at which it is judged, Hz.
     pub(super) rate: u32,
 }
@@ -33,13 +35,9 @@ impl Path {
         self.offered.first().copied().unwrap_or(Codec::Opus)
     }
 
-    /// The codecs that speech goes through, in their order, when all is well.
-    pub(super) fn codecs(&self) -> Vec<Codec> {
-        let (first, second) = match self.way {
-            Way::Up => (self.browser(), self.trunk),
-            Way::Down => (self.trunk, if self.elastic { self.trunk } else { self.browser() }),
-        };
-        if first == second { vec![first] } else { vec![first, second] }
+    /// PCM rate of the one who speaks, Hz: a browser's microphone has the whole band.
+    pub(super) fn source_rate(&self) -> u32 {
+        if self.way == Way::Up && self.browser() == Codec::Opus { 48_000 } else { self.rate }
     }
 }
 
@@ -48,17 +46,20 @@ const BOTH: &[Codec] = &[Codec::Opus, Codec::Pcmu];
 const PCMU: &[Codec] = &[Codec::Pcmu];
 
 const fn path(name: &'static str, way: Way, offered: &'static [Codec], trunk: Codec) -> Path {
-    Path { name, way, offered, trunk, elastic: false, on_arrival: false, rate: 8_000 }
+    Path { name, way, offered, trunk, elastic: false, on_arrival: false, red: false, rate: 8_000 }
 }
 
 /// Where the codec of one leg is another than that of the other, and where it is the same.
-pub(super) const ALL: [Path; 8] = [
+pub(super) const ALL: [Path; 11] = [
     path("PCMU relayed up", Way::Up, PCMU, Codec::Pcmu),
     path("PCMU relayed down", Way::Down, PCMU, Codec::Pcmu),
     path("opus relayed up", Way::Up, OPUS, Codec::Opus),
+    Path { red: true, ..path("opus relayed up, RED", Way::Up, OPUS, Codec::Opus) },
     path("opus to PCMU", Way::Up, OPUS, Codec::Pcmu),
+    Path { red: true, ..path("opus to PCMU, RED", Way::Up, OPUS, Codec::Pcmu) },
     Path { on_arrival: true, ..path("opus to PCMU, transparent", Way::Up, OPUS, Codec::Pcmu) },
     Path { rate: 16_000, ..path("opus to G722", Way::Up, OPUS, Codec::G722) },
     path("PCMU to opus", Way::Down, OPUS, Codec::Pcmu),
+    Path { red: true, ..path("PCMU to opus, RED", Way::Down, OPUS, Codec::Pcmu) },
     Path { elastic: true, ..path("PCMU, elastic", Way::Down, BOTH, Codec::Pcmu) },
 ];

@@ -4,14 +4,29 @@ use std::path::Path as File;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use trunkline_media::audio::Codec;
 use trunkline_media::audio::codec::{Decoder, Encoder};
 use trunkline_media::audio::prompt::{Player, Prompt};
+use trunkline_media::audio::{Codec, OpusWishes};
 
-/// Speech at both rates that paths are judged at.
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speaker {
+    /// A browser as Chromium is, where nobody asks for anything else: as many bits, at the same complexity.
+    Browser,
+    /// A gateway, as ours is.
+    Gateway,
+}
+
+const CHROMIUM: OpusWishes = OpusWishes { playback_rate: 48_000, fec: true, bitrate: Some(32_000) };
+const CHROMIUM_COMPLEXITY: u8 = 9;
+
+/// Speech at the rates that paths begin and are judged at.
 pub(super) struct Speech {
     narrow: Vec<i16>,
     wide: Vec<i16>,
+    full: Vec<i16>,
+    /// There is sound above 4 kHz.
+    pub(super) is_wide: bool,
 }
 
 impl Speech {
@@ -25,17 +40,26 @@ impl Speech {
             Player::new(Arc::clone(&prompt), rate, false).fill(&mut pcm);
             pcm
         };
-        Ok(Self { narrow: at(8_000), wide: at(16_000) })
+        let is_wide = bytes.get(24..28).is_some_and(|rate| rate == 16_000u32.to_le_bytes());
+        Ok(Self { narrow: at(8_000), wide: at(16_000), full: at(48_000), is_wide })
     }
 
     pub(super) fn pcm(&self, rate: u32) -> &[i16] {
-        if rate == 8_000 { &self.narrow } else { &self.wide }
+        match rate {
+            8_000 => &self.narrow,
+            16_000 => &self.wide,
+            _ => &self.full,
+        }
     }
 }
 
 /// Encodes as an end of a call would that is told of this much loss.
-pub(super) fn encode(codec: Codec, rate: u32, pcm: &[i16], loss: f64) -> Result<Vec<Vec<u8>>> {
+pub(super) fn encode(speaker: Speaker, codec: Codec, rate: u32, pcm: &[i16], loss: f64) -> Result<Vec<Vec<u8>>> {
     let mut encoder = Encoder::new(codec, rate)?;
+    if speaker == Speaker::Browser {
+        encoder.set_wishes(CHROMIUM)?;
+        encoder.set_complexity(CHROMIUM_COMPLEXITY)?;
+    }
     encoder.set_expected_loss(loss);
     let mut packets = Vec::with_capacity(pcm.len() / (rate as usize / 50));
     for frame in pcm.chunks_exact(rate as usize / 50) {
@@ -46,19 +70,33 @@ pub(super) fn encode(codec: Codec, rate: u32, pcm: &[i16], loss: f64) -> Result<
     Ok(packets)
 }
 
-/// What the codecs alone make of it, one after the other.
-pub(super) fn through(codecs: &[Codec], rate: u32, pcm: &[i16]) -> Result<Vec<i16>> {
-    let mut pcm = pcm.to_vec();
-    for &codec in codecs {
-        let mut decoder = Decoder::new(codec, rate)?;
-        let (mut all, mut part) = (Vec::new(), Vec::new());
-        for payload in encode(codec, rate, &pcm, 0.0)? {
-            decoder.decode(&payload, &mut part)?;
-            all.extend_from_slice(&part);
+/// Decodes packets of 20 ms of which none is late: each that `came` says so of, or the one after it if `red`; what is
+/// missing is taken from the FEC of the one after it, or made up.
+pub(super) fn decode(
+    codec: Codec,
+    rate: u32,
+    packets: &[Vec<u8>],
+    red: bool,
+    came: impl Fn(usize) -> bool,
+) -> Result<Vec<i16>> {
+    let mut decoder = Decoder::new(codec, rate)?;
+    let (mut all, mut part) = (Vec::new(), Vec::new());
+    let here = |n: usize| came(n) || red && n + 1 < packets.len() && came(n + 1);
+    for (n, packet) in packets.iter().enumerate() {
+        if here(n) {
+            decoder.decode(packet, &mut part)?;
+        } else {
+            let next = packets.get(n + 1).filter(|_| here(n + 1));
+            decoder.conceal(rate as usize / 50, next.map(Vec::as_slice), &mut part);
         }
-        pcm = all;
+        all.extend_from_slice(&part);
     }
-    Ok(pcm)
+    Ok(all)
+}
+
+/// What a gateway's codec alone makes of it.
+pub(super) fn through(codec: Codec, rate: u32, pcm: &[i16]) -> Result<Vec<i16>> {
+    decode(codec, rate, &encode(Speaker::Gateway, codec, rate, pcm, 0.0)?, false, |_| true)
 }
 
 /// By how many milliseconds `heard` is behind `said`: where the levels of both are most alike.
