@@ -196,6 +196,30 @@ fn expected_loss_turns_fec_on_and_off() {
 }
 
 #[test]
+fn what_is_said_twice_takes_more_bits_but_never_more_than_the_peer_wants() {
+    let octets = |loss: f64, bitrate: Option<u32>| {
+        let mut encoder = Encoder::new(Codec::Opus, 8_000).unwrap();
+        encoder.set_wishes(OpusWishes { fec: true, bitrate, ..OpusWishes::default() }).unwrap();
+        encoder.set_expected_loss(loss);
+        let mut voice: Vec<Tone> =
+            (1..12).map(|n| Tone::new(117.3 * f64::from(n), 8_000, -26.0 - f64::from(n))).collect();
+        let mut payload = Vec::new();
+        let mut packet = |_| {
+            let mut frame = [0; 160];
+            voice.iter_mut().for_each(|tone| tone.mix(&mut frame));
+            encoder.encode(&frame, &mut payload).unwrap();
+            payload.len()
+        };
+        (0..250).map(&mut packet).sum::<usize>()
+    };
+    // Five seconds of 24 kbit/s are 15,000.
+    let (none, some, much) = (octets(0.0, None), octets(0.05, None), octets(0.1, None));
+    assert!(none < 16_500 && some * 10 > none * 12 && much * 10 > some * 12, "{none}, {some}, {much}");
+    assert!(much < 33_000 && octets(0.5, None) < 33_000);
+    assert!(octets(0.1, Some(24_000)) < 16_500);
+}
+
+#[test]
 fn rubbish_is_an_error_and_nothing_more() {
     for (codec, rate) in CASES {
         let mut decoder = Decoder::new(codec, rate).unwrap();

@@ -2,6 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod gaps;
+
 const FRAME: u32 = 160;
 
 fn start() -> Instant {
