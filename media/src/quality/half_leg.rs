@@ -20,6 +20,8 @@ pub(crate) struct Second {
     pub(crate) late: Option<u32>,
     pub(crate) jitter_ms: Option<f32>,
     pub(crate) rtt: Option<(f32, RttSource)>,
+    /// So far apart may two round trips be by the leg's jitter alone, milliseconds.
+    pub(crate) rtt_spread_ms: f32,
     /// Target and actual delay of our jitter buffer, milliseconds.
     pub(crate) buffer: Option<(u16, u16)>,
     pub(crate) concealed: Option<f32>,
@@ -48,7 +50,8 @@ pub(crate) struct HalfLegMeter {
     runs: f32,
 }
 
-/// A measure without its wobble: small changes count by a quarter, big ones at once.
+/// A measure without its wobble: small changes count by a quarter, big ones at once. Where chance makes big ones, they
+/// count by a thirty-second: the peer may report once in five seconds, and each report is looked at five times.
 #[derive(Debug, Default, Clone, Copy)]
 struct Smooth(Option<f32>);
 
@@ -77,13 +80,14 @@ impl HalfLegMeter {
         let (lost, runs) = second.runs;
         self.lost = self.lost * 0.8 + lost as f32;
         self.runs = self.runs * 0.8 + runs as f32;
-        let jitter_ms = self.jitter.follow(second.jitter_ms, 0.5, 5.0);
-        let rtt_ms = self.rtt.follow(sample.rtt_ms, 0.25, 20.0);
+        let jitter_ms = self.jitter.follow(second.jitter_ms, (0.5, 5.0), 0.0);
+        let rtt_ms = self.rtt.follow(sample.rtt_ms, (0.25, 20.0), second.rtt_spread_ms);
         self.score(second, &mut sample, jitter_ms, rtt_ms);
         let reading = Reading {
             loss: &self.window,
             loss_within: second.loss_within,
             rtt_ms,
+            rtt_spread_ms: second.rtt_spread_ms,
             jitter_ms,
             mos_cq: sample.mos_cq,
             gap_ms: second.gap_ms,
@@ -126,11 +130,14 @@ impl HalfLegMeter {
 }
 
 impl Smooth {
-    /// The smoothed value after one more. A change of more than `share` of it and `least` is taken as it is.
-    fn follow(&mut self, value: Option<f32>, share: f32, least: f32) -> Option<f32> {
-        self.0 = value.map(|value| match self.0 {
-            Some(before) if (value - before).abs() <= before * share + least => before + (value - before) / 4.0,
-            Some(_) | None => value,
+    /// The smoothed value after one more. A change of more than `share` of it and `least`, and more than chance makes
+    /// (`spread`), is taken as it is.
+    fn follow(&mut self, value: Option<f32>, (share, least): (f32, f32), spread: f32) -> Option<f32> {
+        self.0 = value.map(|value| {
+            let Some(before) = self.0 else { return value };
+            let small = before * share + least;
+            let part = if spread > small { 32.0 } else { 4.0 };
+            if (value - before).abs() <= small.max(spread) { before + (value - before) / part } else { value }
         });
         self.0
     }

@@ -21,6 +21,7 @@ fn clean() -> Second {
         late: None,
         jitter_ms: Some(5.0),
         rtt: Some((50.0, RttSource::Rtcp)),
+        rtt_spread_ms: 15.0,
         buffer: None,
         concealed: None,
         gap_ms: 0,
@@ -185,6 +186,47 @@ fn jitter_and_round_trips_that_wobble_about_a_threshold_do_not_flap() {
             assert!(line.changes().len() <= 3, "{seed} {jitter} {rtt}: {:?}", line.changes());
         }
     }
+}
+
+#[test]
+fn round_trips_that_jitter_scatters_do_not_flap_and_their_mean_is_followed() {
+    for seed in 0..40 {
+        for (least, spread, every, level) in [
+            (30.0, 180.0, 5, Level::Green),
+            (30.0, 180.0, 1, Level::Green),
+            (100.0, 180.0, 5, Level::Amber),
+            (70.0, 180.0, 5, Level::Green),
+            (250.0, 120.0, 5, Level::Amber),
+            (450.0, 180.0, 5, Level::Red),
+        ] {
+            let mut line = Line::new(seed);
+            line.lose(20, 0.0, 0);
+            let mut rtt = 50.0;
+            for n in 0..600 {
+                if n % every == 0 {
+                    rtt = least + spread * line.dice.random_range(0.0..1.0f32);
+                }
+                line.push(&Second { rtt: Some((rtt, RttSource::Rtcp)), rtt_spread_ms: spread, ..clean() });
+            }
+            // Luck may do it once in these ten minutes where the mean is next to the threshold.
+            let (changes, near) = (line.changes(), [70.0, 100.0].contains(&least));
+            assert!(changes.len() <= if near { 5 } else { 2 }, "{seed} {least} {every}: {changes:?}");
+            assert!(near || line.level() == level, "{seed} {least} {every}: {changes:?}");
+            // And it is over once nothing jitters any more.
+            line.lose(40, 0.0, 0);
+            assert_eq!(line.level(), Level::Green, "{seed} {least} {every}");
+        }
+    }
+}
+
+#[test]
+fn a_round_trip_beyond_what_jitter_explains_is_seen_in_three_seconds() {
+    let mut line = Line::new(1);
+    line.lose(20, 0.0, 0);
+    for _ in 0..3 {
+        line.push(&Second { rtt: Some((300.0, RttSource::Rtcp)), rtt_spread_ms: 200.0, ..clean() });
+    }
+    assert_eq!(line.level(), Level::Amber);
 }
 
 #[test]

@@ -26,6 +26,8 @@ const FIRST: u8 = 4;
 
 /// To be better, a metric must be better than the threshold by these shares of it.
 const RTT_MARGIN: f32 = 0.1;
+/// A round trip, by this share of its spread if that is more: what is left of chance once it is smoothed.
+const SPREAD_MARGIN: f32 = 0.33;
 const JITTER_MARGIN: f32 = 0.15;
 /// The same for the score, in points.
 const MOS_MARGIN: f32 = 0.1;
@@ -45,6 +47,8 @@ pub(crate) struct Reading<'a> {
     /// Seconds in which there must have been packets for the loss to count.
     pub(crate) loss_within: usize,
     pub(crate) rtt_ms: Option<f32>,
+    /// So far apart may two round trips be by jitter alone.
+    pub(crate) rtt_spread_ms: f32,
     pub(crate) jitter_ms: Option<f32>,
     pub(crate) mos_cq: Option<f32>,
     pub(crate) gap_ms: u32,
@@ -95,14 +99,19 @@ impl Judgement {
         let gap = reading.gap_ms as f32;
         let verdicts = [
             loss,
-            reading.rtt_ms.map(|value| with_margin(LevelReason::Rtt, value, policy.rtt_ms, RTT_MARGIN)),
-            reading.jitter_ms.map(|value| with_margin(LevelReason::Jitter, value, policy.jitter_ms, JITTER_MARGIN)),
+            reading.rtt_ms.map(|value| {
+                let least = reading.rtt_spread_ms * SPREAD_MARGIN;
+                with_margin(LevelReason::Rtt, value, policy.rtt_ms, (RTT_MARGIN, least))
+            }),
+            reading
+                .jitter_ms
+                .map(|value| with_margin(LevelReason::Jitter, value, policy.jitter_ms, (JITTER_MARGIN, 0.0))),
             reading.mos_cq.map(|value| Verdict {
                 reason: LevelReason::Mos,
                 plain: downward(value, policy.mos),
                 calm: downward(value - MOS_MARGIN, policy.mos),
             }),
-            (reading.gap_ms > 0).then(|| with_margin(LevelReason::NoMedia, gap, policy.gap_ms, 0.0)),
+            (reading.gap_ms > 0).then(|| with_margin(LevelReason::NoMedia, gap, policy.gap_ms, (0.0, 0.0))),
         ];
         Self { verdicts, at_once: reading.gap_ms > 0 && upward(gap, policy.gap_ms) == Level::Red }
     }
@@ -233,8 +242,10 @@ fn downward(value: f32, bands: Bands) -> Level {
     }
 }
 
-fn with_margin(reason: LevelReason, value: f32, bands: Bands, margin: f32) -> Verdict {
-    let closer = Bands { amber: bands.amber * (1.0 - margin), red: bands.red * (1.0 - margin) };
+/// The margin is a share of the threshold, and so much at least.
+fn with_margin(reason: LevelReason, value: f32, bands: Bands, (share, least): (f32, f32)) -> Verdict {
+    let within = |threshold: f32| threshold - (threshold * share).max(least);
+    let closer = Bands { amber: within(bands.amber), red: within(bands.red) };
     Verdict { reason, plain: upward(value, bands), calm: upward(value, closer) }
 }
 

@@ -13,7 +13,8 @@ impl Meter {
     }
 
     fn judge(&mut self, rtt_ms: Option<f32>, jitter_ms: Option<f32>, mos_cq: Option<f32>, gap_ms: u32) -> Level {
-        let reading = Reading { loss: &self.clean, loss_within: 5, rtt_ms, jitter_ms, mos_cq, gap_ms };
+        let reading =
+            Reading { loss: &self.clean, loss_within: 5, rtt_ms, rtt_spread_ms: 0.0, jitter_ms, mos_cq, gap_ms };
         self.machine.judge(&Judgement::of(&reading, &Policy::default()));
         self.machine.level()
     }

@@ -20,6 +20,10 @@ const DOWN_SECONDS: usize = 16;
 const RELAYED_SHARE: f32 = 1.3;
 const RELAYED_FADE: f32 = 0.93;
 
+/// Jitter is the mean change from packet to packet; from one extreme to the other it is about three times that, and a
+/// round trip measured once in seconds may be either.
+const SPREAD: f32 = 3.0;
+
 /// After this thread was stopped, so many samples are nobody's fault.
 const DISTURBED: u8 = 2;
 
@@ -213,7 +217,9 @@ impl LegMeter {
         let rtt = now.rtt.map(|(ms, source)| (ms as f32, source));
         let up = self.up_second(now, &before, rtt, elapsed, disturbed);
         self.jitter_peak = up.jitter_ms.unwrap_or_default().max(self.jitter_peak * RELAYED_FADE);
-        [up, self.down_second(now, &before, rtt, relayed, disturbed)]
+        let down = self.down_second(now, &before, rtt, relayed, disturbed);
+        let rtt_spread_ms = SPREAD * (self.jitter_peak + down.jitter_ms.unwrap_or_default());
+        [up, down].map(|second| Second { rtt_spread_ms, ..second })
     }
 
     fn up_second(
@@ -239,6 +245,7 @@ impl LegMeter {
             late: played.then(|| count(now.audio.late, before.late.into())),
             jitter_ms: (new.packets > 0 && (packets > 0 || self.up.is_heard(UP_SECONDS))).then_some(new.jitter_ms),
             rtt,
+            rtt_spread_ms: 0.0,
             buffer: played.then(|| (millis(now.audio.target_ms), millis(now.audio.actual_ms))),
             concealed: played.then(|| (concealed_ms / elapsed_ms).min(1.0)),
             gap_ms: u32::try_from(gap.as_millis()).unwrap_or(u32::MAX),
@@ -280,6 +287,7 @@ impl LegMeter {
             late: None,
             jitter_ms: self.jitter_down,
             rtt,
+            rtt_spread_ms: 0.0,
             buffer: new.voip.filter(|voip| voip.buffer_ms > 0).map(|voip| (voip.buffer_ms, voip.buffer_ms)),
             concealed: None,
             gap_ms: u32::try_from(gap.as_millis()).unwrap_or(u32::MAX),
