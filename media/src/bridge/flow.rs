@@ -22,6 +22,7 @@ use resting::{PAUSE, Resting};
 mod packet;
 mod passing;
 mod resting;
+mod window;
 
 /// How long a relayed speaker may be quiet before the listener gets comfort silence: longer than packets are late that
 /// anybody waits for, or silence would take the place of what comes yet.
@@ -115,6 +116,7 @@ impl Flow {
         }
         self.fresh = true;
         self.output = output;
+        self.forget_waiting();
         if output.is_none() {
             self.clock.stop();
             self.speech.reset();
@@ -130,6 +132,7 @@ impl Flow {
     pub(crate) fn forget_speaker(&mut self) {
         self.noise = None;
         self.speech.reset();
+        self.forget_waiting();
         self.sounds.forget_speaker();
         self.resting = Resting::default();
         self.silent = false;
@@ -262,6 +265,7 @@ impl Flow {
         }
         if switched {
             self.speech.reset();
+            self.forget_waiting();
         }
         self.resting.ends();
         self.clock.set(now + if self.resting.pauses() { PAUSE } else { RELAY_IDLE });
@@ -286,6 +290,9 @@ impl Flow {
         listener: &mut impl Listener,
         out: &mut Outbox,
     ) -> Option<u32> {
+        if self.waits_until().is_some_and(|until| until <= now) {
+            self.pass_waiting(now, listener, out);
+        }
         let mut finished = None;
         while let Some(output) = self.output
             && let Some(at) = self.clock.tick(now, output.frame())
@@ -349,7 +356,8 @@ impl Flow {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.output.and(self.clock.next())
+        let waits = self.waits_until();
+        self.output.and(self.clock.next()).into_iter().chain(waits).min()
     }
 
     /// Jitter buffer counters and milliseconds made up.
@@ -367,6 +375,7 @@ impl Flow {
     /// The speaker is not heard for now; our own clock takes over.
     fn withhold(&mut self, now: Instant) {
         self.speech.reset();
+        self.forget_waiting();
         self.fresh = true;
         if let Some(output) = self.output {
             self.clock.by(now + output.frame());

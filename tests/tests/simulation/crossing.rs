@@ -119,7 +119,8 @@ fn simulation_audio_that_waits_for_nothing_crosses_whatever_its_network_does() {
             ("loss", Link::good().loss(Loss::Random(0.05)), 0.93),
             ("bursts", Link::mobile().loss(Loss::bursty(0.05, 2.0)), 0.87),
             ("jitter", Link::good().jitter(ms(18)), 0.99),
-            ("overtaken and doubled", Link::good().shuffled(0.02, 0.02), 0.93),
+            ("overtaken and doubled", Link::good().shuffled(0.02, 0.02), 0.98),
+            ("overtaken often", Link::good().shuffled(0.0, 0.15), 0.98),
         ] {
             let (mut world, call, browser, phone) = transparent(seed, trunk);
             world.impair(HalfLeg::BrowserUp, browser, phone, link);
@@ -128,7 +129,7 @@ fn simulation_audio_that_waits_for_nothing_crosses_whatever_its_network_does() {
             world.run_for(secs(30));
             let heard = world.phone(phone).line().ear.fraction(BROWSER_TONE, from, world.now());
             assert!(heard > least, "seed {seed}, {what}: the phone hears {heard:.3}");
-            // Nothing is held here, nor said twice: as much time leaves as came in.
+            // Nothing is said twice: as much time leaves as came in.
             assert!(heard < 1.02, "seed {seed}, {what}: {heard:.3}");
             let stats = world.stats(call).browser_in;
             assert_eq!((stats.buffer_ms, stats.buffer_target_ms), (0, 0), "seed {seed}, {what}");

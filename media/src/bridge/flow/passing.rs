@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::resting::SOFTER_BY_PACKET;
+use super::window::{Place, Window};
 use super::{Flow, Packet, RELAY_IDLE};
 use crate::audio::Codec;
 use crate::audio::codec::Decoder;
@@ -24,6 +25,7 @@ pub(super) struct Passing {
     decoders: Vec<(Codec, Decoder)>,
     /// Sequence and timestamp due next.
     next: Option<(u64, u32)>,
+    window: Window,
     decoded: Vec<i16>,
     /// Decoded, and not yet a frame.
     waiting: Vec<i16>,
@@ -46,6 +48,7 @@ impl Flow {
         if on_arrival != self.on_arrival {
             self.on_arrival = on_arrival;
             self.speech.reset();
+            self.forget_waiting();
             self.fresh = true;
         }
     }
@@ -60,18 +63,93 @@ impl Flow {
         out: &mut Outbox,
     ) {
         let fresh = std::mem::take(&mut self.fresh) || packet.restarted;
+        if fresh {
+            while self.release(now, true, output, listener, out) {}
+            self.code(now, packet, true, output, listener, out);
+            return self.expect_more(now, output);
+        }
         // What was lost before this packet and is in it once more.
-        let due = self.passing.as_ref().and_then(|passing| passing.next).filter(|_| !fresh).map(|(next, _)| next);
+        let due = self.passing.as_ref().and_then(|passing| passing.next).map(|(next, _)| next);
         for (sequence, rtp) in packet.earlier().filter(|(sequence, _)| due.is_some_and(|due| *sequence >= due)) {
             let earlier = Packet { codec: packet.codec, sequence, restarted: false, red: None, rtp };
-            self.code(now, &earlier, false, output, listener, out);
+            self.take_in(now, &earlier, output, listener, out);
         }
-        self.code(now, packet, fresh, output, listener, out);
+        self.take_in(now, packet, output, listener, out);
+        self.expect_more(now, output);
+    }
+
+    /// If nothing more comes, the clock takes over: at once in a pause.
+    fn expect_more(&mut self, now: Instant, output: Output) {
         if self.resting.pauses() {
             self.clock.by(now + output.frame());
         } else {
             self.clock.set(now + RELAY_IDLE);
         }
+    }
+
+    /// When packets have waited for long enough for those before them.
+    pub(super) fn waits_until(&self) -> Option<Instant> {
+        self.passing.as_ref().and_then(|passing| passing.window.until())
+    }
+
+    /// What waits has waited for long enough.
+    pub(super) fn pass_waiting(&mut self, now: Instant, listener: &mut impl Listener, out: &mut Outbox) {
+        let passes = self.on_arrival && !self.is_muted() && !self.sounds.are_instead();
+        match self.output.filter(|_| passes) {
+            Some(output) => while self.release(now, false, output, listener, out) {},
+            None => self.forget_waiting(),
+        }
+    }
+
+    /// Nothing of what waits is to be heard any more.
+    pub(super) fn forget_waiting(&mut self) {
+        if let Some(passing) = &mut self.passing {
+            passing.forget_waiting();
+        }
+    }
+
+    /// Codes a packet, or lets it wait for those before it.
+    fn take_in(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        output: Output,
+        listener: &mut impl Listener,
+        out: &mut Outbox,
+    ) {
+        let due = self.passing.as_ref().and_then(|passing| passing.next.map(|(next, _)| next));
+        let place = match (&mut self.passing, due) {
+            (Some(passing), Some(due)) => passing.window.place(now, due, packet),
+            (_, None) | (None, _) => Place::Now,
+        };
+        match place {
+            Place::Waits => {}
+            Place::Now => self.code(now, packet, false, output, listener, out),
+            Place::Last => {
+                while self.release(now, true, output, listener, out) {}
+                self.code(now, packet, false, output, listener, out);
+            }
+        }
+        while self.release(now, false, output, listener, out) {}
+    }
+
+    /// Codes the first packet that waits, if it is its turn, or `all` are to go; whether it did.
+    fn release(
+        &mut self,
+        now: Instant,
+        all: bool,
+        output: Output,
+        listener: &mut impl Listener,
+        out: &mut Outbox,
+    ) -> bool {
+        let Some(passing) = &mut self.passing else { return false };
+        let due = passing.next.map_or(0, |(next, _)| next);
+        let Some(taken) = passing.window.take(now, due, all) else { return false };
+        self.code(now, &taken.packet(), false, output, listener, out);
+        if let Some(passing) = &mut self.passing {
+            passing.window.reuse(taken);
+        }
+        true
     }
 
     fn code(
@@ -114,6 +192,7 @@ impl Passing {
             rate,
             decoders: Vec::new(),
             next: None,
+            window: Window::default(),
             decoded: Vec::new(),
             waiting: Vec::new(),
             concealed: 0,
@@ -124,12 +203,19 @@ impl Passing {
     /// PCM at another rate from now on: everything but the counters starts anew.
     pub(super) fn set_rate(&mut self, rate: u32) {
         let concealed = self.stats().1 * u64::from(rate) / 1000;
+        self.forget_waiting();
         *self = Self { concealed, stats: self.stats, ..Self::new(rate) };
     }
 
     /// Counters, and milliseconds made up.
     pub(super) fn stats(&self) -> (JitterBufferStats, u64) {
         (self.stats, self.concealed * 1000 / u64::from(self.rate))
+    }
+
+    fn forget_waiting(&mut self) {
+        let forgotten = self.window.clear();
+        self.stats.received += forgotten;
+        self.stats.forgotten += forgotten;
     }
 
     /// Decodes a packet, and makes up what is missing before it. `None` if it comes after its time or is no audio.

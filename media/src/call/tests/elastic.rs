@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::audio::{is_seamless, pt};
-use super::phone::{Packet, is_tone, listen};
+use super::phone::{Packet, is_silent, is_tone, listen};
 use super::world::World;
 use crate::api::Command;
 use crate::audio::Codec::{self, Opus, Pcma, Pcmu};
@@ -143,6 +143,50 @@ fn what_is_lost_on_the_way_is_made_up_when_the_next_packet_comes() {
     assert!(is_tone(&listen(&by_phone, 0, Pcmu), 440.0));
     let stats = world.stats().browser_in;
     assert!((300..=800).contains(&stats.concealed_ms), "{stats:?}");
+}
+
+#[test]
+fn what_was_overtaken_is_put_in_order_again() {
+    let mut world = transparent(Pcmu);
+    let before = world.stats().browser_in;
+    world.browser_jitter = 45;
+    let (_, by_phone) = world.listen(10_000);
+    let stats = world.stats().browser_in;
+    assert_eq!((stats.discarded, stats.concealed_ms), (before.discarded, before.concealed_ms));
+    assert!(is_seamless(&by_phone, 160) && (495..=505).contains(&by_phone.len()), "{}", by_phone.len());
+    assert!(is_tone(&listen(&by_phone, 0, Pcmu), 440.0));
+}
+
+#[test]
+fn what_is_later_than_anybody_waits_for_is_made_up_and_delays_nothing_more() {
+    let mut world = transparent(Pcmu);
+    world.browser_jitter = 200;
+    let (_, by_phone) = world.listen(10_000);
+    let stats = world.stats().browser_in;
+    assert!(stats.discarded > 50 && stats.concealed_ms > 1_000, "{stats:?}");
+    // Packets that were late by more than is made up leave holes.
+    assert!((440..=510).contains(&by_phone.len()), "{}", by_phone.len());
+    world.browser_jitter = 0;
+    world.run(300);
+    let (_, by_phone) = world.listen(1_000);
+    let longest = by_phone.windows(2).map(|pair| pair[1].at.duration_since(pair[0].at)).max().unwrap();
+    assert!(longest <= Duration::from_millis(25), "nothing waits in an orderly stream: {longest:?}");
+}
+
+#[test]
+fn who_is_muted_while_packets_wait_is_not_heard_for_them() {
+    let mut world = transparent(Pcmu);
+    world.browser_jitter = 45;
+    for _ in 0..20 {
+        world.run(313);
+        world.command(Command::SetMuted { leg: crate::api::Leg::Browser, muted: true });
+        world.run(200);
+        let (_, by_phone) = world.listen(200);
+        assert!(is_silent(&listen(&by_phone, 0, Pcmu)));
+        world.command(Command::SetMuted { leg: crate::api::Leg::Browser, muted: false });
+    }
+    let (_, by_phone) = world.listen(2_000);
+    assert!(is_tone(&listen(&by_phone, 0, Pcmu), 440.0));
 }
 
 #[test]
