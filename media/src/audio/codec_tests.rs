@@ -256,3 +256,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn no_complexity_is_so_low_that_fec_is_left_out() {
+    let packets = |complexity: Option<u8>| {
+        let mut encoder = Encoder::new(Codec::Opus, 8_000).unwrap();
+        complexity.into_iter().for_each(|complexity| encoder.set_complexity(complexity).unwrap());
+        encoder.set_expected_loss(0.1);
+        let mut tone = Tone::new(440.0, 8_000, -20.0);
+        let mut packet = || {
+            let mut payload = Vec::new();
+            encoder.encode(&tone.take(160), &mut payload).unwrap();
+            payload
+        };
+        (0..50).map(|_| packet()).collect::<Vec<_>>()
+    };
+    assert_eq!(packets(Some(0)), packets(Some(1)));
+    assert_eq!(packets(None), packets(Some(1)), "which is where it begins");
+    assert_ne!(packets(Some(5)), packets(Some(1)));
+    assert_eq!(packets(Some(200)), packets(Some(10)));
+}

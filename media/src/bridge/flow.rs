@@ -236,6 +236,11 @@ impl Flow {
         self.voice.set_expected_loss(fraction);
     }
 
+    /// How hard the listener's encoder may try.
+    pub(crate) fn permit_complexity(&mut self, complexity: u8) {
+        self.voice.set_complexity(complexity);
+    }
+
     /// A packet from the speaker.
     pub(crate) fn push(&mut self, now: Instant, packet: &Packet<'_>, listener: &mut impl Listener, out: &mut Outbox) {
         let switched = self.source.replace(packet.codec) != Some(packet.codec);

@@ -26,6 +26,12 @@ impl Call {
         }
     }
 
+    /// How hard its encoders may try, by libopus' measure: more is permitted while there is time for it.
+    pub fn permit_complexity(&mut self, complexity: u8) {
+        self.to_browser.permit_complexity(complexity);
+        self.to_trunk.permit_complexity(complexity);
+    }
+
     /// A held leg is not heard, and hears something else.
     pub(super) fn set_held(&mut self, now: Instant, leg: Leg, held: bool, audio: Option<Arc<Prompt>>) {
         self.flow_from(leg).set_held(now, held);

@@ -116,10 +116,11 @@ impl Worker {
         self.surroundings.wall_at = now;
         self.surroundings.policy = self.shared.policy();
         let opening = catch_unwind(AssertUnwindSafe(|| Call::open(now, open, &self.surroundings)));
-        let (call, opened) = opening.unwrap_or_else(|_| {
+        let (mut call, opened) = opening.unwrap_or_else(|_| {
             self.stats.panics += 1;
             Err(OpenError::Unsupported("internal error".into()))
         })?;
+        call.permit_complexity(self.effort.complexity());
         let index = self.calls.insert(open.key, call);
         self.enter(now, index, |_, _| ());
         Ok(opened)

@@ -63,6 +63,11 @@ impl Calls {
         self.by_key.keys().copied().collect()
     }
 
+    /// All of them.
+    pub(super) fn each(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.entries.iter_mut().filter_map(|entry| entry.slot.as_deref_mut())
+    }
+
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Slot> {
         self.entries.get_mut(index)?.slot.as_deref_mut()
     }

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Bounds of the buckets, milliseconds; the last bucket is above all of them.
 pub const LATENESS_MS: [u64; 8] = [1, 2, 5, 10, 20, 50, 100, 500];
 
+/// A thread that is not short of time meets its deadlines within this.
+const TARDY_MS: u64 = 5;
+
 /// A histogram of how late deadlines were met.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lateness {
@@ -22,6 +25,12 @@ impl Lateness {
         }
         self.sum_us = self.sum_us.saturating_add(u64::try_from(late.as_micros()).unwrap_or(u64::MAX));
     }
+
+    /// How many deadlines there were, and how many of them were met later than packets may wait in any case.
+    pub(super) fn late(&self) -> (u64, u64) {
+        let late = LATENESS_MS.iter().chain(&[u64::MAX]).zip(&self.counts).filter(|(bound, _)| **bound > TARDY_MS);
+        (self.counts.iter().sum(), late.map(|(_, count)| count).sum())
+    }
 }
 
 #[cfg(test)]
@@ -36,5 +45,6 @@ mod tests {
         }
         assert_eq!(lateness.counts, [2, 1, 0, 0, 1, 0, 1, 0, 1]);
         assert_eq!(lateness.sum_us, 3_600_082_001);
+        assert_eq!(lateness.late(), (6, 3));
     }
 }

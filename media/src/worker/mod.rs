@@ -9,6 +9,7 @@ mod batch;
 mod calls;
 mod candidates;
 mod datagrams;
+mod effort;
 mod lateness;
 mod placement;
 mod plane;

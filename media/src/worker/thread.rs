@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::asks::Ask;
 use super::batch::{Inbox, Postman};
 use super::calls::Calls;
+use super::effort::Effort;
 use super::ports::Ports;
 use super::reports::Reports;
 use super::rest::Bell;
@@ -99,6 +100,7 @@ pub(super) struct Worker {
     /// No rest before.
     pub(super) haste_until: Instant,
     upkeep: Upkeep,
+    pub(super) effort: Effort,
     /// Datagrams the kernel dropped at the public port.
     public_drops: u64,
     /// Number of the wake-up.
@@ -152,6 +154,7 @@ impl Worker {
             events: Vec::new(),
             haste_until: now,
             upkeep: Upkeep::new(now),
+            effort: Effort::default(),
             public_drops: 0,
             turn: 0,
             stats: WorkerStats::default(),
@@ -246,6 +249,9 @@ impl Worker {
             self.stats.cpu_us = u64::try_from(look.cpu.as_micros()).unwrap_or(u64::MAX);
             (self.stats.busy, self.stats.busy_calls) = (look.busy, self.calls.len() as u64);
             self.public_drops += look.dropped;
+            if let Some(complexity) = self.effort.second(look.busy, self.stats.lateness.late()) {
+                self.calls.each().for_each(|slot| slot.call.permit_complexity(complexity));
+            }
         }
     }
 
