@@ -78,7 +78,8 @@ impl Lane {
             limits: Limits { setup: 20 * second, inactivity: 600 * second, grace: 30 * second },
             seed: [7; 32],
         };
-        let (call, opened) = Call::open(now, &open, &surroundings)?;
+        let (mut call, opened) = Call::open(now, &open, &surroundings)?;
+        call.permit_complexity(path.complexity);
         browser.accept(&opened.answer)?;
         let (up, down) = (Link::new(Impairment::NONE, 1), Link::new(Impairment::NONE, 2));
         let out = Outbox::new();

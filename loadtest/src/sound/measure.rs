@@ -121,7 +121,7 @@ fn mean(shares: &[Scores]) -> Scores {
 fn spoken(path: &Path, network: Impairment, pcm: &[i16]) -> Result<Vec<Vec<u8>>> {
     let packets = match path.way {
         Way::Up => encode(Speaker::Browser, path.browser(), path.source_rate(), pcm, share(network))?,
-        Way::Down => encode(Speaker::Gateway, path.trunk, path.rate, pcm, 0.0)?,
+        Way::Down => encode(Speaker::Gateway(path.complexity), path.trunk, path.rate, pcm, 0.0)?,
     };
     if !path.red || path.way == Way::Down {
         return Ok(packets);
@@ -154,7 +154,16 @@ fn ideal(path: &Path, source: &[i16], network: Option<Impairment>, seed: u64) ->
         Way::Down => {
             let codec = if path.elastic && loss == 0.0 { path.trunk } else { path.browser() };
             let before = if path.trunk == codec { source.to_vec() } else { through(path.trunk, rate, source)? };
-            over(codec, &encode(Speaker::Gateway, codec, rate, &before, if path.red { loss / 2.0 } else { loss })?)
+            over(
+                codec,
+                &encode(
+                    Speaker::Gateway(path.complexity),
+                    codec,
+                    rate,
+                    &before,
+                    if path.red { loss / 2.0 } else { loss },
+                )?,
+            )
         }
     }
 }
@@ -166,9 +175,9 @@ fn plain(path: &Path, network: Impairment, source: &[i16], seed: u64) -> Result<
     let packets = match path.way {
         Way::Up => encode(Speaker::Browser, codec, path.source_rate(), source, 0.0)?,
         Way::Down if path.trunk != codec => {
-            encode(Speaker::Gateway, codec, rate, &through(path.trunk, rate, source)?, 0.0)?
+            encode(Speaker::Gateway(path.complexity), codec, rate, &through(path.trunk, rate, source)?, 0.0)?
         }
-        Way::Down => encode(Speaker::Gateway, codec, rate, source, 0.0)?,
+        Way::Down => encode(Speaker::Gateway(path.complexity), codec, rate, source, 0.0)?,
     };
     let began = Instant::now();
     let (mut link, mut listener) = (Link::new(network, seed), Listener::new(began, codec, rate, false)?);

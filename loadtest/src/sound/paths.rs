@@ -25,6 +25,8 @@ pub(super) struct Path {
     pub(super) on_arrival: bool,
     /// The browser offers redundancy (RFC 2198), and speaks so.
     pub(super) red: bool,
+    /// How hard the gateway may try to encode Opus: 1 where its processor is busy, more where it is idle.
+    pub(super) complexity: u8,
     /// PCM rate at which it is judged, Hz.
     pub(super) rate: u32,
 }
@@ -45,12 +47,15 @@ const OPUS: &[Codec] = &[Codec::Opus];
 const BOTH: &[Codec] = &[Codec::Opus, Codec::Pcmu];
 const PCMU: &[Codec] = &[Codec::Pcmu];
 
+/// What a worker of the gateway permits that has been idle for a while.
+const IDLE: u8 = 5;
+
 const fn path(name: &'static str, way: Way, offered: &'static [Codec], trunk: Codec) -> Path {
-    Path { name, way, offered, trunk, elastic: false, on_arrival: false, red: false, rate: 8_000 }
+    Path { name, way, offered, trunk, elastic: false, on_arrival: false, red: false, complexity: 1, rate: 8_000 }
 }
 
 /// Where the codec of one leg is another than that of the other, and where it is the same.
-pub(super) const ALL: [Path; 11] = [
+pub(super) const ALL: [Path; 12] = [
     path("PCMU relayed up", Way::Up, PCMU, Codec::Pcmu),
     path("PCMU relayed down", Way::Down, PCMU, Codec::Pcmu),
     path("opus relayed up", Way::Up, OPUS, Codec::Opus),
@@ -60,6 +65,7 @@ pub(super) const ALL: [Path; 11] = [
     Path { on_arrival: true, ..path("opus to PCMU, transparent", Way::Up, OPUS, Codec::Pcmu) },
     Path { rate: 16_000, ..path("opus to G722", Way::Up, OPUS, Codec::G722) },
     path("PCMU to opus", Way::Down, OPUS, Codec::Pcmu),
+    Path { complexity: IDLE, ..path("PCMU to opus, idle", Way::Down, OPUS, Codec::Pcmu) },
     Path { red: true, ..path("PCMU to opus, RED", Way::Down, OPUS, Codec::Pcmu) },
     Path { elastic: true, ..path("PCMU, elastic", Way::Down, BOTH, Codec::Pcmu) },
 ];

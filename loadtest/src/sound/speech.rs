@@ -13,8 +13,8 @@ use trunkline_media::audio::{Codec, OpusWishes};
 pub(super) enum Speaker {
     /// A browser as Chromium is, where nobody asks for anything else: as many bits, at the same complexity.
     Browser,
-    /// A gateway, as ours is.
-    Gateway,
+    /// A gateway, as ours is at this complexity.
+    Gateway(u8),
 }
 
 const CHROMIUM: OpusWishes = OpusWishes { playback_rate: 48_000, fec: true, bitrate: Some(32_000) };
@@ -56,9 +56,12 @@ impl Speech {
 /// Encodes as an end of a call would that is told of this much loss.
 pub(super) fn encode(speaker: Speaker, codec: Codec, rate: u32, pcm: &[i16], loss: f64) -> Result<Vec<Vec<u8>>> {
     let mut encoder = Encoder::new(codec, rate)?;
-    if speaker == Speaker::Browser {
-        encoder.set_wishes(CHROMIUM)?;
-        encoder.set_complexity(CHROMIUM_COMPLEXITY)?;
+    match speaker {
+        Speaker::Browser => {
+            encoder.set_wishes(CHROMIUM)?;
+            encoder.set_complexity(CHROMIUM_COMPLEXITY)?;
+        }
+        Speaker::Gateway(complexity) => encoder.set_complexity(complexity)?,
     }
     encoder.set_expected_loss(loss);
     let mut packets = Vec::with_capacity(pcm.len() / (rate as usize / 50));
@@ -96,7 +99,7 @@ pub(super) fn decode(
 
 /// What a gateway's codec alone makes of it.
 pub(super) fn through(codec: Codec, rate: u32, pcm: &[i16]) -> Result<Vec<i16>> {
-    decode(codec, rate, &encode(Speaker::Gateway, codec, rate, pcm, 0.0)?, false, |_| true)
+    decode(codec, rate, &encode(Speaker::Gateway(1), codec, rate, pcm, 0.0)?, false, |_| true)
 }
 
 /// By how many milliseconds `heard` is behind `said`: where the levels of both are most alike.
