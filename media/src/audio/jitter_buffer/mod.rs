@@ -237,6 +237,8 @@ impl JitterBuffer {
         let (extended, samples) = (self.extend(timestamp), i64::from(samples));
         if due && sound && self.store.insert(sequence, extended, samples, Some(payload)) {
             self.stats.received += 1;
+            // It was lost, and others will be: there must be time to wait for the packets that have them.
+            self.note_loss(1);
         }
     }
 

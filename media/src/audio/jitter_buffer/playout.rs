@@ -243,7 +243,7 @@ impl JitterBuffer {
         self.next = Some((sequence, timestamp));
     }
 
-    fn note_loss(&mut self, packets: u64) {
+    pub(super) fn note_loss(&mut self, packets: u64) {
         self.loss_score = (self.loss_score + packets as f32).min(20.0);
     }
 }

@@ -7,12 +7,11 @@ mod gaps;
 const FRAME: u32 = 160;
 
 fn start() -> Instant {
-    // The tests' only clock reading; from here time is virtual.
-    #[allow(clippy::disallowed_methods)]
+    #[allow(clippy::disallowed_methods)] // The tests' only clock reading; from here time is virtual.
     Instant::now()
 }
 
-/// A packet on its way: when it arrives, and what it says. Its payload is its number.
+/// A packet on its way: when it arrives, and what it says (its number).
 #[derive(Debug, Clone, Copy)]
 struct Sent {
     arrives_ms: u64,
@@ -33,11 +32,13 @@ struct World {
     buffer: JitterBuffer,
     heard: Vec<(u64, Heard)>,
     most_ms: u32,
+    /// Each packet holds the one before it, too.
+    redundant: bool,
 }
 
 impl World {
     fn new(buffer: JitterBuffer) -> Self {
-        Self { began: start(), buffer, heard: Vec::new(), most_ms: 0 }
+        Self { began: start(), buffer, heard: Vec::new(), most_ms: 0, redundant: false }
     }
 
     fn g711() -> Self {
@@ -57,6 +58,10 @@ impl World {
             while let Some(p) = packets.next_if(|p| p.arrives_ms * 1_000_000 <= pull_at) {
                 let now = self.began + Duration::from_millis(p.arrives_ms);
                 self.buffer.push(now, p.sequence, p.timestamp, false, p.samples, &p.sequence.to_be_bytes());
+                if let Some(before) = self.redundant.then(|| p.sequence - 1) {
+                    let timestamp = p.timestamp.wrapping_sub(p.samples);
+                    self.buffer.recover(before, timestamp, p.samples, &before.to_be_bytes());
+                }
                 self.check_sums();
             }
             let mut by = 0;

@@ -15,3 +15,17 @@ fn a_gap_lasts_as_long_as_what_is_missing_and_moves_nothing_after_it() {
         assert!(stats.late == 0 && stats.actual_ms <= 60, "{missing} at a time: {stats:?}");
     }
 }
+
+#[test]
+fn redundancy_is_given_the_time_it_needs_for_as_long_as_packets_get_lost() {
+    let opus = |p: Sent| Sent { timestamp: p.timestamp.wrapping_mul(6), samples: 960, ..p };
+    for jitter in [1, 10, 30] {
+        let packets = stream(3_000, |n| 30 + noise(n, jitter)).into_iter().map(opus);
+        let packets: Vec<_> = packets.filter(|p| p.sequence % 10 != 7).collect();
+        let mut world = World::new(JitterBuffer::for_codec(Codec::Opus, Duration::from_millis(200)));
+        world.redundant = true;
+        let world = world.run(&packets, 59_000);
+        let made_up = world.count(5_000, is_lost);
+        assert!(made_up <= 5, "{jitter} ms: {made_up} of 270, {:?}", world.buffer.stats());
+    }
+}
