@@ -89,7 +89,8 @@ impl Flow {
 
     /// When packets have waited for long enough for those before them.
     pub(super) fn waits_until(&self) -> Option<Instant> {
-        self.passing.as_ref().and_then(|passing| passing.window.until())
+        let passing = self.on_arrival.then_some(self.passing.as_ref()).flatten();
+        passing.and_then(|passing| passing.window.until())
     }
 
     /// What waits has waited for long enough.
