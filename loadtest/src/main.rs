@@ -31,6 +31,7 @@ mod stats;
 mod stream;
 mod sys;
 mod take;
+mod trunk;
 mod web;
 
 use std::process::ExitCode;

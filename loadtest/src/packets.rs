@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use trunkline_media::api::{CallKey, Command, Limits, MediaEvent, OpenCall, Path, RtpSource};
+use trunkline_media::api::{CallKey, Command, Limits, MediaEvent, OpenCall, Path};
 use trunkline_media::audio::Codec;
 use trunkline_media::browser::transport::DtlsIdentity;
 use trunkline_media::call::{Call, Surroundings};
 use trunkline_media::outbox::{Outbox, Port};
 use trunkline_media::quality::Policy;
 use trunkline_media::rtp::PayloadType;
-use trunkline_media::sdp::browser::{Direction, Offer};
+use trunkline_media::sdp::browser::Offer;
 use trunkline_media::sdp::trunk::TrunkMedia;
 
 use crate::allocations;
@@ -24,6 +24,7 @@ use crate::reactor::PACKET_TIME;
 use crate::row::Row;
 use crate::speech::Speech;
 use crate::stream::Voice;
+use crate::trunk;
 
 /// Before the steady state: buffers grow, the jitter buffer settles.
 const WARM_UP: usize = 500;
@@ -138,23 +139,8 @@ impl World {
             self.exchange()?;
             if self.dtls_is_up && self.browser.is_connected() {
                 self.call.attach_trunk(self.now, at(2, 20_000));
-                let media = TrunkMedia {
-                    remote: at(3, 30_000),
-                    remote_rtcp: at(3, 30_001),
-                    codec: Codec::Pcmu,
-                    payload_type: PayloadType(0),
-                    telephone_event: Some((PayloadType(101), 8_000)),
-                    opus: Default::default(),
-                    comfort_noise: false,
-                    ptime_ms: 20,
-                    peer_direction: Direction::SendRecv,
-                    source: RtpSource::Signalled,
-                    srtp: None,
-                    also: Vec::new(),
-                    rtcp_mux: false,
-                    extended: None,
-                    lines: Default::default(),
-                };
+                let telephone_event = Some((PayloadType(101), 8_000));
+                let media = TrunkMedia { telephone_event, ..trunk::plain(at(3, 30_000), Codec::Pcmu, 0) };
                 self.call.handle_command(self.now, Command::ConnectTrunk(media), &mut self.out);
                 let audio = Command::SetAudio { elastic: self.row == Row::Elastic, on_arrival: false };
                 self.call.handle_command(self.now, audio, &mut self.out);

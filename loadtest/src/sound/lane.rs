@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use str0m::rtp::RtpPacket;
-use trunkline_media::api::{CallKey, Command, Limits, MediaEvent, OpenCall, Path as Over, RtpSource};
+use trunkline_media::api::{CallKey, Command, Limits, MediaEvent, OpenCall, Path as Over};
 use trunkline_media::audio::Codec;
 use trunkline_media::browser::transport::DtlsIdentity;
 use trunkline_media::call::{Call, Surroundings};
@@ -14,8 +14,7 @@ use trunkline_media::outbox::{Outbox, Port};
 use trunkline_media::quality::Policy;
 use trunkline_media::rtp::PayloadType;
 use trunkline_media::rtp::red::Red;
-use trunkline_media::sdp::browser::{Direction, Offer};
-use trunkline_media::sdp::trunk::TrunkMedia;
+use trunkline_media::sdp::browser::Offer;
 
 use super::listener::Listener;
 use super::network::{Impairment, Link};
@@ -23,6 +22,7 @@ use super::paths::{Path, Way};
 use crate::browser::{Browser, Kit, Out};
 use crate::row::{OPUS, RED};
 use crate::stream::{Content, Format, Voice};
+use crate::trunk;
 
 /// A call and both its ends.
 pub(super) struct Lane {
@@ -127,23 +127,8 @@ impl Lane {
             self.step()?;
             if self.is_up && self.browser.is_connected() {
                 self.call.attach_trunk(self.now, at(2, 20_000));
-                let media = TrunkMedia {
-                    remote: at(3, 30_000),
-                    remote_rtcp: at(3, 30_001),
-                    codec: self.path.trunk,
-                    payload_type: PayloadType(payload_type(self.path.trunk)),
-                    telephone_event: None,
-                    opus: Default::default(),
-                    comfort_noise: false,
-                    ptime_ms: 20,
-                    peer_direction: Direction::SendRecv,
-                    source: RtpSource::Signalled,
-                    srtp: None,
-                    also: Vec::new(),
-                    rtcp_mux: false,
-                    extended: None,
-                    lines: Default::default(),
-                };
+                let codec = self.path.trunk;
+                let media = trunk::plain(at(3, 30_000), codec, payload_type(codec));
                 let audio = Command::SetAudio { elastic: self.path.elastic, on_arrival: self.path.on_arrival };
                 for command in [Command::ConnectTrunk(media), audio, Command::Answered] {
                     self.call.handle_command(self.now, command, &mut self.out);
