@@ -6,8 +6,8 @@ const STEPS: [u8; 3] = [1, 3, 5];
 
 /// Thousandths of a core: below this a worker is idle, above that it is loaded. One step more never takes as much as lies
 /// between them.
-const IDLE: u64 = 200;
-const LOADED: u64 = 400;
+const IDLE: u64 = 100;
+const LOADED: u64 = 300;
 
 /// Of a thousand deadlines so many may be late, or somebody else needs the processor.
 const LATE: u64 = 20;
@@ -79,9 +79,9 @@ mod tests {
         let mut effort = Effort::default();
         assert_eq!(effort.complexity(), 1);
         assert_eq!(pass(&mut effort, 60, 50, 0), [(5, 3), (10, 5)]);
-        assert_eq!(pass(&mut effort, 60, 300, 0), [], "neither idle nor loaded");
-        assert_eq!(pass(&mut effort, 1, 401, 0), [(1, 1)]);
-        assert_eq!(pass(&mut effort, 60, 300, 0), []);
+        assert_eq!(pass(&mut effort, 60, 200, 0), [], "neither idle nor loaded");
+        assert_eq!(pass(&mut effort, 1, 301, 0), [(1, 1)]);
+        assert_eq!(pass(&mut effort, 60, 200, 0), []);
         assert_eq!(pass(&mut effort, 20, 50, 0), [(10, 3), (20, 5)], "more careful the second time");
         assert_eq!(pass(&mut effort, 1, 50, 21), [(1, 1)], "deadlines are met late: others want the processor");
     }
@@ -93,8 +93,8 @@ mod tests {
         let mut changes = 0;
         for _ in 0..3_600 {
             let busy = match effort.complexity() {
-                1 => 150,
-                3 => 190,
+                1 => 70,
+                3 => 90,
                 _ => 450,
             };
             changes += u32::from(effort.second(busy, (0, 0)).is_some());
