@@ -6,6 +6,7 @@
 //! sends is kept here and repeated here, because a slow or lost repeat is what visitors notice. A panic inside it fails
 //! its leg alone.
 
+mod asleep;
 mod engine;
 mod flight;
 mod handshake;
@@ -17,6 +18,7 @@ mod record;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use asleep::Asleep;
 use engine::{Engine, EngineError};
 use flight::Flight;
 use handshake::Handshake;
@@ -76,8 +78,10 @@ enum Stage {
     Waiting,
     /// The peer reads what we send.
     Shaking(Box<Handshake>),
-    /// Keys are in place.
-    Connected { engine: Engine, sealed: u32 },
+    /// Keys are in place; the peer may not know yet that they are.
+    Connected { engine: Box<Engine>, sealed: u32 },
+    /// The peer uses its keys.
+    Settled(Asleep),
     /// Failed or closed.
     Over,
 }
@@ -132,6 +136,9 @@ impl Dtls {
 
     /// The peer has keys, too: it has sent something with them.
     pub(super) fn peer_is_keyed(&mut self) {
+        let Stage::Connected { engine, .. } = &self.stage else { return };
+        // Without it the call goes on: the keys for the audio are elsewhere.
+        self.stage = Asleep::new(engine, &self.identity).map_or(Stage::Over, Stage::Settled);
         self.flight.forget();
     }
 
@@ -160,12 +167,13 @@ impl Dtls {
     pub(super) fn close(&mut self, now: Instant, to: Remote, out: &mut Outbox) {
         let last = std::mem::replace(&mut self.stage, Stage::Over);
         self.flight.forget();
-        let engine = match last {
-            Stage::Connected { engine, .. } => engine,
-            Stage::Shaking(handshake) => handshake.engine,
+        let goodbye = match last {
+            Stage::Connected { engine, .. } => engine.close(now),
+            Stage::Shaking(handshake) => handshake.engine.close(now),
+            Stage::Settled(asleep) => asleep.close(now, &self.identity),
             Stage::Waiting | Stage::Over => return,
         };
-        for datagram in engine.close(now) {
+        for datagram in goodbye {
             self.flight.send_once(datagram, to, out);
         }
     }
@@ -173,8 +181,8 @@ impl Dtls {
     fn take(&mut self, now: Instant, record: Record<'_>, to: Remote, out: &mut Outbox) -> Taken {
         match (&self.stage, record.epoch) {
             (Stage::Over, _) => Taken::Used,
-            (Stage::Connected { .. }, 0) => Taken::Bad,
-            (Stage::Connected { .. }, _) => self.take_sealed(now, record, to, out),
+            (Stage::Connected { .. } | Stage::Settled(_), 0) => Taken::Bad,
+            (Stage::Connected { .. } | Stage::Settled(_), _) => self.take_sealed(now, record, to, out),
             (Stage::Waiting, 1..) => Taken::Bad,
             (Stage::Shaking(_), 1..) => self.hold_or_open(now, record, to, out),
             (Stage::Waiting | Stage::Shaking(_), 0) => match record.kind {
@@ -188,16 +196,20 @@ impl Dtls {
 
     /// After the handshake only what is encrypted counts: alerts, and a Finished that comes again.
     fn take_sealed(&mut self, now: Instant, record: Record<'_>, to: Remote, out: &mut Outbox) -> Taken {
-        let Stage::Connected { engine, sealed } = &mut self.stage else { return Taken::Bad };
         if record.epoch != 1 || record.body.len() > SEALED_SIZE {
             return Taken::Bad;
         }
-        match record.kind {
-            record::HANDSHAKE if *sealed < SEALED_LIMIT => *sealed += 1,
-            record::ALERT => {}
+        let whole = record.whole.to_vec();
+        let fed = match (&mut self.stage, record.kind) {
+            (Stage::Connected { engine, sealed }, record::HANDSHAKE) if *sealed < SEALED_LIMIT => {
+                *sealed += 1;
+                engine.feed(now, whole)
+            }
+            (Stage::Connected { engine, .. }, record::ALERT) => engine.feed(now, whole),
+            (Stage::Settled(asleep), record::ALERT) => asleep.feed(now, &self.identity, whole),
             _ => return Taken::Bad,
-        }
-        let fed = match engine.feed(now, record.whole.to_vec()) {
+        };
+        let fed = match fed {
             Ok(fed) => fed,
             Err(EngineError::Unusable | EngineError::Refused { .. }) => return Taken::Bad,
             Err(EngineError::Panicked) => {

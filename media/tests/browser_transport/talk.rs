@@ -100,6 +100,23 @@ fn a_browser_is_told_that_we_leave() {
 }
 
 #[test]
+fn goodbyes_come_and_go_long_after_the_handshake() {
+    let mut world = World::connected();
+    assert!(both_ways(&mut world, 1, 1));
+    world.run_for(SECOND * 60);
+    assert!(both_ways(&mut world, 2, 2));
+    world.gateway_closes();
+    assert!(world.run_until(SECOND, |w| !w.browser.is_alive()));
+    let mut world = World::connected();
+    assert!(both_ways(&mut world, 1, 1));
+    world.run_for(SECOND * 60);
+    world.browser.close().unwrap();
+    world.browser_wakes = world.now;
+    assert!(world.run_until(SECOND, |w| w.events.contains(&TransportEvent::Closed)), "{:?}", world.events);
+    assert_eq!(world.gateway.drops().bad_dtls, 0);
+}
+
+#[test]
 fn nothing_plain_ends_a_call() {
     let mut world = World::connected();
     assert!(both_ways(&mut world, 1, 1));

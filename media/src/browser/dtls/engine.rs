@@ -12,6 +12,7 @@ use rtc_dtls::cipher_suite::CipherSuiteId;
 use rtc_dtls::config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType};
 use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
+use rtc_dtls::state::State;
 use rtc_shared::TransportProtocol;
 use rtc_shared::error::Error;
 
@@ -81,10 +82,7 @@ impl Engine {
         });
         let mismatch = Arc::new(AtomicBool::new(false));
         let (fingerprints, flag) = (Arc::clone(fingerprints), Arc::clone(&mismatch));
-        let config = ConfigBuilder::default()
-            .with_crypto_provider(provider)
-            .with_certificates(vec![identity.certificate.clone()])
-            .with_cipher_suites(SUITES.to_vec())
+        let config = settings(identity, provider)
             .with_srtp_protection_profiles(vec![use_srtp(hello.profile)])
             .with_client_auth(ClientAuthType::RequireAnyClientCert)
             .with_extended_master_secret(ExtendedMasterSecretType::Require)
@@ -96,12 +94,24 @@ impl Engine {
                 flag.store(true, Ordering::Relaxed);
                 Err(Error::Other("the certificate is not the one in the SDP".into()))
             })))
-            .with_flight_interval(NEVER)
-            .with_mtu(MTU)
             .build(false, None)
             .ok()?;
         let endpoint = Endpoint::new(PEER, TransportProtocol::UDP, Some(Arc::new(config)));
         Some(Self { endpoint, mismatch, sequence: 0 })
+    }
+
+    /// Goes on where another one has stopped after its handshake.
+    pub(super) fn resume(now: Instant, identity: &DtlsIdentity, state: State) -> Option<Self> {
+        let config = settings(identity, Arc::clone(identity.provider())).build(false, None).ok()?;
+        let mut endpoint = Endpoint::new(PEER, TransportProtocol::UDP, None);
+        // Whose hello came first is in the state; a state that is done sends nothing here.
+        endpoint.connect(now, PEER, Arc::new(config), Some(state)).ok()?;
+        Some(Self { endpoint, mismatch: Arc::default(), sequence: 0 })
+    }
+
+    /// What it knows of the association.
+    pub(super) fn state(&self) -> Option<&State> {
+        self.endpoint.get_connection_state(PEER)
     }
 
     /// Feeds the body of a plain record.
@@ -140,13 +150,12 @@ impl Engine {
 
     /// Whether records of the next epoch can be opened.
     pub(super) fn can_open(&self) -> bool {
-        let state = self.endpoint.get_connection_state(PEER);
-        state.and_then(|s| s.cipher_suite()).is_some_and(|suite| suite.is_initialized())
+        self.state().and_then(|s| s.cipher_suite()).is_some_and(|suite| suite.is_initialized())
     }
 
     /// Both sides' SRTP keys and salts, if the engine agrees on the profile.
     pub(super) fn keying_material(&self, profile: Profile) -> Option<Vec<u8>> {
-        let state = self.endpoint.get_connection_state(PEER)?;
+        let state = self.state()?;
         if state.srtp_protection_profile() != use_srtp(profile) {
             return None;
         }
@@ -163,6 +172,15 @@ impl Engine {
         }));
         datagrams.unwrap_or_default()
     }
+}
+
+fn settings(identity: &DtlsIdentity, provider: Arc<dyn RTCCryptoProvider>) -> ConfigBuilder {
+    ConfigBuilder::default()
+        .with_crypto_provider(provider)
+        .with_certificates(vec![identity.certificate.clone()])
+        .with_cipher_suites(SUITES.to_vec())
+        .with_flight_interval(NEVER)
+        .with_mtu(MTU)
 }
 
 /// The engine draws its cookie at random; this makes it draw the one we gave out already. Everything else is as random

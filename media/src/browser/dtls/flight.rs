@@ -68,7 +68,7 @@ impl Flight {
 
     /// Nobody will want it any more.
     pub(super) fn forget(&mut self) {
-        self.datagrams.clear();
+        self.datagrams = Vec::new();
         self.repeat = None;
     }
 

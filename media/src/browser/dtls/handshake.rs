@@ -44,7 +44,7 @@ impl Dtls {
                 // A first ClientHello that comes late is of no use any more, and no offence.
                 Stage::Shaking(_) if fragment.sequence == 0 => Taken::Used,
                 Stage::Shaking(_) => self.take_fragment(now, fragment, to, out),
-                Stage::Connected { .. } | Stage::Over => Taken::Used,
+                Stage::Connected { .. } | Stage::Settled(_) | Stage::Over => Taken::Used,
             });
         }
         taken
@@ -129,7 +129,7 @@ impl Dtls {
                 }
                 self.change_cipher(now, to, out)
             }
-            Stage::Shaking(_) | Stage::Waiting | Stage::Connected { .. } | Stage::Over => Taken::Bad,
+            Stage::Shaking(_) | Stage::Waiting | Stage::Connected { .. } | Stage::Settled(_) | Stage::Over => Taken::Bad,
         }
     }
 
@@ -190,10 +190,10 @@ impl Dtls {
                 let Some(keying_material) = engine.keying_material(profile) else {
                     return Taken::Event(DtlsEvent::Failed(SetupFailure::DtlsAlert(None)));
                 };
-                self.stage = Stage::Connected { engine, sealed: 0 };
+                self.stage = Stage::Connected { engine: Box::new(engine), sealed: 0 };
                 Taken::Event(DtlsEvent::Keyed { profile, keying_material })
             }
-            Stage::Waiting | Stage::Connected { .. } | Stage::Over => Taken::Bad,
+            Stage::Waiting | Stage::Connected { .. } | Stage::Settled(_) | Stage::Over => Taken::Bad,
         }
     }
 
