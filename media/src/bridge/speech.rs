@@ -19,9 +19,10 @@ pub(crate) struct Speech {
     /// PCM rate, Hz.
     rate: u32,
     codec: Option<Codec>,
-    buffer: Option<(Codec, JitterBuffer)>,
+    /// Made when there is something to decode: relayed calls have none.
+    buffer: Option<(Codec, Box<JitterBuffer>)>,
     /// What still waits of a codec the speaker has left; it is played out first, while the other buffer fills.
-    leaving: Option<(Codec, JitterBuffer)>,
+    leaving: Option<(Codec, Box<JitterBuffer>)>,
     /// Made when first needed, one a codec; kept, so that a speaker who switches to and fro costs no allocation.
     decoders: Vec<(Codec, Decoder)>,
     /// The payload being played: the buffer's own answer cannot be held while it is asked how long it lasts.
@@ -80,7 +81,7 @@ impl Speech {
         let payload = packet.rtp.payload;
         let Some(samples) = codec.samples_in(payload) else { return };
         if self.buffer.as_ref().is_none_or(|(of, _)| *of != codec) {
-            self.buffer = Some((codec, JitterBuffer::for_codec(codec, MAX_DELAY)));
+            self.buffer = Some((codec, Box::new(JitterBuffer::for_codec(codec, MAX_DELAY))));
         }
         if let Some((_, buffer)) = &mut self.buffer {
             buffer.push(now, packet.sequence, packet.rtp.timestamp, packet.rtp.marker, samples, payload);
@@ -174,7 +175,7 @@ impl Speech {
 
     /// Counters of all buffers so far, and the delay of this one.
     pub(crate) fn stats(&self) -> JitterBufferStats {
-        let of = |buffer: &Option<(Codec, JitterBuffer)>| {
+        let of = |buffer: &Option<(Codec, Box<JitterBuffer>)>| {
             buffer.as_ref().map(|(_, buffer)| buffer.stats()).unwrap_or_default()
         };
         with(of(&self.buffer), &with(of(&self.leaving), &self.earlier))
