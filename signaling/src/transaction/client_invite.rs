@@ -37,6 +37,7 @@ pub enum ClientInviteState {
 #[derive(Debug)]
 pub struct ClientInvite {
     state: ClientInviteState,
+    /// What is repeated; empty once anything came for it.
     request: Bytes,
     timers: Timers,
     reliability: Reliability,
@@ -91,6 +92,7 @@ impl ClientInvite {
             }
             (ClientInviteState::Calling { .. } | ClientInviteState::Proceeding { .. }, 200..=299) => {
                 self.deadlines.clear();
+                self.request = Bytes::new();
                 self.deadlines.set(Timer::M, now + self.timers.patience());
                 self.state = ClientInviteState::Accepted;
                 Reaction::deliver()
@@ -181,6 +183,7 @@ impl ClientInvite {
     }
 
     fn proceed(&mut self, now: Instant, cancelled: bool) {
+        self.request = Bytes::new();
         self.deadlines.stop(Timer::A);
         self.deadlines.stop(Timer::B);
         if !cancelled {
@@ -190,6 +193,7 @@ impl ClientInvite {
     }
 
     fn complete(&mut self, now: Instant, ack: Bytes) {
+        self.request = Bytes::new();
         self.deadlines.clear();
         match self.reliability {
             Reliability::Reliable => self.state = ClientInviteState::Terminated,
