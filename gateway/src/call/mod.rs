@@ -283,7 +283,11 @@ impl Call {
 
     /// What to do next.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        let effect = self.effects.pop_front()?;
+        let Some(effect) = self.effects.pop_front() else {
+            // Most of a call's life there is none: their room is given back.
+            self.effects = VecDeque::new();
+            return None;
+        };
         self.follow_digits(&effect);
         self.follow_audio(&effect);
         self.trail.effect(&effect);

@@ -16,8 +16,9 @@ const LOCK: &str = "trunkline.lock";
 const BUSY: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 2_000 });
 /// What a checkpoint leaves of the write-ahead log, bytes.
 const LOG_BYTES: u32 = 16 << 20;
-/// Pages of the file kept in memory by each connection, KiB: what is written is hardly read again.
-const CACHE_KIB: i64 = 512;
+/// Pages of the file kept in memory by each connection, KiB: what is written is hardly read again, and the system keeps
+/// the file's pages, too.
+const CACHE_KIB: i64 = 128;
 
 /// Each step brings the file from the version of its index to the next (`user_version`). Steps are never changed once
 /// released, only added.

@@ -26,6 +26,9 @@ const LADDER: usize = 64;
 /// Octets of a text a peer sent.
 const TEXT: usize = 256;
 
+/// Room is made for so many at a time.
+const GROWTH: usize = 4;
+
 /// Who a description came from or went to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Peer {
@@ -100,6 +103,10 @@ impl<T> Bounded<T> {
         if self.items.len() >= most {
             self.items.remove(most / 2);
             self.dropped = self.dropped.saturating_add(1);
+        }
+        // Little more room than it takes: a call ends with a few of each.
+        if self.items.len() == self.items.capacity() {
+            self.items.reserve_exact(GROWTH.max(self.items.len() / 4));
         }
         self.items.push(item);
     }
