@@ -31,6 +31,7 @@ pub mod public_api;
 pub mod receivers;
 pub mod recordings;
 pub mod reload;
+mod room;
 pub mod routing;
 pub mod session;
 pub mod settings;

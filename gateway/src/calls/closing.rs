@@ -1,6 +1,6 @@
 //! A call is over: what becomes of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::store::{Body, Live};
@@ -24,6 +24,12 @@ impl Shared {
         }
     }
 
+    /// Forgets what is remembered of ended calls longer than anybody has use for it.
+    pub(super) fn forget_old(&self, now: Instant) {
+        self.ended().forget_old(now);
+        reports::forget_past(&mut self.just_ended.lock().unwrap_or_else(PoisonError::into_inner), now);
+    }
+
     /// A call is over: it goes to the store, its session may call again.
     pub(super) fn finish(&self, live: &Live, outcome: &Outcome, now: Instant, last: Option<Word>) {
         let at = {
@@ -37,7 +43,7 @@ impl Shared {
             Some(word) => self.herald.tell(now, word, Some(&live.log), Some(ended.kept.clone())),
             None => self.store.keep(ended.kept.clone()),
         }
-        self.ended().insert(ended);
+        self.ended().insert(now, ended);
         reports::ended(self, live, now);
         if let Some(session) = live.session.get() {
             self.by_session.remove_if(session, |_, call| *call == live.id);

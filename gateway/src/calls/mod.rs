@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use dashmap::DashMap;
 use tokio::sync::{Notify, mpsc};
@@ -290,6 +291,11 @@ impl Calls {
     /// Counts a request that was refused before it came to a call.
     pub fn refused(&self, refusal: Refusal) {
         self.shared.counters.refused(refusal);
+    }
+
+    /// Forgets what is remembered of ended calls beyond their sessions' time; the store has it all.
+    pub fn forget_old(&self, now: Instant) {
+        self.shared.forget_old(now);
     }
 
     /// Live calls.

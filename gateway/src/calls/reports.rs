@@ -8,6 +8,7 @@ use super::store::Live;
 use super::{Calls, Shared};
 use crate::call::{Api, Input};
 use crate::ids::{CallId, SessionId};
+use crate::room::give_back;
 
 /// How long after its end a call takes its browser's last words: they are sent when the page hears of the end.
 const LATE: Duration = Duration::from_secs(10);
@@ -34,11 +35,20 @@ pub(super) type JustEnded = VecDeque<(Instant, SessionId, CallId)>;
 pub(super) fn ended(shared: &Shared, live: &Live, now: Instant) {
     let Some(session) = live.session.get() else { return };
     let mut just_ended = shared.just_ended.lock().unwrap_or_else(PoisonError::into_inner);
+    forget_past(&mut just_ended, now);
     // overflow: the oldest call takes no more reports.
-    while just_ended.len() >= REMEMBERED || just_ended.front().is_some_and(|(at, ..)| is_past(*at, now)) {
+    if just_ended.len() >= REMEMBERED {
         just_ended.pop_front();
     }
     just_ended.push_back((now, session.clone(), live.id.clone()));
+}
+
+/// Forgets calls whose browsers have had their time.
+pub(super) fn forget_past(just_ended: &mut JustEnded, now: Instant) {
+    while just_ended.front().is_some_and(|(at, ..)| is_past(*at, now)) {
+        just_ended.pop_front();
+    }
+    give_back(just_ended);
 }
 
 /// The session's call, if it ended a moment ago.

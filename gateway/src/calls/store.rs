@@ -14,10 +14,12 @@ use super::inbox::Inbox;
 use crate::call::Call;
 use crate::events::EventLog;
 use crate::ids::{CallId, SessionId};
+use crate::room::give_back;
+use crate::session::LIFETIME;
 use crate::settings::Edition;
 use crate::store::{Kept, Papers};
 
-/// Ended calls whose events can still be replayed and whose record needs no disk.
+/// Ended calls whose events can still be replayed and whose record needs no disk, for as long as a session lasts.
 pub(super) const KEPT_CALLS: usize = 256;
 /// Idempotency keys remembered of one live call.
 const TAKEN_KEYS: usize = 32;
@@ -184,30 +186,43 @@ pub(super) struct Ended {
 #[derive(Default)]
 pub(super) struct EndedCalls {
     by_id: HashMap<CallId, Ended>,
-    order: VecDeque<CallId>,
+    order: VecDeque<(Instant, CallId)>,
     sessions: HashMap<CallId, Option<SessionId>>,
-    sessions_order: VecDeque<CallId>,
+    sessions_order: VecDeque<(Instant, CallId)>,
 }
 
 impl EndedCalls {
-    /// Keeps a call.
-    pub(super) fn insert(&mut self, ended: Ended) {
+    /// Keeps a call that has ended now.
+    pub(super) fn insert(&mut self, now: Instant, ended: Ended) {
         let (id, session) = (ended.kept.id.clone(), ended.kept.session.clone());
-        self.order.push_back(id.clone());
+        self.order.push_back((now, id.clone()));
         self.by_id.insert(id.clone(), ended);
-        self.sessions_order.push_back(id.clone());
+        self.sessions_order.push_back((now, id.clone()));
         self.sessions.insert(id, session);
         // overflow: the oldest call's events, then its session, are forgotten.
         if self.order.len() > KEPT_CALLS
-            && let Some(oldest) = self.order.pop_front()
+            && let Some((_, oldest)) = self.order.pop_front()
         {
             self.by_id.remove(&oldest);
         }
         if self.sessions_order.len() > KEPT_SESSIONS
-            && let Some(oldest) = self.sessions_order.pop_front()
+            && let Some((_, oldest)) = self.sessions_order.pop_front()
         {
             self.sessions.remove(&oldest);
         }
+    }
+
+    /// Forgets calls no token is good for any more: who may ask for them is answered from the store.
+    pub(super) fn forget_old(&mut self, now: Instant) {
+        let is_old = |(at, _): &(Instant, CallId)| now.saturating_duration_since(*at) >= LIFETIME;
+        while let Some((_, id)) = self.order.pop_front_if(|ended| is_old(ended)) {
+            self.by_id.remove(&id);
+        }
+        while let Some((_, id)) = self.sessions_order.pop_front_if(|ended| is_old(ended)) {
+            self.sessions.remove(&id);
+        }
+        give_back(&mut self.sessions);
+        give_back(&mut self.sessions_order);
     }
 
     pub(super) fn get(&self, id: &CallId) -> Option<&Ended> {
@@ -250,10 +265,16 @@ mod tests {
             Ended { kept, ..live.ended(Timestamp::UNIX_EPOCH, "user_hangup") }
         };
         let mut calls = EndedCalls::default();
-        (0..=10_001).for_each(|n| calls.insert(ended(n)));
+        let now = Instant::now();
+        (0..=10_001).for_each(|n| calls.insert(now, ended(n)));
         let id = |n: usize| CallId::from_client(&format!("call_{n}"));
         assert!(calls.get(&id(10_001 - 256)).is_none() && calls.get(&id(10_002 - 256)).is_some());
         assert!(calls.session_of(&id(1)).is_none() && calls.session_of(&id(2)).is_some());
         assert_eq!((calls.by_id.len(), calls.sessions.len()), (KEPT_CALLS, KEPT_SESSIONS));
+        calls.insert(now + LIFETIME, ended(10_002));
+        calls.forget_old(now + LIFETIME);
+        assert!(calls.knows(&id(10_002)) && calls.get(&id(10_002)).is_some() && !calls.knows(&id(10_001)));
+        assert_eq!((calls.by_id.len(), calls.sessions.len(), calls.order.len()), (1, 1, 1));
+        assert!(calls.sessions.capacity() < 500, "{}", calls.sessions.capacity());
     }
 }

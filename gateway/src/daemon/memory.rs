@@ -21,8 +21,9 @@ pub fn share_arenas() {}
 
 /// How often to look.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
-/// Idle looks after which memory is given back: at once, and when SIP has forgotten the last call too (64*T1).
-const GIVE: [u32; 2] = [1, 40];
+/// Idle looks after which memory is given back: at once, when SIP has forgotten the last call too (64*T1), and when its session
+/// has expired.
+const GIVE: [u32; 3] = [1, 40, 660];
 
 /// Gives back what calls have left, when all have gone.
 #[derive(Debug, Default)]

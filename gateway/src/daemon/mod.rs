@@ -302,7 +302,12 @@ async fn reap(desk: Arc<Desk>, calls: Calls, clock: Clock, mut stop: watch::Rece
     let mut returned = Returned::default();
     loop {
         tokio::select! {
-            _ = sessions.tick() => { desk.reap(clock.now()); }
+            _ = sessions.tick() => {
+                let now = clock.now();
+                desk.reap(now);
+                calls.forget_old(now.instant);
+                calls.store().bus().forget(now.wall);
+            }
             _ = memory.tick() => returned.look(calls.live(), calls.counters().started),
             _ = stop.changed() => break,
         }

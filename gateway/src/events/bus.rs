@@ -5,14 +5,18 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use super::Envelope;
 use crate::ids::EventId;
+use crate::room::give_back;
 
 /// What the ring holds at most.
 const EVENTS: usize = 4_096;
 const BYTES: u64 = 16 << 20;
+/// And for how long.
+const KEPT: SignedDuration = SignedDuration::from_mins(10);
 
 /// An event and its place in the order of all.
 #[derive(Debug, Clone)]
@@ -78,6 +82,17 @@ impl Bus {
         self.last.send_replace(position);
     }
 
+    /// Forgets events that happened too long ago for a reader who keeps up: the database has them.
+    pub fn forget(&self, now: Timestamp) {
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        let is_old = |oldest: &mut Published| now.duration_since(oldest.event.at) >= KEPT;
+        while let Some(oldest) = ring.events.pop_front_if(is_old) {
+            ring.bytes = ring.bytes.saturating_sub(oldest.event.bytes());
+            ring.floor = oldest.position;
+        }
+        give_back(&mut ring.events);
+    }
+
     /// No event follows: readers end when they have read what there is.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
@@ -115,5 +130,35 @@ impl Bus {
     pub(super) fn find(&self, id: &EventId) -> Option<i64> {
         let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
         ring.events.iter().rev().find(|event| event.event.id == *id).map(|event| event.position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+
+    use super::*;
+
+    fn event(position: i64, at: Timestamp) -> Published {
+        let id = EventId::from_client(&format!("evt_{position}"));
+        Published { position, event: Arc::new(Envelope::new(id, "call_started", at, "acme".into(), None, &Map::new())) }
+    }
+
+    #[test]
+    fn events_are_read_from_the_database_once_they_are_old() {
+        let (bus, start) = (Bus::new(None), Timestamp::UNIX_EPOCH);
+        let at = |minutes| start + SignedDuration::from_mins(minutes);
+        bus.publish((1..=1_000).map(|n| event(n, start)).collect());
+        bus.publish(vec![event(1_001, at(5))]);
+        bus.forget(at(9));
+        assert!(matches!(bus.after(0, 10), Look::Here(events) if events.len() == 10));
+        bus.forget(at(10));
+        assert!(matches!(bus.after(999, 10), Look::Behind(2)));
+        assert!(matches!(bus.after(1_000, 10), Look::Here(events) if events.len() == 1));
+        bus.forget(at(15));
+        assert!(matches!(bus.after(1_001, 10), Look::Here(events) if events.is_empty()), "who kept up missed nothing");
+        assert_eq!(bus.end(), (1_001, Some(EventId::from_client("evt_1001"))));
+        let ring = bus.ring.read().unwrap();
+        assert!(ring.bytes == 0 && ring.events.capacity() < 300, "{} bytes, {}", ring.bytes, ring.events.capacity());
     }
 }

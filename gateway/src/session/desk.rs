@@ -192,9 +192,10 @@ impl Desk {
         self.state().sessions.take_reports(id)
     }
 
-    /// Forgets expired sessions; the number of those left.
+    /// Forgets expired sessions and answers; the number of sessions left.
     pub fn reap(&self, now: Now) -> usize {
         let mut state = self.state();
+        state.answers.forget_old(now.instant);
         state.sessions.reap(now.instant);
         state.sessions.len()
     }

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::LIFETIME;
 use crate::problem::Problem;
+use crate::room::give_back;
 
 /// Answers kept at once.
 const KEPT: usize = 10_000;
@@ -65,13 +66,16 @@ impl Answers {
         }
     }
 
-    fn forget_old(&mut self, now: Instant) {
+    /// Forgets what no retry can ask for any more.
+    pub fn forget_old(&mut self, now: Instant) {
         while let Some((kept_at, slot)) = self.order.front()
             && now.saturating_duration_since(*kept_at) >= LIFETIME
         {
             self.kept.remove(slot);
             self.order.pop_front();
         }
+        give_back(&mut self.kept);
+        give_back(&mut self.order);
     }
 }
 

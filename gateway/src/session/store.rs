@@ -7,6 +7,7 @@ use super::context::cut;
 use super::{LIFETIME, Session};
 use crate::ids::SessionId;
 use crate::problem::Problem;
+use crate::room::give_back;
 
 /// Reports kept for a session that has no call yet.
 const REPORTS: usize = 10;
@@ -40,7 +41,8 @@ struct Kept {
 
 /// All sessions that may still start a call.
 pub struct Sessions {
-    kept: HashMap<SessionId, Kept>,
+    /// Boxed: the room a table keeps ready is little more than the ids.
+    kept: HashMap<SessionId, Box<Kept>>,
     /// In the order they were made, which is the order they expire.
     order: VecDeque<(Instant, SessionId)>,
     cap: usize,
@@ -66,7 +68,7 @@ impl Sessions {
             return Err(Problem::overloaded("try again later").retry_in(wait));
         }
         self.order.push_back((now, session.id.clone()));
-        self.kept.insert(session.id.clone(), Kept { session, reports: Vec::new() });
+        self.kept.insert(session.id.clone(), Box::new(Kept { session, reports: Vec::new() }));
         Ok(())
     }
 
@@ -113,12 +115,45 @@ impl Sessions {
             self.kept.remove(id);
             self.order.pop_front();
         }
+        give_back(&mut self.kept);
+        give_back(&mut self.order);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_room_of_many_sessions_is_given_back_when_they_have_expired() {
+        let (start, mut sessions) = (Instant::now(), Sessions::new(10_000));
+        for n in 0..5_000 {
+            sessions.insert(start, session(&format!("ses_{n}"), start)).unwrap();
+        }
+        let later = start + LIFETIME;
+        sessions.insert(later, session("ses_new", later)).unwrap();
+        assert_eq!((sessions.len(), sessions.get(later, &SessionId::from_client("ses_0")).is_some()), (1, false));
+        assert!(sessions.kept.capacity() < 500 && sessions.order.capacity() < 500);
+    }
+
+    fn session(id: &str, created: Instant) -> Session {
+        Session {
+            id: SessionId::from_client(id),
+            app: "acme".into(),
+            profile: None,
+            profile_fallback: false,
+            asked_profile: None,
+            lang: "en".into(),
+            preview: false,
+            receive: None,
+            context: Vec::new(),
+            form: Vec::new(),
+            destination: None,
+            headers: Vec::new(),
+            metadata: None,
+            created,
+        }
+    }
 
     #[test]
     fn details_are_text_of_limited_size() {

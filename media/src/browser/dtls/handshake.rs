@@ -129,7 +129,9 @@ impl Dtls {
                 }
                 self.change_cipher(now, to, out)
             }
-            Stage::Shaking(_) | Stage::Waiting | Stage::Connected { .. } | Stage::Settled(_) | Stage::Over => Taken::Bad,
+            Stage::Shaking(_) | Stage::Waiting | Stage::Connected { .. } | Stage::Settled(_) | Stage::Over => {
+                Taken::Bad
+            }
         }
     }
 
