@@ -46,6 +46,9 @@ pub(crate) struct BenchArgs {
     /// `churn`: set-ups a second.
     #[arg(long, default_value_t = 100.0)]
     pub(crate) churn_rate: f64,
+    /// `churn`: what is left is counted so many seconds after the last call; sessions live ten minutes.
+    #[arg(long, default_value_t = 45)]
+    pub(crate) churn_rest: u64,
     /// Writes all numbers to this file, too.
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,

@@ -69,13 +69,14 @@ browser_audio = "relay"
 rate = {}
 seconds = {}
 hold_seconds = [1, 1]
+rest_seconds = {}
 codecs = {{ PCMU = 1 }}
 [thresholds]
 failed_ratio = 0.0
 lost_ratio = 0.0
 descriptors_left = 8
 "#,
-        args.churn_rate, args.churn_seconds
+        args.churn_rate, args.churn_seconds, args.churn_rest
     );
     play(&Scenario::parse(&scenario, None)?, true).await
 }

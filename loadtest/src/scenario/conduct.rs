@@ -26,8 +26,6 @@ use crate::stream::Voice;
 
 /// From the last hang-up to no call left.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// After it, for memory to come back: the gateway gives it back at once, and when SIP has forgotten its last call (64*T1).
-const REST: Duration = Duration::from_secs(45);
 /// Progress is told this often.
 const TOLD: u64 = 5;
 /// Digits are pressed this long after a call came about, if it lasts so long.
@@ -85,7 +83,7 @@ pub(super) async fn conduct(scenario: &Scenario, plan: &[Planned], ground: Groun
     }
     let told = calls.join_all().await;
     stage.tally.all.store(true, Ordering::Relaxed);
-    let after = settle(scrape.as_ref(), aloud).await?;
+    let after = settle(scrape.as_ref(), scenario.load.rest_seconds, aloud).await?;
     control.end();
     let home = Home {
         seconds: Instant::now().saturating_duration_since(start).as_secs_f64(),
@@ -189,7 +187,7 @@ async fn metrics(scrape: Option<&Scrape>) -> Result<Option<Metrics>> {
 }
 
 /// Waits until no call is left, and then for what comes back after; the last metrics.
-async fn settle(scrape: Option<&Scrape>, aloud: bool) -> Result<Option<Metrics>> {
+async fn settle(scrape: Option<&Scrape>, rest: u64, aloud: bool) -> Result<Option<Metrics>> {
     let Some(scrape) = scrape else { return Ok(None) };
     let start = Instant::now();
     let since = || Instant::now().saturating_duration_since(start);
@@ -197,8 +195,8 @@ async fn settle(scrape: Option<&Scrape>, aloud: bool) -> Result<Option<Metrics>>
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     if aloud {
-        writeln!(std::io::stderr(), "the last call is over; {} s for what comes back", REST.as_secs())?;
+        writeln!(std::io::stderr(), "the last call is over; {rest} s for what comes back")?;
     }
-    tokio::time::sleep(REST).await;
+    tokio::time::sleep(Duration::from_secs(rest)).await;
     scrape.read().await.map(Some)
 }

@@ -88,10 +88,19 @@ pub(crate) struct Load {
     /// Pressed once in each call.
     #[serde(default)]
     pub(crate) dtmf: String,
+    /// After the last call, before what is left is counted.
+    #[serde(default = "rest")]
+    pub(crate) rest_seconds: u64,
 }
 
 fn most() -> usize {
     1_000
+}
+
+/// The gateway gives memory back at once, when SIP has forgotten its last call (64*T1), and when sessions have expired (ten
+/// minutes).
+fn rest() -> u64 {
+    45
 }
 
 fn codecs() -> BTreeMap<String, u32> {
