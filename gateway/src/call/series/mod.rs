@@ -25,7 +25,7 @@ const MAX_STEP_MS: u32 = 80_000;
 /// Samples come a little early or late.
 const JITTER_MS: u32 = 500;
 /// Room is made for so many at a time.
-const GROWTH: usize = 6;
+const GROWTH: usize = 15;
 
 /// The series of one call.
 #[derive(Debug)]
