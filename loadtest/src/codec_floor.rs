@@ -9,8 +9,8 @@ use trunkline_media::audio::codec::{Decoder, Encoder};
 use crate::speech::Speech;
 use crate::stats::thread_cpu_ns;
 
-/// Frames coded in all, at least.
-const FRAMES: usize = 20_000;
+/// Times that all frames are coded, at least, among all calls.
+const ROUNDS: usize = 10;
 
 /// CPU microseconds for 20 ms of one of so many calls: browser's Opus to PCMU, and agent's PCMU to Opus.
 pub(crate) fn us_per_packet_time(speech: &Speech, calls: usize) -> Result<(f64, f64)> {
@@ -27,7 +27,7 @@ pub(crate) fn us_per_packet_time(speech: &Speech, calls: usize) -> Result<(f64, 
 fn one_way(calls: usize, from: Codec, to: Codec, frames: &[Vec<u8>]) -> Result<f64> {
     let coders = |_| Ok((Decoder::new(from, 8_000)?, Encoder::new(to, 8_000)?));
     let mut calls = (0..calls.max(1)).map(coders).collect::<Result<Vec<_>>>()?;
-    let rounds = FRAMES.div_ceil(calls.len());
+    let rounds = ROUNDS.div_ceil(calls.len()) * frames.len();
     let (mut pcm, mut payload) = (Vec::new(), Vec::new());
     let start = thread_cpu_ns()?;
     for frame in frames.iter().cycle().take(rounds) {

@@ -14,7 +14,6 @@ mod redundancy;
 mod spare;
 mod stats;
 #[cfg(test)]
-#[cfg(test)]
 pub(crate) mod tests;
 
 use std::collections::VecDeque;
