@@ -137,22 +137,7 @@ mod tests {
     }
 
     fn session(id: &str, created: Instant) -> Session {
-        Session {
-            id: SessionId::from_client(id),
-            app: "acme".into(),
-            profile: None,
-            profile_fallback: false,
-            asked_profile: None,
-            lang: "en".into(),
-            preview: false,
-            receive: None,
-            context: Vec::new(),
-            form: Vec::new(),
-            destination: None,
-            headers: Vec::new(),
-            metadata: None,
-            created,
-        }
+        Session { id: SessionId::from_client(id), created, ..crate::testing::session("acme") }
     }
 
     #[test]
