@@ -169,7 +169,7 @@ impl Stream {
 
     /// What may come from now on.
     pub(crate) fn set_formats(&mut self, formats: &[(PayloadType, Codec)]) {
-        // overflow: cannot be, there are not as many codecs.
+        // overflow: no sound peer names as many; what comes by those beyond counts as of an unknown payload type.
         let known = formats.iter().copied().map(Some).chain(std::iter::repeat(None));
         self.formats.iter_mut().zip(known).for_each(|(place, format)| *place = format);
     }
