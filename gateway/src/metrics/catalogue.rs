@@ -185,6 +185,7 @@ catalogue! {
     UPTIME: Gauge, "trunkline_uptime_seconds", "seconds", [], "Since the start";
     BUILD_INFO: Gauge, "trunkline_build_info", "boolean", [VERSION], "Always 1";
     RESIDENT_MEMORY: Gauge, "trunkline_process_resident_memory_bytes", "bytes", [], "Resident memory";
+    ANONYMOUS_MEMORY: Gauge, "trunkline_process_anonymous_memory_bytes", "bytes", [], "Of it, what no file backs: heap and stacks, not the program's own pages";
     CPU_SECONDS: Counter, "trunkline_process_cpu_seconds_total", "seconds", [], "Processor time, user and system";
     THREADS: Gauge, "trunkline_process_threads", "threads", [], "Threads";
     OPEN_FDS: Gauge, "trunkline_process_open_fds", "descriptors", [], "Open file descriptors";

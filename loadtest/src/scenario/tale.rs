@@ -43,6 +43,8 @@ pub(crate) struct Sample {
     /// The gateway's, so far; `None` if it is not asked.
     pub(crate) cpu_seconds: Option<f64>,
     pub(crate) resident_mib: Option<f64>,
+    /// Of it, what no file backs: pages of the program that only many calls touch are no leak.
+    pub(crate) anonymous_mib: Option<f64>,
     pub(crate) leased_pairs: Option<f64>,
 }
 
@@ -99,11 +101,16 @@ pub(crate) struct Verdict {
     pub(crate) kept: bool,
 }
 
-const LEFT: [(&str, &str, f64); 5] = [
+const MIB: f64 = 1.0 / 1_048_576.0;
+const RESIDENT: &str = "trunkline_process_resident_memory_bytes";
+const ANONYMOUS: &str = "trunkline_process_anonymous_memory_bytes";
+
+const LEFT: [(&str, &str, f64); 6] = [
     ("calls", "trunkline_calls", 1.0),
     ("call tasks", "trunkline_call_tasks", 1.0),
     ("leased port pairs", "trunkline_worker_leased_pairs", 1.0),
-    ("resident memory, MiB", "trunkline_process_resident_memory_bytes", 1.0 / 1_048_576.0),
+    ("resident memory, MiB", RESIDENT, MIB),
+    ("  anonymous, MiB", ANONYMOUS, MIB),
     ("open descriptors", "trunkline_process_open_fds", 1.0),
 ];
 
@@ -116,14 +123,16 @@ impl Sample {
             failed,
             live,
             cpu_seconds: read("trunkline_process_cpu_seconds_total"),
-            resident_mib: read("trunkline_process_resident_memory_bytes").map(|bytes| bytes / 1_048_576.0),
+            resident_mib: read(RESIDENT).map(|bytes| bytes * MIB),
+            anonymous_mib: read(ANONYMOUS).map(|bytes| bytes * MIB),
             leased_pairs: read("trunkline_worker_leased_pairs"),
         }
     }
 
     pub(super) fn line(&self) -> String {
-        let Self { at_seconds, begun, failed, live, resident_mib, .. } = self;
-        let memory = resident_mib.map(|mib| format!(", {mib:.1} MiB")).unwrap_or_default();
+        let Self { at_seconds, begun, failed, live, resident_mib, anonymous_mib, .. } = self;
+        let memory = resident_mib.zip(*anonymous_mib);
+        let memory = memory.map(|(all, own)| format!(", {all:.1} MiB ({own:.1} anonymous)")).unwrap_or_default();
         format!("{at_seconds:6.0} s: {live} live, {begun} begun, {failed} failed{memory}")
     }
 }
