@@ -145,7 +145,7 @@ impl Desk {
             }
             body.extend(standing);
         }
-        state.sessions.insert(now.instant, session)?;
+        state.sessions.insert(now.instant, &session)?;
         if let Some(claim) = claim {
             state.answers.keep(now.instant, claim, body.clone());
         }

@@ -18,6 +18,7 @@ pub mod hours;
 pub mod ice;
 pub mod idempotency;
 pub mod keys;
+mod packed;
 mod quotas;
 pub mod request;
 pub mod store;
@@ -34,7 +35,7 @@ pub use token::{Claims, Mode, TokenKeys, Verified};
 pub const LIFETIME: Duration = Duration::from_secs(600);
 
 /// A session that may start one call at a time.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Session {
     /// Its id.
     pub id: SessionId,
