@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -19,11 +19,13 @@ use crate::session::LIFETIME;
 use crate::settings::Edition;
 use crate::store::{Kept, Papers};
 
-/// Ended calls whose events can still be replayed and whose record needs no disk, for as long as a session lasts.
+/// Ended calls whose events can still be replayed and whose record needs no disk.
 pub(super) const KEPT_CALLS: usize = 256;
+/// For so long: their browsers' last words come at once, and so do most questions.
+const KEPT_FOR: Duration = Duration::from_mins(1);
 /// Idempotency keys remembered of one live call.
 const TAKEN_KEYS: usize = 32;
-/// Ended calls whose session is remembered, so that its token is good for asking about them.
+/// Ended calls whose session is remembered, for as long as one lasts, so that its token is good for asking about them.
 pub(super) const KEPT_SESSIONS: usize = 10_000;
 
 /// A live call, shared by its driver and the API.
@@ -214,13 +216,14 @@ impl EndedCalls {
 
     /// Forgets calls no token is good for any more: who may ask for them is answered from the store.
     pub(super) fn forget_old(&mut self, now: Instant) {
-        let is_old = |(at, _): &(Instant, CallId)| now.saturating_duration_since(*at) >= LIFETIME;
-        while let Some((_, id)) = self.order.pop_front_if(|ended| is_old(ended)) {
+        let since = |(at, _): &(Instant, CallId)| now.saturating_duration_since(*at);
+        while let Some((_, id)) = self.order.pop_front_if(|ended| since(ended) >= KEPT_FOR) {
             self.by_id.remove(&id);
         }
-        while let Some((_, id)) = self.sessions_order.pop_front_if(|ended| is_old(ended)) {
+        while let Some((_, id)) = self.sessions_order.pop_front_if(|ended| since(ended) >= LIFETIME) {
             self.sessions.remove(&id);
         }
+        give_back(&mut self.by_id);
         give_back(&mut self.sessions);
         give_back(&mut self.sessions_order);
     }

@@ -16,7 +16,7 @@ use crate::room::give_back;
 const EVENTS: usize = 4_096;
 const BYTES: u64 = 16 << 20;
 /// And for how long.
-const KEPT: SignedDuration = SignedDuration::from_mins(10);
+const KEPT: SignedDuration = SignedDuration::from_mins(1);
 
 /// An event and its place in the order of all.
 #[derive(Debug, Clone)]
@@ -147,15 +147,15 @@ mod tests {
     #[test]
     fn events_are_read_from_the_database_once_they_are_old() {
         let (bus, start) = (Bus::new(None), Timestamp::UNIX_EPOCH);
-        let at = |minutes| start + SignedDuration::from_mins(minutes);
+        let at = |seconds| start + SignedDuration::from_secs(seconds);
         bus.publish((1..=1_000).map(|n| event(n, start)).collect());
-        bus.publish(vec![event(1_001, at(5))]);
-        bus.forget(at(9));
+        bus.publish(vec![event(1_001, at(30))]);
+        bus.forget(at(59));
         assert!(matches!(bus.after(0, 10), Look::Here(events) if events.len() == 10));
-        bus.forget(at(10));
+        bus.forget(at(60));
         assert!(matches!(bus.after(999, 10), Look::Behind(2)));
         assert!(matches!(bus.after(1_000, 10), Look::Here(events) if events.len() == 1));
-        bus.forget(at(15));
+        bus.forget(at(90));
         assert!(matches!(bus.after(1_001, 10), Look::Here(events) if events.is_empty()), "who kept up missed nothing");
         assert_eq!(bus.end(), (1_001, Some(EventId::from_client("evt_1001"))));
         let ring = bus.ring.read().unwrap();
