@@ -71,6 +71,7 @@ fn main() -> ExitCode {
 fn execute(cli: &Cli) -> anyhow::Result<()> {
     match &cli.command {
         Command::Run { config } => {
+            daemon::be_frugal();
             let source = source(config.clone());
             let loaded = source().map_err(|problems| anyhow::anyhow!("{}:\n{problems}", config.display()))?;
             log(cli.log_format);
@@ -86,6 +87,7 @@ fn execute(cli: &Cli) -> anyhow::Result<()> {
         }
         Command::Schema => print(&format!("{:#}\n", trunkline_config::schema())),
         Command::Demo { port } => {
+            daemon::be_frugal();
             log(cli.log_format);
             let say = |text: &str| drop(print(&format!("\n{text}\n")));
             runtime()?.block_on(demo::run(demo::Options { port: *port }, say))
@@ -106,7 +108,6 @@ fn load(path: &Path) -> Result<Loaded, Problems> {
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    daemon::share_arenas();
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime could not be started")
 }
 

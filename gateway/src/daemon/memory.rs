@@ -1,29 +1,55 @@
-//! Memory: few arenas to keep it in, and back to the system after a busy time.
-#![allow(unsafe_code)] // Two calls into the C library, which no safe crate offers.
+//! Memory: an allocator that keeps little of what it was given back, and back to the system after a busy time.
+#![allow(unsafe_code)] // A call into the C library, which no safe crate offers.
 
 use std::time::Duration;
 
-/// Arenas of the C library's allocator. By itself it has eight a core, each with what it has not given back yet; here the
-/// control plane alone allocates while calls talk, so that threads hardly meet.
+/// What the GNU C library's allocator is told when a process begins. By itself it has eight arenas a core, each with what it has
+/// not given back yet; here the control plane alone allocates while calls talk, so that threads hardly meet in two. And each
+/// thread keeps up to seven pieces of each size for itself, which look as if they were in use: scattered over all a busy hour has
+/// taken, they hold its pages for as long as the thread lives.
 #[cfg(target_env = "gnu")]
-const ARENAS: libc::c_int = 2;
+const FRUGAL: &str = "glibc.malloc.arena_max=2:glibc.malloc.tcache_count=0";
+/// Where it is told.
+#[cfg(target_env = "gnu")]
+const TUNABLES: &str = "GLIBC_TUNABLES";
+/// It has been: a loader that heeds no tunables (of a program with capabilities of its own) takes them out.
+#[cfg(target_env = "gnu")]
+const TOLD: &str = "TRUNKLINE_ALLOCATOR_TOLD";
 
-/// Keeps what calls take together. To be called once, before there are threads.
+/// Has the allocator be frugal. It listens only while a process begins, so this begins the program anew, once, as the same process.
+/// To be called first of all.
 #[cfg(target_env = "gnu")]
-pub fn share_arenas() {
-    // SAFETY: takes no pointer; no other thread allocates yet.
-    unsafe { libc::mallopt(libc::M_ARENA_MAX, ARENAS) };
+pub fn be_frugal() {
+    use std::env;
+    use std::os::unix::process::CommandExt;
+
+    if env::var_os(TOLD).is_some() {
+        return;
+    }
+    let Ok(program) = env::current_exe() else { return };
+    let mut tunables = std::ffi::OsString::from(FRUGAL);
+    if let Some(theirs) = env::var_os(TUNABLES) {
+        // The last word is whoever's runs the gateway.
+        tunables.push(":");
+        tunables.push(theirs);
+    }
+    let (mut arguments, mut anew) = (env::args_os(), std::process::Command::new(program));
+    if let Some(name) = arguments.next() {
+        anew.arg0(name);
+    }
+    // It comes back only if it could not be done; then the allocator stays as it is.
+    let _ = anew.args(arguments).env(TUNABLES, tunables).env(TOLD, "1").exec();
 }
 
-/// Keeps what calls take together.
+/// Has the allocator be frugal.
 #[cfg(not(target_env = "gnu"))]
-pub fn share_arenas() {}
+pub fn be_frugal() {}
 
 /// How often to look.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
-/// Idle looks after which memory is given back: at once, when SIP has forgotten the last call too (64*T1), and when its session
-/// has expired.
-const GIVE: [u32; 3] = [1, 40, 660];
+/// Idle looks after which memory is given back: at once, when SIP has forgotten the last call too (64*T1), when its events and
+/// its record are left to the database, and when its session has expired.
+const GIVE: [u32; 4] = [1, 40, 120, 660];
 
 /// Gives back what calls have left, when all have gone.
 #[derive(Debug, Default)]

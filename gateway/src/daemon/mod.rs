@@ -40,7 +40,7 @@ mod tls;
 
 use listen::Caps;
 use memory::Returned;
-pub use memory::share_arenas;
+pub use memory::be_frugal;
 use planes::Planes;
 use signals::{Asked, Signals};
 use sip_side::SipSide;
