@@ -13,6 +13,8 @@ pub mod calls;
 pub mod clock;
 pub mod console;
 pub mod control_api;
+#[cfg(test)]
+mod counting;
 pub mod daemon;
 pub mod demo;
 pub mod diagnosis;

@@ -13,6 +13,7 @@ use crate::events::{Feed, Filter, Heard};
 
 mod admission;
 mod drained;
+mod forgotten;
 mod inbound;
 mod kept;
 mod transfers;
