@@ -49,7 +49,7 @@ pub fn be_frugal() {}
 pub(super) const LOOK: Duration = Duration::from_secs(1);
 /// Idle looks after which memory is given back: at once, when SIP has forgotten the last call too (64*T1), when its events and
 /// its record are left to the database, and when its session has expired.
-const GIVE: [u32; 4] = [1, 40, 120, 660];
+const GIVE: [u32; 4] = [1, 40, 95, 660];
 
 /// Gives back what calls have left, when all have gone.
 #[derive(Debug, Default)]
