@@ -4,10 +4,11 @@
 /// Complexities of libopus, the least first: the second and third cost twice and three times as much to encode.
 const STEPS: [u8; 3] = [1, 3, 5];
 
-/// Thousandths of a core: below this a worker is idle, above that it is loaded. One step more never takes as much as lies
-/// between them.
+/// Thousandths of a core: below this a worker is idle.
 const IDLE: u64 = 100;
-const LOADED: u64 = 300;
+/// Above this it is not, step by step: as much as an idle worker comes to by that step alone, where all calls are coded anew
+/// and half of that is to encode.
+const LOADED: [u64; STEPS.len()] = [IDLE, 160, 210];
 
 /// Of a thousand deadlines so many may be late, or somebody else needs the processor.
 const LATE: u64 = 20;
@@ -44,7 +45,8 @@ impl Effort {
         let before = self.step;
         let (deadlines, late) = (met.0.saturating_sub(self.met.0), met.1.saturating_sub(self.met.1));
         self.met = met;
-        if busy > LOADED || late * 1000 > deadlines * LATE {
+        let loaded = LOADED.get(before).is_some_and(|limit| busy > *limit);
+        if loaded || late * 1000 > deadlines * LATE {
             self.needed = if before > 0 { (self.needed * 2).min(CALM_LIMIT) } else { self.needed };
             (self.step, self.calm) = (0, 0);
         } else if busy >= IDLE {
@@ -79,9 +81,9 @@ mod tests {
         let mut effort = Effort::default();
         assert_eq!(effort.complexity(), 1);
         assert_eq!(pass(&mut effort, 60, 50, 0), [(5, 3), (10, 5)]);
-        assert_eq!(pass(&mut effort, 60, 200, 0), [], "neither idle nor loaded");
-        assert_eq!(pass(&mut effort, 1, 301, 0), [(1, 1)]);
-        assert_eq!(pass(&mut effort, 60, 200, 0), []);
+        assert_eq!(pass(&mut effort, 60, 200, 0), [], "no more than it takes itself");
+        assert_eq!(pass(&mut effort, 1, 211, 0), [(1, 1)]);
+        assert_eq!(pass(&mut effort, 60, 101, 0), []);
         assert_eq!(pass(&mut effort, 20, 50, 0), [(10, 3), (20, 5)], "more careful the second time");
         assert_eq!(pass(&mut effort, 1, 50, 21), [(1, 1)], "deadlines are met late: others want the processor");
     }
@@ -95,11 +97,26 @@ mod tests {
             let busy = match effort.complexity() {
                 1 => 70,
                 3 => 90,
-                _ => 450,
+                _ => 250,
             };
             changes += u32::from(effort.second(busy, (0, 0)).is_some());
         }
         assert!(changes < 40, "{changes} in an hour");
+    }
+
+    #[test]
+    fn it_tries_harder_for_no_more_calls_than_one_that_does_not_is_idle_with() {
+        for (at_least, hardest) in [(99, 5), (115, 1), (160, 1)] {
+            let mut effort = Effort::default();
+            pass(&mut effort, 60, 50, 0);
+            assert_eq!(effort.complexity(), 5);
+            // Half of the work is to encode: more calls come, and it is done two and three times as hard.
+            let cost = |complexity: u8| at_least / 2 * u64::from(complexity.div_ceil(2)) + at_least / 2;
+            for _ in 0..60 {
+                effort.second(cost(effort.complexity()), (0, 0));
+            }
+            assert_eq!(effort.complexity(), hardest, "{at_least}");
+        }
     }
 
     #[test]
