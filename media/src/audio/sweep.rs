@@ -58,10 +58,13 @@ impl Sweep {
         let window = (WINDOW_SECONDS * f64::from(rate)) as usize;
         let middle = self.hz_at(self.seconds / 2.0);
         // What is heard of the middle pitch is loudest at the middle of the sweep.
-        let pieces = pcm.windows(window).enumerate().step_by((window / 8).max(1));
+        let step = (window / 8).max(1);
+        let pieces = pcm.windows(window).enumerate().step_by(step);
         let loudest = pieces.map(|(at, piece)| (at, detect(piece, rate, middle))).max_by(|a, b| a.1.total_cmp(&b.1));
         let Some((at, _)) = loudest.filter(|(_, dbov)| *dbov > 2.0 * LEVEL) else { return Vec::new() };
         let begins = (at + window / 2) as f64 - self.seconds / 2.0 * f64::from(rate);
+        // It is found to within a step.
+        let begins = if begins >= -(step as f64) { begins.max(0.0) } else { begins };
         let count = (self.seconds / WINDOW_SECONDS) as usize;
         (0..count)
             .map_while(|nth| {

@@ -100,6 +100,11 @@ impl Flow {
         }
     }
 
+    /// The same for a listener with a jitter buffer of its own: what is coded anew goes on as it comes.
+    pub(crate) fn on_arrival(self) -> Self {
+        Self { on_arrival: true, ..self }
+    }
+
     /// What the listener takes from now on; `None` while it must not be sent anything. `rate`: the PCM rate between
     /// the legs.
     pub(crate) fn set_output(&mut self, now: Instant, output: Option<Output>, rate: u32) {
@@ -391,7 +396,8 @@ impl Flow {
     fn resume(&mut self, now: Instant) {
         self.speech.reset();
         self.fresh = true;
-        if self.on_arrival || self.output.is_some_and(|output| self.source == Some(output.codec)) {
+        let relayed = |source: Codec| self.output.is_some_and(|output| source == output.codec);
+        if self.source.is_some_and(|source| self.on_arrival || relayed(source)) {
             self.clock.set(now + RELAY_IDLE);
         }
     }

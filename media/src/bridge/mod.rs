@@ -3,8 +3,8 @@
 //! Two flows, one a direction. Each is in one of two modes, judged packet by packet: *relay* when the speaker's
 //! codec is the listener's (the payload goes on at once under the listener's own header, no jitter buffer), else
 //! *transcode* (jitter buffer, decode or conceal, encode, on a playout clock). Prompts, mute and comfort silence are
-//! frames of the same clock. For a listener with a jitter buffer of its own there is a third: what has to be coded anew is
-//! coded as it comes.
+//! frames of the same clock. For a listener with a jitter buffer of its own, as every browser is, there is a third: what
+//! has to be coded anew is coded as it comes.
 
 mod clock;
 mod flow;

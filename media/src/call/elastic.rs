@@ -99,9 +99,6 @@ impl Call {
     pub(super) fn set_audio(&mut self, now: Instant, elastic: bool, on_arrival: bool) {
         self.elastic.wanted = elastic;
         self.to_trunk.set_on_arrival(on_arrival);
-        // A browser's own jitter buffer serves relayed audio; with the same one behind both, a change of codec moves nothing
-        // in time.
-        self.to_browser.set_on_arrival(elastic);
         self.rewire(now);
     }
 

@@ -123,7 +123,9 @@ impl Call {
             trunk: None,
             spare: None,
             to_trunk: Flow::new(Comfort::Always, rate, ear()),
-            to_browser: Flow::new(Comfort::OnceHeard, rate, ear()),
+            // A browser has a jitter buffer of its own, and a good one: a second one before it would only add delay. It
+            // serves relayed audio too, so that a change of codec moves nothing in time.
+            to_browser: Flow::new(Comfort::OnceHeard, rate, ear()).on_arrival(),
             presence: Presence::new(open.limits),
             events: VecDeque::new(),
             ufrags: (opened.ice_session.clone(), None),

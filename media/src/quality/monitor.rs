@@ -246,7 +246,9 @@ impl LegMeter {
             jitter_ms: (new.packets > 0 && (packets > 0 || self.up.is_heard(UP_SECONDS))).then_some(new.jitter_ms),
             rtt,
             rtt_spread_ms: 0.0,
-            buffer: played.then(|| (millis(now.audio.target_ms), millis(now.audio.actual_ms))),
+            // What is coded anew as it comes waits in the listener's buffer, of which nothing is known.
+            buffer: (played && now.audio.target_ms > 0)
+                .then(|| (millis(now.audio.target_ms), millis(now.audio.actual_ms))),
             concealed: played.then(|| (concealed_ms / elapsed_ms).min(1.0)),
             gap_ms: u32::try_from(gap.as_millis()).unwrap_or(u32::MAX),
             is_expected,
