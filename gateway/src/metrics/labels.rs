@@ -59,7 +59,8 @@ pub(super) static LISTENER: Label =
     words("listener", || [Listener::Public, Listener::Control].map(Listener::as_str).into());
 pub(super) static LIMIT: Label = words("limit", || vec!["total", "address", "handshakes"]);
 pub(super) static HANDSHAKE: Label = words("reason", || vec!["timeout", "protocol"]);
-pub(super) static CLOSED: Label = words("reason", || vec!["broken", "idle", "silent", "slow", "stalled", "unreadable"]);
+pub(super) static CLOSED: Label =
+    words("reason", || vec!["broken", "idle", "silent", "slow", "stalled", "too_long", "unreadable"]);
 pub(super) static DNS_ANSWER: Label = words("result", || vec!["found", "nothing", "failed", "timed_out"]);
 pub(super) static RELOAD: Label = words("result", || vec!["applied", "refused"]);
 pub(super) static REGISTRATION: Label = words("result", || vec!["registered", "failed"]);

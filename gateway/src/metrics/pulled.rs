@@ -170,6 +170,7 @@ fn connections(stats: &ConnectionStats) -> Vec<Family> {
         ("silent", stats.silent),
         ("slow", stats.slow),
         ("stalled", stats.stalled),
+        ("too_long", stats.too_long),
         ("unreadable", stats.unreadable),
     ];
     let closed = closed.map(|(why, count)| (why.to_owned(), count as f64));

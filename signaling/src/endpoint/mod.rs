@@ -79,7 +79,7 @@ pub use crate::transaction::Timers;
 use crate::admission::Admission;
 use crate::auth::Credentials;
 use crate::dialog::DialogId;
-use crate::message::Headers;
+use crate::message::{Headers, ParseError};
 
 /// A SIP user agent without a socket.
 pub struct Endpoint {
@@ -218,6 +218,15 @@ impl Endpoint {
         match self.core.way_of(over) {
             Some(way) => self.receive(now, from, way, message),
             // Nothing of ours ever went that way.
+            None => self.core.stats.refused += 1,
+        }
+    }
+
+    /// What came over a connection to this address is no message to take: nothing more comes over it, and it stays long
+    /// enough for an answer.
+    pub fn handle_refused(&mut self, now: Instant, from: SocketAddr, over: &Transport, error: ParseError) {
+        match self.core.way_of(over) {
+            Some(way) => self.core.answer_malformed(now, from, way, error),
             None => self.core.stats.refused += 1,
         }
     }

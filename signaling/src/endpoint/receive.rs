@@ -62,16 +62,7 @@ impl Endpoint {
         match parse(datagram) {
             Ok(Message::Request(request)) => self.handle_request(now, from, way, &bytes, request),
             Ok(Message::Response(response)) => self.handle_response(now, from, way, &bytes, &response),
-            Err(error) => {
-                self.core.stats.malformed += 1;
-                if let Some(answer) = error.answer {
-                    let (status, headers) = *answer;
-                    let is_peers = self.core.is_peers(from.ip());
-                    let reply = Reply { to: from, way, otherwise: from };
-                    let arrival = Arrival { now, from, way, reply, size: bytes.len(), leg: None, is_peers };
-                    self.core.answer_broken(arrival, status, headers);
-                }
-            }
+            Err(error) => self.core.answer_malformed(now, from, way, error),
         }
     }
 

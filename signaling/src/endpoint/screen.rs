@@ -1,6 +1,9 @@
 //! What a request is refused for before anything is done for it (RFC 3261 section 8.2), and the answers that need no
 //! memory (section 8.2.7).
 
+use std::net::SocketAddr;
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use super::compose::{self, ALLOW, SDP};
@@ -8,7 +11,8 @@ use super::core::Core;
 use super::early::RELIABLE;
 use super::receive::Arrival;
 use super::refresh;
-use crate::message::{HeaderName, Headers, Method, Request, Response, Uri};
+use super::way::Way;
+use crate::message::{HeaderName, Headers, Method, ParseError, Request, Response, Uri};
 
 /// Seconds until somebody refused for lack of room may come again.
 const RETRY_AFTER: &str = "5";
@@ -134,11 +138,15 @@ impl Core {
         self.send_slim(response, arrival, &[HeaderName::Server]);
     }
 
-    /// Answers a datagram that is no message, but nearly.
-    pub(super) fn answer_broken(&mut self, mut arrival: Arrival, status: u16, mut headers: Headers) {
+    /// Answers what is no message, but nearly.
+    pub(super) fn answer_malformed(&mut self, now: Instant, from: SocketAddr, way: Way, error: ParseError) {
+        self.stats.malformed += 1;
+        let Some((status, mut headers)) = error.answer.map(|answer| *answer) else { return };
         self.stats.refused += 1;
-        arrival.reply = self.reply_to(&mut headers, arrival.from, arrival.way);
+        let reply = self.reply_to(&mut headers, from, way);
         let tag = self.stateless_tag(&headers);
+        // The answer has nothing that could be left out, however small the request was.
+        let arrival = Arrival { now, from, way, reply, size: 0, leg: None, is_peers: self.is_peers(from.ip()) };
         self.send_slim(Response::to_headers(&headers, status, Some(&tag)), arrival, &[]);
     }
 

@@ -32,7 +32,7 @@ pub(crate) struct Fields {
     /// The first thing that is wrong; reading goes on, so that there is something to answer with.
     pub(crate) fault: Option<Fault>,
     /// The first thing by which another reader could find another end of the message.
-    pub(crate) doubt: Option<&'static str>,
+    pub(crate) doubt: Option<Fault>,
 }
 
 /// Cuts off a line that ends with CRLF. A CR or LF of its own is left inside.
@@ -88,7 +88,7 @@ impl Fields {
     }
 
     fn note(&mut self, fault: Fault) {
-        self.doubt.get_or_insert(fault.1);
+        self.doubt.get_or_insert(fault);
         self.fault.get_or_insert(fault);
     }
 }

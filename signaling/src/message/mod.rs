@@ -8,6 +8,7 @@ pub mod accessors;
 pub mod build;
 mod fields;
 pub(crate) mod grammar;
+pub(crate) mod head;
 pub mod header_name;
 pub mod headers;
 pub mod host;
@@ -38,19 +39,6 @@ pub(crate) fn read_fields(bytes: Bytes) -> (Headers, Bytes) {
     let declared = fields.headers.get(&HeaderName::ContentLength).and_then(|value| grammar::number(value, u64::MAX));
     let length = declared.and_then(|length| usize::try_from(length).ok()).map_or(rest.len(), |len| len.min(rest.len()));
     (fields.headers, rest.slice(..length))
-}
-
-/// Content-Length of a message's start line and header fields, which a stream cannot do without (RFC 3261 section
-/// 20.14).
-pub(crate) fn content_length(mut head: Bytes) -> Result<usize, &'static str> {
-    take_line(&mut head).ok_or("no start line")?;
-    let fields = fields::read(head);
-    if let Some(what) = fields.doubt {
-        return Err(what);
-    }
-    let value = fields.headers.get(&HeaderName::ContentLength).ok_or("no Content-Length")?;
-    let length = grammar::number(value, u64::MAX).ok_or("malformed Content-Length")?;
-    usize::try_from(length).map_err(|_| "malformed Content-Length")
 }
 
 /// A whole SIP message.

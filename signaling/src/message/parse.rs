@@ -35,7 +35,7 @@ pub fn parse(datagram: Bytes) -> Result<Message, ParseError> {
     let start = datagram.iter().position(|b| !matches!(b, b'\r' | b'\n')).ok_or(ParseError::silent("keep-alive"))?;
     let mut rest = datagram.slice(start..);
     let line = take_line(&mut rest).ok_or(ParseError::silent("no start line"))?;
-    if line.iter().take(4).map(u8::to_ascii_uppercase).eq(*b"SIP/") {
+    if is_status_line(&line) {
         let (status, reason) = read_status_line(&line)?;
         let fields = fields::read(rest);
         return read_response(status, reason, fields, too_long).map_err(|(_, what)| ParseError::silent(what));
@@ -43,6 +43,17 @@ pub fn parse(datagram: Bytes) -> Result<Message, ParseError> {
     let start = read_request_line(&line)?;
     let mut fields = fields::read(rest);
     read_request(&start, &mut fields, too_long).map_err(|fault| refuse(&start.method, &fields.headers, fault))
+}
+
+/// The refusal of a message that begins with this line and these header fields.
+pub(super) fn refuse_by_line(line: &Bytes, headers: &Headers, fault: Fault) -> ParseError {
+    if is_status_line(line) {
+        return ParseError::silent(fault.1);
+    }
+    match read_request_line(line) {
+        Ok(start) => refuse(&start.method, headers, check_start(&start).err().unwrap_or(fault)),
+        Err(error) => error,
+    }
 }
 
 impl ParseError {
@@ -56,6 +67,10 @@ struct RequestLine {
     method: Method,
     uri: Bytes,
     version: Bytes,
+}
+
+fn is_status_line(line: &[u8]) -> bool {
+    line.iter().take(4).map(u8::to_ascii_uppercase).eq(*b"SIP/")
 }
 
 /// `SIP-Version SP Status-Code SP Reason-Phrase`; the last space may be missing.
@@ -106,13 +121,18 @@ fn has_line_end(bytes: &[u8]) -> bool {
     bytes.iter().any(|b| matches!(b, b'\r' | b'\n'))
 }
 
-fn read_request(start: &RequestLine, fields: &mut Fields, too_long: bool) -> Result<Message, Fault> {
+fn check_start(start: &RequestLine) -> Result<(), Fault> {
     if !is_our_version(&start.version) {
         return Err((505, "SIP version not supported"));
     }
     if start.uri.len() > MAX_URI {
         return Err((414, "Request-URI too long"));
     }
+    Ok(())
+}
+
+fn read_request(start: &RequestLine, fields: &mut Fields, too_long: bool) -> Result<Message, Fault> {
+    check_start(start)?;
     let body = read_body(fields, too_long)?;
     let uri = Uri::parse(&start.uri).map_err(|what| (400, what))?;
     // A Request-URI holds no headers (RFC 3261 section 19.1.1); some would turn them into header fields.

@@ -21,6 +21,7 @@ use super::liveness::{Ending, Liveness, Rules, Verdict};
 use super::streams::Teller;
 use super::tls::Tls;
 use crate::endpoint::{StreamError, Transport};
+use crate::message::ParseError;
 
 /// Until the peer must have taken the connection, and again until the handshake is done.
 pub(super) const CONNECT: Duration = Duration::from_secs(4);
@@ -60,6 +61,8 @@ pub(super) enum Report {
     /// A peer has opened it; what is put into this queue goes to the peer.
     Opened(mpsc::Sender<Bytes>),
     Message(Bytes),
+    /// What came is no message to take, and the last that is read.
+    Refused(ParseError),
     /// It is over; nothing follows.
     Closed(StreamError),
 }
@@ -198,11 +201,12 @@ async fn converse(
     // Not all of what we said has left; there is a pong in it.
     let (mut is_saying, mut is_ponging) = (false, false);
     let mut life = Liveness::new(Instant::now(), rules);
-    // What came was too long: nothing is read any more, and who sent it has until then to hear so.
-    let mut over: Option<Instant> = None;
+    // Nobody knows where the next message begins: nothing is read any more, and who sent the last has until then to
+    // hear why.
+    let mut last: Option<(Instant, Ending)> = None;
     loop {
         framer.buffer().reserve(READ);
-        let due = over.unwrap_or_else(|| life.poll_timeout()).into();
+        let due = last.map_or_else(|| life.poll_timeout(), |(until, _)| until).into();
         // Reading goes on while the peer is slow to take what we say: it may be waiting for us to read.
         let step = tokio::select! {
             message = queue.recv(), if !is_saying => Step::Say(message),
@@ -211,31 +215,30 @@ async fn converse(
             () = tokio::time::sleep_until(due) => Step::Due,
         };
         let now = Instant::now();
-        match step {
-            Step::Say(None) => return Ending::Dropped,
-            Step::Say(Some(message)) => {
+        match (step, last) {
+            (Step::Say(None), _) => return Ending::Dropped,
+            (Step::Say(Some(message)), _) => {
                 life.message(now);
                 out.extend_from_slice(&message);
             }
-            Step::Read(_) | Step::Due if over.is_some_and(|over| over <= now) => return Ending::Unreadable,
-            Step::Pushed(Err(_)) | Step::Read(Ok(0) | Err(_)) if over.is_some() => return Ending::Unreadable,
-            Step::Pushed(Err(_)) | Step::Read(Ok(0) | Err(_)) => return Ending::Broken,
-            Step::Read(Ok(_)) if over.is_some() => framer.buffer().clear(),
-            Step::Pushed(Ok(())) => {
+            (Step::Pushed(Ok(())), _) => {
                 (is_saying, is_ponging) = (false, false);
                 life.taken();
             }
-            Step::Read(Ok(_)) => match listen(&mut framer, &mut life, now, teller).await {
+            (Step::Read(Ok(1..)), Some((until, _))) if now < until => framer.buffer().clear(),
+            (Step::Pushed(Err(_)) | Step::Read(_) | Step::Due, Some((_, ending))) => return ending,
+            (Step::Pushed(Err(_)) | Step::Read(Ok(0) | Err(_)), None) => return Ending::Broken,
+            (Step::Read(Ok(_)), None) => match listen(&mut framer, &mut life, now, teller).await {
                 // Many pings at once are owed no more than one answer.
                 Ok(Came::Ping) if !is_ponging => {
                     is_ponging = true;
                     out.extend_from_slice(PONG);
                 }
                 Ok(Came::Messages | Came::Ping) => {}
-                Ok(Came::TooLong) => over = Some(now + CLOSE),
+                Ok(Came::Last(ending)) => last = Some((now + CLOSE, ending)),
                 Err(ending) => return ending,
             },
-            Step::Due => match life.handle_timeout(now) {
+            (Step::Due, None) => match life.handle_timeout(now) {
                 Some(Verdict::Close(ending)) => return ending,
                 Some(Verdict::Ping) => {
                     count(&counters.pings);
@@ -257,8 +260,8 @@ enum Came {
     Messages,
     /// A ping among them wants an answer.
     Ping,
-    /// The last of them is too long.
-    TooLong,
+    /// The last of them is refused, and the connection over for this.
+    Last(Ending),
 }
 
 /// Hands over what has come.
@@ -269,26 +272,31 @@ async fn listen(framer: &mut Framer, life: &mut Liveness, now: Instant, teller: 
     let mut is_pinged = false;
     loop {
         match framer.next() {
-            Ok(Some(Frame::Message(message))) => {
+            Some(Frame::Message(message)) => {
                 life.message(now);
                 if !teller.tell(Report::Message(message)).await {
                     return Err(Ending::Dropped);
                 }
             }
-            Ok(Some(Frame::Ping)) => is_pinged = true,
-            Ok(Some(Frame::TooLong(message))) => {
-                let told = teller.tell(Report::Message(message)).await;
-                return if told { Ok(Came::TooLong) } else { Err(Ending::Dropped) };
-            }
-            Ok(None) => break,
-            Err(error) => {
-                tracing::debug!(%error, "a SIP stream cannot be read");
-                return Err(Ending::Unreadable);
-            }
+            Some(Frame::Ping) => is_pinged = true,
+            Some(Frame::TooLong(error)) => return refuse(error, Ending::TooLong, teller).await,
+            Some(Frame::Unreadable(error)) => return refuse(error, Ending::Unreadable, teller).await,
+            None => break,
         }
     }
     life.heard(now, framer.is_within_message());
     Ok(if is_pinged { Came::Ping } else { Came::Messages })
+}
+
+/// Hands over why the stream is over; it stays a little where that is answered.
+async fn refuse(error: ParseError, ending: Ending, teller: &Teller) -> Result<Came, Ending> {
+    tracing::debug!(%error, "a SIP stream cannot be read any further");
+    let is_answered = error.answer.is_some();
+    match teller.tell(Report::Refused(error)).await {
+        true if is_answered => Ok(Came::Last(ending)),
+        true => Err(ending),
+        false => Err(Ending::Dropped),
+    }
 }
 
 /// Some of what is left to say; may be dropped at any point and begun anew.

@@ -21,6 +21,8 @@ pub struct ConnectionStats {
     pub unencrypted: u64,
     /// Closed for what came was no SIP.
     pub unreadable: u64,
+    /// Closed for a message was longer than we take.
+    pub too_long: u64,
     /// Closed for a message was not whole in time, or the first one never came.
     pub slow: u64,
     /// Closed for nothing came for very long.
@@ -48,6 +50,7 @@ pub(super) struct Counters {
     pub(super) queue_full: AtomicU64,
     pub(super) pings: AtomicU64,
     unreadable: AtomicU64,
+    too_long: AtomicU64,
     slow: AtomicU64,
     idle: AtomicU64,
     silent: AtomicU64,
@@ -67,6 +70,7 @@ impl Counters {
         match ending {
             Ending::Broken => count(&self.broken),
             Ending::Unreadable => count(&self.unreadable),
+            Ending::TooLong => count(&self.too_long),
             Ending::Slow => count(&self.slow),
             Ending::Idle => count(&self.idle),
             Ending::Silent => count(&self.silent),
@@ -85,6 +89,7 @@ impl Counters {
             refused: read(&self.refused),
             unencrypted: read(&self.unencrypted),
             unreadable: read(&self.unreadable),
+            too_long: read(&self.too_long),
             slow: read(&self.slow),
             idle: read(&self.idle),
             silent: read(&self.silent),

@@ -3,7 +3,8 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::message::content_length;
+use crate::message::ParseError;
+use crate::message::head::{Fault, Head};
 use crate::message::parse::MAX_MESSAGE;
 
 /// Longest start line and header fields together, octets.
@@ -19,14 +20,11 @@ pub(super) enum Frame {
     Message(Bytes),
     /// A keep-alive that wants a CRLF back.
     Ping,
-    /// One that would be too long, as long as it takes to be refused (513); the stream is over with it.
-    TooLong(Bytes),
+    /// One that is longer than we take (RFC 3261 section 21.5.7). Its end is not waited for: the stream is over.
+    TooLong(ParseError),
+    /// One whose end is in doubt: the stream is over.
+    Unreadable(ParseError),
 }
-
-/// The stream cannot be cut into messages any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Broken(&'static str);
 
 /// What came of a stream and has not been taken yet: at most one message and what was read along with it.
 #[derive(Debug, Default)]
@@ -34,6 +32,8 @@ pub(super) struct Framer {
     buffer: BytesMut,
     /// No end of the head before this place.
     searched: usize,
+    /// Octets of the message that has begun, once its head is there.
+    length: Option<usize>,
 }
 
 impl Framer {
@@ -57,14 +57,14 @@ impl Framer {
     }
 
     /// The next frame, if it is there to its end.
-    pub(super) fn next(&mut self) -> Result<Option<Frame>, Broken> {
+    pub(super) fn next(&mut self) -> Option<Frame> {
         loop {
             if self.buffer.starts_with(PING) {
                 self.buffer.advance(PING.len());
-                return Ok(Some(Frame::Ping));
+                return Some(Frame::Ping);
             }
             if PING.starts_with(&self.buffer) {
-                return Ok(None);
+                return None;
             }
             if !self.buffer.starts_with(PONG) {
                 break;
@@ -72,34 +72,48 @@ impl Framer {
             // The answer to a ping of ours.
             self.buffer.advance(PONG.len());
         }
-        self.message()
+        let length = match self.length {
+            Some(length) => length,
+            None => match self.measure()? {
+                Ok(length) => *self.length.insert(length),
+                Err(refusal) => return Some(refusal),
+            },
+        };
+        if self.buffer.len() < length {
+            return None;
+        }
+        (self.searched, self.length) = (0, None);
+        Some(Frame::Message(self.buffer.split_to(length).freeze()))
     }
 
-    fn message(&mut self) -> Result<Option<Frame>, Broken> {
+    /// How long the message is that has begun, or what the stream ends with; `None` before that can be said.
+    fn measure(&mut self) -> Option<Result<usize, Frame>> {
         let unread = self.buffer.get(self.searched..).unwrap_or_default();
         let found = unread.windows(PING.len()).position(|window| window == PING);
         let Some(end) = found.map(|at| self.searched + at + PING.len()) else {
             self.searched = self.buffer.len().saturating_sub(PING.len() - 1);
-            return if self.buffer.len() > MAX_HEAD { Err(Broken("header fields do not end")) } else { Ok(None) };
+            let is_too_long = self.buffer.len() > MAX_HEAD;
+            return is_too_long.then(|| Err(refuse(&self.head(self.buffer.len()), (513, "header fields do not end"))));
         };
-        self.searched = end - PING.len();
+        let head = self.head(end);
         if end > MAX_HEAD {
-            return Err(Broken("header fields too long"));
+            return Some(Err(refuse(&head, (513, "header fields too long"))));
         }
-        let head = Bytes::copy_from_slice(self.buffer.get(..end).unwrap_or_default());
-        let length = content_length(head).map_err(Broken)?;
-        let Some(total) = end.checked_add(length).filter(|total| *total <= MAX_MESSAGE) else {
-            // Its end is not waited for: whoever refuses it looks at its header fields and its length.
-            let mut refused = self.buffer.split_to(end);
-            refused.resize(MAX_MESSAGE + 1, 0);
-            return Ok(Some(Frame::TooLong(refused.freeze())));
-        };
-        if self.buffer.len() < total {
-            return Ok(None);
-        }
-        self.searched = 0;
-        Ok(Some(Frame::Message(self.buffer.split_to(total).freeze())))
+        let length = head.body_length().and_then(|length| {
+            let length = end.checked_add(length).filter(|length| *length <= MAX_MESSAGE);
+            length.ok_or((513, "message too long"))
+        });
+        Some(length.map_err(|fault| refuse(&head, fault)))
     }
+
+    fn head(&self, end: usize) -> Head {
+        Head::read(Bytes::copy_from_slice(self.buffer.get(..end).unwrap_or_default()))
+    }
+}
+
+fn refuse(head: &Head, fault: Fault) -> Frame {
+    let error = head.refuse(fault);
+    if fault.0 == 513 { Frame::TooLong(error) } else { Frame::Unreadable(error) }
 }
 
 #[cfg(test)]
@@ -107,16 +121,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::message::HeaderName;
 
-    fn frames(stream: &[u8], step: usize) -> Result<Vec<String>, Broken> {
+    /// What comes of a stream; or what it ends with.
+    fn frames(stream: &[u8], step: usize) -> Result<Vec<String>, Frame> {
         let (mut framer, mut found) = (Framer::default(), Vec::new());
         for piece in stream.chunks(step.max(1)) {
             framer.buffer().extend_from_slice(piece);
-            while let Some(frame) = framer.next()? {
+            while let Some(frame) = framer.next() {
                 found.push(match frame {
                     Frame::Message(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
                     Frame::Ping => "ping".into(),
-                    Frame::TooLong(_) => return Err(Broken("too long")),
+                    Frame::TooLong(_) | Frame::Unreadable(_) => return Err(frame),
                 });
             }
         }
@@ -137,19 +153,63 @@ mod tests {
         }
     }
 
+    const BYE: &str =
+        "BYE sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP c\r\nf: <sip:d@c>;tag=1\r\nTo: <sip:a@b>\r\ni: 1\r\nCSeq: 1 BYE\r\n";
+
+    /// How a stream ends: whether it counts as too long, and the status that is answered.
+    fn ending(stream: &str, step: usize) -> (bool, Option<u16>) {
+        let (is_too_long, error) = match frames(stream.as_bytes(), step).unwrap_err() {
+            Frame::TooLong(error) => (true, error),
+            Frame::Unreadable(error) => (false, error),
+            other @ (Frame::Message(_) | Frame::Ping) => panic!("{other:?}"),
+        };
+        let status = error.answer.map(|answer| {
+            let (status, headers) = *answer;
+            let fields = [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq];
+            assert!(fields.iter().all(|name| headers.get(name).is_some()), "{headers:?}");
+            status
+        });
+        (is_too_long, status)
+    }
+
     #[test]
-    fn what_leaves_a_doubt_ends_the_stream() {
-        let check = |stream: &str| assert!(frames(stream.as_bytes(), 7).is_err(), "{stream:.80}");
-        check("BYE sip:a@b SIP/2.0\r\nVia: x\r\n\r\n");
-        check("BYE sip:a@b SIP/2.0\r\nContent-Length: 3\r\nl: 0\r\n\r\n");
-        check("BYE sip:a@b SIP/2.0\r\nContent-Length: 3, 0\r\n\r\n");
-        check("BYE sip:a@b SIP/2.0\r\nContent-Length: -1\r\n\r\n");
-        check("BYE sip:a@b SIP/2.0\r\nContent-Length: 0x3\r\n\r\n");
-        check("BYE sip:a@b SIP/2.0\r\nContent-Length: 18446744073709551615\r\n\r\n");
-        check("BYE sip:a@b SIP/2.0\r\nContent-Length: 70000\r\n\r\n");
-        check("BYE sip:a@b SIP/2.0\r\nContent-Length : \r\n\r\n");
-        check(&format!("BYE sip:a@b SIP/2.0\r\nX: {}\r\n", "x".repeat(40_000)));
-        check(&"X: y\r\n".repeat(8_000));
+    fn what_leaves_a_doubt_or_is_too_long_ends_the_stream_with_an_answer() {
+        let (doubtful, too_long) = (|status| (false, Some(status)), |status| (true, Some(status)));
+        let x = |count: usize| format!("X: {}\r\n", "x".repeat(count));
+        let huge = x(8_000).repeat(5);
+        let rows = [
+            // The end is in doubt.
+            (format!("{BYE}\r\n"), doubtful(400)),
+            (format!("{BYE}Content-Length: 3\r\nl: 0\r\n\r\n"), doubtful(400)),
+            (format!("{BYE}Content-Length: 3, 0\r\n\r\n"), doubtful(400)),
+            (format!("{BYE}Content-Length: -1\r\n\r\n"), doubtful(400)),
+            (format!("{BYE}Content-Length: 0x3\r\n\r\n"), doubtful(400)),
+            (format!("{BYE}Content-Length : \r\n\r\n"), doubtful(400)),
+            (format!("{BYE}X y\r\nl: 0\r\n\r\n"), doubtful(400)),
+            // The end is too far.
+            (format!("{BYE}Content-Length: 70000\r\n\r\n"), too_long(513)),
+            (format!("{BYE}l: 18446744073709551615\r\n\r\n"), too_long(513)),
+            (format!("{BYE}{}l: 0\r\n\r\n", x(8_200)), too_long(513)),
+            (format!("{BYE}{}l: 0\r\n\r\n", x(1).repeat(300)), too_long(513)),
+            (format!("{BYE}{huge}l: 0\r\n\r\n"), too_long(513)),
+            (format!("{BYE}X: {}", "x".repeat(40_000)), too_long(513)),
+            (format!("{BYE}X: y\r\n{}", " z\r\n".repeat(10_000)), too_long(513)),
+            // What the start line says goes first.
+            (format!("{BYE}{huge}").replace("SIP/2.0\r", "SIP/3.0\r"), too_long(505)),
+            (format!("{BYE}{huge}").replace("sip:a@b S", &format!("sip:{}@b S", "a".repeat(5_000))), too_long(414)),
+            // There is nobody or nothing to answer.
+            (format!("{BYE}l: 70000\r\n\r\n").replace("BYE", "ACK"), (true, None)),
+            (format!("{BYE}\r\n").replace("BYE", "ACK"), (false, None)),
+            (format!("{BYE}l: 70000\r\n\r\n").replace("BYE sip:a@b SIP/2.0", "SIP/2.0 200 OK"), (true, None)),
+            (format!("{BYE}l: 70000\r\n\r\n").replace("Via", "X-Via"), (true, None)),
+            (format!("BYE sip:{}", "a".repeat(40_000)), (true, None)),
+            ("X: y\r\n".repeat(8_000), (true, None)),
+        ];
+        for (stream, expected) in rows {
+            for step in [1_000, 4_096, 100_000] {
+                assert_eq!(ending(&stream, step), expected, "{stream:.300} by {step}");
+            }
+        }
     }
 
     /// RFC 4475 and RFC 5118 over a stream: each message comes out as it went in, followed by the next one; what leaves
@@ -175,7 +235,7 @@ mod tests {
                             seen[1] += 1;
                         }
                         (_, result) => {
-                            let found = result.unwrap_or_else(|error| panic!("{file}: {error}"));
+                            let found = result.unwrap_or_else(|last| panic!("{file}: {last:?}"));
                             assert_eq!(found, [String::from_utf8_lossy(&message).as_ref(), A], "{file}");
                             seen[2] += 1;
                         }

@@ -30,6 +30,8 @@ pub(super) enum Ending {
     Dropped,
     /// What came is no SIP.
     Unreadable,
+    /// A message was longer than we take.
+    TooLong,
     /// A message was not whole in time, or the first one never came.
     Slow,
     /// No message for very long.

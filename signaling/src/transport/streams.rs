@@ -19,6 +19,7 @@ use super::redial::Redial;
 use super::room::{Limits, Room};
 use super::tls::Tls;
 use crate::endpoint::{StreamError, Transport};
+use crate::message::ParseError;
 
 /// Messages that wait for a connection; a peer that takes none for so long is gone.
 pub(super) const QUEUE: usize = 256;
@@ -51,6 +52,8 @@ pub(super) enum Happened {
 /// What that means to the endpoint.
 pub(super) enum Arrival {
     Message(SocketAddr, Transport, Bytes),
+    /// One came that is none to take; its connection takes no more.
+    Refused(SocketAddr, Transport, ParseError),
     /// A peer has opened a connection.
     Accepted(SocketAddr, Transport),
     /// One is gone; `true`: one of ours, that calls may depend on.
@@ -189,6 +192,7 @@ impl Streams {
                 self.redial.forget(&key);
                 Some(Arrival::Message(key.0, key.1, bytes))
             }
+            Report::Refused(error) => Some(Arrival::Refused(key.0, key.1, error)),
             Report::Opened(queue) => {
                 self.live.insert(key.clone(), Connection { number, queue, is_ours: false });
                 Some(Arrival::Accepted(key.0, key.1))

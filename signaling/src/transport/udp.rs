@@ -201,6 +201,7 @@ impl Task {
         let Self { endpoint, streams, .. } = self;
         match streams.accept(now, happened) {
             Some(Arrival::Message(from, over, bytes)) => endpoint.handle_message(now, from, &over, bytes),
+            Some(Arrival::Refused(from, over, error)) => endpoint.handle_refused(now, from, &over, error),
             Some(Arrival::Accepted(from, over)) => endpoint.handle_accepted(from, &over),
             Some(Arrival::Failed(to, over, error, is_ours)) => {
                 // The peer may have things to say to us that can come no other way.

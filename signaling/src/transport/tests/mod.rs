@@ -120,10 +120,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     /// The next message; `None` if the connection ends.
     async fn message(&mut self) -> Option<Message> {
         loop {
-            match self.framer.next().unwrap() {
+            match self.framer.next() {
                 Some(Frame::Message(bytes)) => return Some(parse(bytes).unwrap()),
                 Some(Frame::Ping) => {}
-                Some(Frame::TooLong(_)) => panic!("too long"),
+                Some(Frame::TooLong(error) | Frame::Unreadable(error)) => panic!("{error}"),
                 None => {
                     let read = self.stream.read_buf(self.framer.buffer());
                     let read = tokio::time::timeout(Duration::from_secs(30), read).await.expect("something in time");

@@ -136,20 +136,41 @@ async fn nobody_keeps_others_out() {
 }
 
 #[tokio::test]
-async fn what_is_too_long_is_refused_before_its_connection_ends() {
-    let (server, _events, address) = tcp_server(Limits { total: 3, per_source: 3 });
+async fn what_cannot_be_taken_is_refused_before_its_connection_ends() {
+    let (server, _events, address) = tcp_server(ROOMY);
+    let whole = invite(address, address).replace("INVITE", "MESSAGE");
+    let (head, _) = whole.split_once("Content-Type").unwrap();
+    let long_field = format!("X-Context: {}\r\n", "x".repeat(6_000));
+    let rows = [
+        // Longer than we take: all of it, its header fields, and those without an end in sight.
+        (513, format!("{head}Content-Length: 200000\r\n\r\n")),
+        (513, format!("{head}{}Content-Length: 0\r\n\r\n", long_field.repeat(6))),
+        (513, format!("{head}{}", long_field.repeat(6))),
+        // Nobody knows where it ends.
+        (400, format!("{head}\r\n")),
+        (400, format!("{head}Content-Length: 3\r\nContent-Length: 4\r\n\r\n")),
+    ];
+    for (status, request) in rows {
+        let mut peer = Peer::new(TcpStream::connect(address).await.unwrap());
+        peer.stream.write_all(request.as_bytes()).await.unwrap();
+        // Whether or not the rest of it comes.
+        let _ = peer.stream.write_all(&[b'x'; 100_000]).await;
+        let refused = peer.response().await;
+        assert_eq!(refused.status, status, "{request:.400}");
+        assert_eq!(refused.headers.get(&HeaderName::CallId).unwrap(), "1");
+        assert!(peer.message().await.is_none(), "nobody knows where the next one begins");
+    }
+    // One that has no answer is over at once.
     let mut peer = Peer::new(TcpStream::connect(address).await.unwrap());
-    let long = invite(address, address).replace("INVITE", "MESSAGE");
-    let (head, _) = long.split_once("\r\n\r\n").unwrap();
-    let kept: Vec<&str> = head.lines().filter(|line| !line.starts_with("Content-")).collect();
-    let head = format!("{}\r\nContent-Length: 200000\r\n\r\n", kept.join("\r\n"));
-    peer.stream.write_all(head.as_bytes()).await.unwrap();
-    // Whether or not the rest of it comes.
-    let _ = peer.stream.write_all(&[b'x'; 100_000]).await;
-    let refused = peer.response().await;
-    assert_eq!(refused.status, 513);
-    assert!(peer.message().await.is_none(), "nobody knows where the next one begins");
-    until(&server, |_, connections| connections.unreadable == 1 && connections.live == 0).await;
+    peer.stream
+        .write_all(format!("{head}Content-Length: 200000\r\n\r\n").replace("MESSAGE", "ACK").as_bytes())
+        .await
+        .unwrap();
+    assert!(peer.message().await.is_none());
+    until(&server, |stats, connections| {
+        (connections.too_long, connections.unreadable, connections.live, stats.malformed) == (4, 2, 0, 6)
+    })
+    .await;
 }
 
 #[tokio::test]
