@@ -163,6 +163,9 @@ fn write_trunk(text: &mut String, trunk: &Trunk) -> std::fmt::Result {
     let from = if inbound.allow.is_empty() { "its own addresses".to_owned() } else { list(inbound.allow.iter()) };
     let user = inbound.auth.as_ref().map_or_else(String::new, |auth| format!(", and from who is {}", auth.username));
     writeln!(text, "  calls from     {from}{user}")?;
+    if !inbound.hosts.is_empty() {
+        writeln!(text, "  calls us       {}", list(inbound.hosts.iter()))?;
+    }
     for number in &inbound.numbers {
         writeln!(text, "  number {}: {} of {}", number.number, number.name, number.app)?;
     }

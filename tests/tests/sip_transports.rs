@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use trunkline_media::audio::Codec;
-use trunkline_tests::gateway::{Gateway, Plan};
+use trunkline_tests::gateway::{APP, Gateway, Plan};
 use trunkline_tests::media_phone::MediaPhone;
 use trunkline_tests::namespace::Namespace;
-use trunkline_tests::sipp::Sipp;
+use trunkline_tests::sipp::{Sipp, free_udp_port};
 use trunkline_tests::web_client::WebClient;
 
 const VISITOR: f64 = 700.0;
@@ -112,5 +112,37 @@ async fn a_half_open_connection_is_given_up_in_seconds() -> Result<()> {
     ensure!(gateway.metric("trunkline_sip_requests_resent_total").await? >= 1.0);
     drop(sipp);
     gateway.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn sipp_is_told_which_hosts_are_the_gateways() -> Result<()> {
+    let inbound = |more: &str| {
+        format!("inbound = {{ enabled = true, numbers = {{ \"+34910000000\" = \"{APP}/ann\" }}, {more} }}")
+    };
+    let agent = free_udp_port()?;
+    let start = |more: &str| Gateway::start(Plan::to(&[agent]).app("receive = \"widget\"").trunk(&inbound(more)));
+    // The number exists and nobody waits for its calls (480), is not called at this gateway (404), or is no number (416).
+    let listed = [
+        ("sip:+34910000000@[gateway]", 480),
+        ("sip:+34910000000@127.0.0.1", 480),
+        ("sip:+34910000000@GW.acme.example", 480),
+        ("tel:+34-91-0000000", 480),
+        ("sip:+34910000000@other.example", 404),
+        ("sip:+34910000000@192.0.2.9", 404),
+        ("mailto:ann@127.0.0.1", 416),
+    ];
+    let unlisted = [("sip:+34910000000@other.example", 480), ("sip:+34910000000@192.0.2.9", 404)];
+    for (hosts, rows) in [("hosts = [\"gw.acme.example\"]", &listed[..]), ("hosts = []", &unlisted[..])] {
+        let gateway = start(hosts).await?;
+        let sip = gateway.daemon().sip_addr;
+        for (uri, status) in rows {
+            let uri = uri.replace("[gateway]", &sip.to_string());
+            let keys = [("uri", uri.clone()), ("status", status.to_string())];
+            let sipp = Sipp::call(sip, "called_at", &keys).await?;
+            sipp.finish().await.with_context(|| format!("{hosts}: {uri} is not answered with {status}"))?;
+        }
+        gateway.stop().await;
+    }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::every;
-use super::shapes::is_id;
+use super::shapes::{is_host, is_id};
 use super::trunks::auth;
 use crate::lines::join;
 use crate::model::{Inbound, Network, Number, Receive, Strangers};
@@ -35,7 +35,13 @@ pub(super) fn inbound(
             None => report.problem(&join(&format!("{key}.numbers"), number), format!("{who:?} is not app/name")),
         }
     }
-    let inbound = Inbound { allow: allow?, auth, numbers };
+    let hosts = every(&format!("{key}.hosts"), &raw.hosts, |key, text| {
+        if !is_host(text) {
+            report.problem(key, format!("{text:?} is no host name or address"));
+        }
+        is_host(text).then(|| text.clone())
+    });
+    let inbound = Inbound { allow: allow?, auth, numbers, hosts: hosts? };
     Some(Some(inbound).filter(|_| raw.enabled))
 }
 

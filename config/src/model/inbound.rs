@@ -13,6 +13,8 @@ pub struct Inbound {
     pub auth: Option<TrunkAuth>,
     /// Who is called by a number.
     pub numbers: Vec<Number>,
+    /// Under which names it calls us beside those that are known; empty: under any.
+    pub hosts: Vec<String>,
 }
 
 /// Addresses that begin alike.

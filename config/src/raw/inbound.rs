@@ -21,6 +21,10 @@ pub(crate) struct RawInbound {
     /// Who is called by a number: the number as it stands in the Request-URI = `app/name`. A user that is no such number
     /// is the name of who is called, in an app whose trunk this is.
     pub(crate) numbers: BTreeMap<String, String>,
+    /// Host names under which the trunk calls this gateway, beside its addresses, `sip.domain` and the trunk's own hosts; none
+    /// = any name. A call to another host, or to an address that is none of ours, is answered with 404.
+    #[schemars(length(max = 64))]
+    pub(crate) hosts: Vec<String>,
 }
 
 /// Who may wait for an app's calls.

@@ -1,7 +1,7 @@
 //! Birth of a call from a trunk: whom it is for, whether there is room, who is rung. Nothing here waits, so that what the
 //! SIP side tells of the leg next finds its call.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -13,7 +13,7 @@ use trunkline_media::api::CallKey;
 use trunkline_media::audio::Codec;
 use trunkline_media::sdp::trunk::KeySource;
 use trunkline_signaling::endpoint::{LegId, Transport};
-use trunkline_signaling::message::{Headers, NameAddr, Uri};
+use trunkline_signaling::message::{Headers, Host, NameAddr, Uri};
 use trunkline_signaling::targets::Target;
 
 use super::driver::Driver;
@@ -27,7 +27,7 @@ use crate::clock::Now;
 use crate::ids::{CallId, SessionId, random_bits};
 use crate::outcome::Refusal;
 use crate::prompts::{ENDING_SOON, HOLD};
-use crate::routing::{self, Addressee};
+use crate::routing::{self, Addressee, Ours};
 use crate::session::context::admit;
 
 /// Octets kept of what the caller says of itself.
@@ -43,6 +43,7 @@ pub(super) struct Incoming {
     pub(super) over: Transport,
     pub(super) from: NameAddr,
     pub(super) uri: Uri,
+    pub(super) told: IpAddr,
     pub(super) headers: Headers,
     pub(super) sdp: Option<Bytes>,
 }
@@ -65,6 +66,10 @@ fn begin(shared: &Arc<Shared>, invite: Incoming) -> Result<(), (u16, Refusal)> {
     }
     let unknown = (404, Refusal::UnknownAddress);
     let trunk = config.trunks.iter().find(|trunk| trunk.id == invite.door && trunk.enabled).ok_or(unknown)?;
+    if !is_for_us(shared, &config, trunk, &invite) {
+        tracing::debug!(uri = %invite.uri, "it is for a host that is not ours");
+        return Err(unknown);
+    }
     let now = shared.clock.now();
     let user = user_of(&invite.uri);
     let (addressee, waiting) = find(shared, now, &config, trunk, &user).ok_or(unknown)?;
@@ -102,6 +107,14 @@ fn begin(shared: &Arc<Shared>, invite: Incoming) -> Result<(), (u16, Refusal)> {
     }
     tokio::spawn(driver.drive().instrument(span));
     Ok(())
+}
+
+/// Whether the Request-URI names this gateway; a telephone number names no host.
+fn is_for_us(shared: &Shared, config: &Config, trunk: &Trunk, invite: &Incoming) -> bool {
+    let Uri::Sip(uri) = &invite.uri else { return true };
+    let bound = shared.registrations.get().map(|registrations| registrations.contact_hosts(&trunk.id));
+    let told: Vec<Host> = [Host::Ip(invite.told)].into_iter().chain(bound.into_iter().flatten()).collect();
+    Ours { config, trunk, told: &told, is_local: routing::is_local }.has(&uri.host)
 }
 
 /// The places a call from a trunk takes.

@@ -179,8 +179,8 @@ impl Calls {
                     shared.sip.pinged(leg, result);
                 } else if let Event::Replied { leg, result } = event {
                     shared.sip.replied(leg, result);
-                } else if let Event::Incoming { leg, door, peer, over, from, uri, headers, sdp } = event {
-                    incoming::incoming(&shared, Incoming { leg, door, peer, over, from, uri, headers, sdp });
+                } else if let Event::Incoming { leg, door, peer, over, from, uri, told, headers, sdp } = event {
+                    incoming::incoming(&shared, Incoming { leg, door, peer, over, from, uri, told, headers, sdp });
                 } else {
                     transferring::announce(&shared, &event);
                     shared.desk.dispatch(event, &shared.counters);
@@ -208,6 +208,12 @@ impl Calls {
     pub fn session_of(&self, call: &CallId) -> Option<SessionId> {
         let live = self.shared.live.get(call).and_then(|live| live.session.get().cloned());
         live.or_else(|| self.shared.ended().session_of(call).cloned())
+    }
+
+    /// Whether it is a live call, or one that is remembered beside its record.
+    #[must_use]
+    pub fn knows(&self, call: &CallId) -> bool {
+        self.shared.get_live(call).is_some() || self.shared.ended().knows(call)
     }
 
     /// Whether the session has a call that has not ended.

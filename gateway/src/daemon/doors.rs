@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(known(&config, "192.0.2.7"), Some(("acme".into(), false)));
         let network = Configured { address: "198.51.100.0".parse().unwrap(), bits: 24 };
         let auth = Some(TrunkAuth { username: "u".into(), password: trunkline_config::Secret::new("p") });
-        config.trunks[0].inbound = Some(Inbound { allow: vec![network], auth, numbers: Vec::new() });
+        config.trunks[0].inbound = Some(Inbound { allow: vec![network], auth, numbers: Vec::new(), hosts: Vec::new() });
         assert_eq!(known(&config, "198.51.100.9"), Some(("acme".into(), true)));
         assert_eq!(known(&config, "192.0.2.7"), None, "what is allowed stands instead of the target");
         assert_eq!(doors(&config, &named).doors[0].credentials.as_ref().unwrap().username, "u");

@@ -12,7 +12,8 @@ const SDP: (&str, &str) = ("content-type", "application/sdp");
 
 fn site(receive: Receive, inbound: bool) -> Site {
     let mut config = config();
-    config.trunks[0].inbound = inbound.then(|| Inbound { allow: Vec::new(), auth: None, numbers: Vec::new() });
+    config.trunks[0].inbound =
+        inbound.then(|| Inbound { allow: Vec::new(), auth: None, numbers: Vec::new(), hosts: Vec::new() });
     config.apps[0].receive = receive;
     Site::new(config)
 }

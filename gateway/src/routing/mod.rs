@@ -18,8 +18,10 @@ use trunkline_media::audio::Codec;
 use trunkline_signaling::targets::{Protocol, Wanted, by_priority_and_weight};
 
 mod inbound;
+mod own;
 
 pub use inbound::{Addressee, addressees, is_called, terms};
+pub use own::{Ours, host_of_uri, is_local};
 
 use crate::ids::random_bits;
 use crate::outcome::{Reason, Unavailable};

@@ -1,6 +1,6 @@
 //! What goes into an endpoint and what comes out of it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -200,6 +200,8 @@ pub enum Event {
         from: NameAddr,
         /// Whom.
         uri: Uri,
+        /// Where this peer is told that we are, which may be known to nobody but peers.
+        told: IpAddr,
         /// All header fields.
         headers: Headers,
         /// The offer.
@@ -391,4 +393,6 @@ pub struct EndpointStats {
     pub shrunk: u64,
     /// Requests sent again because the connection broke they went over.
     pub resent: u64,
+    /// Times a peer's answer told of another address of ours than the peer had been told.
+    pub moved: u64,
 }

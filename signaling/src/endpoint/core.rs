@@ -1,7 +1,7 @@
 //! What every part of the endpoint works with: configuration, randomness, transactions, and the two queues out.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::addresses::Addresses;
 use super::connections::Connections;
 use super::gate::{Gate, Passage};
+use super::outside::Outside;
 use super::receive::Reply;
 use super::schedule::{Owner, Schedule};
 use super::sending::{Finished, Sending};
@@ -39,6 +40,7 @@ pub(super) struct Core {
     /// Why the connection broke whose transactions fail just now.
     pub(super) cause: Option<StreamError>,
     pub(super) addresses: Addresses,
+    pub(super) outside: Outside,
     pub(super) connections: Connections,
     gate: Gate,
     pub(super) ways: Ways,
@@ -59,6 +61,7 @@ impl Core {
         rng.fill_bytes(&mut secret);
         Self {
             addresses: Addresses::new(config.advertised),
+            outside: Outside::default(),
             connections: Connections::default(),
             config,
             transactions: Transactions::default(),
@@ -215,7 +218,21 @@ impl Core {
     /// What a leg's peer there is told to reach us by.
     pub(super) fn contact(&self, leg: LegId, to: SocketAddr) -> String {
         let over = self.ways.transport(Way::of(leg)).unwrap_or(&Transport::Udp);
-        compose::contact_over(self.addresses.toward(over, to.ip()), over)
+        compose::contact_over(self.told(over, to.ip()), over)
+    }
+
+    /// Where a peer there is told to reach us over this transport.
+    pub(super) fn told(&self, over: &Transport, peer: IpAddr) -> SocketAddr {
+        let outside = self.outside.of(peer).filter(|_| *over == Transport::Udp);
+        outside.unwrap_or_else(|| self.addresses.toward(over, peer))
+    }
+
+    /// What the answer to a request that went there tells of where we are.
+    pub(super) fn look_outside(&mut self, now: Instant, to: SocketAddr, way: Way, answer: &Headers) {
+        if way == Way::UDP {
+            let own = self.addresses.toward(&Transport::Udp, to.ip());
+            self.stats.moved += u64::from(self.outside.note(now, to.ip(), own, answer));
+        }
     }
 
     pub(super) fn set_contact(&self, leg: LegId, to: SocketAddr, headers: &mut Headers) {

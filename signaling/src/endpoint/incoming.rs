@@ -65,7 +65,18 @@ impl Endpoint {
         let call_id = dialog.id().call_id.clone();
         core.event(match &purpose {
             Purpose::Call(door) => {
-                Event::Incoming { leg: id, door: door.clone(), peer: arrival.from, over, from, uri, headers, sdp }
+                let (door, peer) = (door.clone(), arrival.from);
+                Event::Incoming {
+                    leg: id,
+                    door,
+                    peer,
+                    told: core.told(&over, peer.ip()).ip(),
+                    over,
+                    from,
+                    uri,
+                    headers,
+                    sdp,
+                }
             }
             Purpose::Replace(leg) => {
                 Event::Transfer { leg: *leg, transfer: Transfer::Replaced { by: id, call_id, sdp } }

@@ -35,6 +35,7 @@ mod lost;
 mod offers;
 mod ours;
 mod outgoing;
+mod outside;
 mod ping;
 mod receive;
 mod redirect;
@@ -101,6 +102,11 @@ impl Endpoint {
         self.core.addresses.add(over, address);
     }
 
+    /// Nobody has told us our address: Contacts over UDP say where each peer sees us, as its answers tell.
+    pub fn follow_observed(&mut self) {
+        self.core.outside.follow();
+    }
+
     /// Calls somebody. Also usable again at once after a failure (next destination).
     pub fn invite(&mut self, now: Instant, invite: Invite) -> Result<LegId, Full> {
         self.start_call(now, invite)
@@ -119,7 +125,7 @@ impl Endpoint {
     /// Where a peer there reaches us over this transport: for a Contact that is written elsewhere.
     #[must_use]
     pub fn reached_at(&self, over: &Transport, peer: SocketAddr) -> SocketAddr {
-        self.core.addresses.toward(over, peer.ip())
+        self.core.told(over, peer.ip())
     }
 
     /// Sends digits of an answered call by INFO, in order, each with its duration; how many were taken. Then

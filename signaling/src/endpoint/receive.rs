@@ -208,6 +208,7 @@ impl Endpoint {
         };
         let (to, went, leg) = (transaction.to, transaction.way, Some(transaction.user.leg()));
         let again = transaction.has_answered(response);
+        self.core.look_outside(now, to, went, &response.headers);
         self.core.trace(leg, bytes, from, false, again);
         let Some(transaction) = self.core.transactions.client(tx) else { return };
         let Reaction { transmit, deliver, .. } = match (&mut transaction.machine, &transaction.user) {

@@ -94,8 +94,8 @@ pub fn spawn(
     Ok((handle, events, bound))
 }
 
-/// Binds sockets and starts the task; peers are told where these are, whatever the configuration calls advertised. Must
-/// be called inside a tokio runtime.
+/// Binds sockets and starts the task; peers are told where these are, or where they see us if nothing is advertised, whatever
+/// the configuration calls advertised. Must be called inside a tokio runtime.
 ///
 /// # Errors
 /// The first socket that cannot be bound.
@@ -125,6 +125,9 @@ pub fn listen(
         config.advertised = told(*first);
     }
     let mut endpoint = Endpoint::new(config, seed);
+    if sockets.advertise.is_empty() {
+        endpoint.follow_observed();
+    }
     let over_udp = bound.udp.iter().skip(1).map(|at| (Transport::Udp, at));
     let over_tcp = bound.tcp.iter().map(|at| (Transport::Tcp, at));
     let over_tls = bound.tls.iter().map(|at| (Transport::accepted_tls(), at));

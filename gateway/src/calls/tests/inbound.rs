@@ -10,7 +10,8 @@ use crate::receivers::ReceiverStream;
 fn bench() -> Bench {
     Bench::of(|config| {
         let number = Number { number: "+34910000000".into(), app: "acme".into(), name: "ann".into() };
-        config.trunks[0].inbound = Some(Inbound { allow: Vec::new(), auth: None, numbers: vec![number] });
+        config.trunks[0].inbound =
+            Some(Inbound { allow: Vec::new(), auth: None, numbers: vec![number], hosts: Vec::new() });
         config.trunks[0].max_calls = 3;
         config.apps[0].receive = Receive::BackEnd;
     })
@@ -27,6 +28,10 @@ impl Bench {
 
     /// The trunk calls.
     async fn called(&self, leg: u64, user: &str) {
+        self.called_at(leg, user, "gateway.example").await;
+    }
+
+    async fn called_at(&self, leg: u64, user: &str, host: &str) {
         let uri = |text: String| Uri::parse(&Bytes::from(text)).unwrap();
         let mut headers = Headers::default();
         headers.push(HeaderName::CallId, format!("in-{leg}"));
@@ -38,7 +43,8 @@ impl Bench {
             peer: "127.0.0.1:9".parse().unwrap(),
             over: trunkline_signaling::endpoint::Transport::Udp,
             from,
-            uri: uri(format!("sip:{user}@gateway.example")),
+            uri: uri(format!("sip:{user}@{host}")),
+            told: "127.0.0.1".parse().unwrap(),
             headers,
             sdp: Some(testing::ANSWER.into()),
         };
@@ -180,4 +186,19 @@ async fn a_browser_that_comes_while_it_rings_may_answer() {
     let mut reloaded = bench.wait("ses_2");
     assert_eq!(heard(&mut reloaded).await.1, call);
     assert!(bench.calls.answer(&waiting(&bench, "ses_2"), &call, OFFER).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_call_to_an_address_that_is_not_ours_rings_nobody() {
+    let bench = bench();
+    let mut browser = bench.wait("ses_1");
+    bench.called_at(7, "ann", "192.0.2.99").await;
+    assert_eq!(bench.statuses(7, 1).await, [404]);
+    bench.called_at(8, "+34910000000", "192.0.2.99").await;
+    assert_eq!(bench.statuses(8, 1).await, [404]);
+    bench.called_at(9, "ann", "127.0.0.1:5999").await;
+    assert_eq!(heard(&mut browser).await.0, "incoming_call");
+    let outcomes = bench.calls.outcomes();
+    let refused = outcomes.iter().find(|(labels, _)| *labels == ["refused", "unknown_address", "admission"]);
+    assert_eq!(refused.map(|(_, count)| *count), Some(2), "{outcomes:?}");
 }

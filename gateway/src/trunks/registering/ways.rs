@@ -7,7 +7,7 @@ use trunkline_signaling::targets::{Protocol, Wanted};
 
 use super::plan::uri_text;
 use super::{Registrations, keeper};
-use crate::routing::wanted;
+use crate::routing::{host_of_uri, wanted};
 
 impl Registrations {
     /// Route values for an INVITE: the proxy, then what the registrar said, which may begin with that proxy (RFC 3608
@@ -21,6 +21,14 @@ impl Registrations {
         });
         let proxy = proxy.map(|proxy| format!("<{};lr>", uri_text(proxy)));
         proxy.into_iter().chain(named).collect()
+    }
+
+    /// Hosts under which registrars reach us for a trunk.
+    #[must_use]
+    pub fn contact_hosts(&self, trunk: &str) -> Vec<Host> {
+        let all = self.all();
+        let contacts = all.get(trunk).into_iter().flatten().flat_map(|standing| &standing.contacts);
+        contacts.filter_map(|contact| host_of_uri(contact)).collect()
     }
 
     /// Where an INVITE goes first: without a proxy of ours to the first the registrar named. Never unencrypted if the

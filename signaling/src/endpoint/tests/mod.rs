@@ -14,6 +14,7 @@ mod lone;
 mod loss;
 mod lost;
 mod modify;
+mod nat;
 mod oracle;
 mod pings;
 mod prack;
