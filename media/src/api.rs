@@ -17,7 +17,7 @@ mod stats;
 
 pub use self::absence::{BackCause, BrowserLoss, GapKind};
 pub use self::digit::{Digit, DigitWay};
-pub use self::stats::{CallStats, DropStats, SentStats, StreamStats};
+pub use self::stats::{CallStats, DropStats, ReorderStats, SentStats, StreamStats};
 
 /// Names one call inside the media plane. The control plane chooses it and never reuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,8 +5,8 @@ use super::definition::Kind::{Counter, Gauge, Histogram, Trouble};
 use super::labels::{
     ADMITTED, ANSWERED, APP, ASKED_BY, ATTEMPT, BLAME, CLASS, CLOSED, CODE, CODEC, CONTEXT, DELIVERY, DNS_ANSWER, DROP,
     EVENT, FINDING, GOT, HALF_LEG, HANDED, HANDSHAKE, HOOK, INTEGRATION, INVARIANT, LEG, LEVEL, LIMIT, LISTENER,
-    MOS_KIND, PHASE, PROBLEM, REASON, REGISTRATION, RELOAD, REPORT, RESULT, ROUTE, SOURCE, STAGE, TRANSFER, TRIED,
-    TRUNK, VERSION, WORKER,
+    MOS_KIND, PHASE, PROBLEM, REASON, REGISTRATION, RELOAD, REORDER, REPORT, RESULT, ROUTE, SOURCE, STAGE, TRANSFER,
+    TRIED, TRUNK, VERSION, WORKER,
 };
 
 /// Bounds of the histograms. Those of quality include the default bands of the levels.
@@ -63,6 +63,7 @@ catalogue! {
     MEDIA_DROPS: Trouble, "trunkline_media_drops_total", "datagrams", [LEG, DROP], "Datagrams of calls that were not used, by leg and why";
     CODEC_SWITCHES: Counter, "trunkline_codec_switches_total", "switches", [CODEC], "Changes of what a browser is sent, by the codec it went to: Opus while its network loses packets";
     MEDIA_RESENT: Counter, "trunkline_media_resent_packets_total", "packets", [], "Packets of audio sent again because a browser asked";
+    REORDERED: Counter, "trunkline_media_reordered_total", "packets", [REORDER], "Audio to trunks with jitter_buffer = \"transparent\": packets that had been overtaken and were put right, and gaps that were waited for in vain";
     CLIENT_REPORTS: Counter, "trunkline_client_reports_total", "reports", [REPORT], "Reports from browsers, by code";
 }
 "Trunks" {
@@ -102,6 +103,7 @@ catalogue! {
     WORKER_FLOODED: Trouble, "trunkline_worker_flooded_datagrams_total", "datagrams", [WORKER], "Datagrams dropped because one call had too many at once";
     WORKER_SOCKET_DROPS: Trouble, "trunkline_worker_socket_drops_total", "datagrams", [WORKER], "Datagrams the kernel dropped because a socket was full, those of a trunk's ports once its leg ends";
     WORKER_CPU: Counter, "trunkline_worker_cpu_seconds_total", "seconds", [WORKER], "Processor time of a media worker";
+    WORKER_COMPLEXITY: Gauge, "trunkline_worker_opus_complexity", "complexity", [WORKER], "Complexity at which a media worker's calls encode Opus: 1, and up to 5 while the worker has next to nothing to do";
     WORKER_LATENESS: Histogram(LATENESS), "trunkline_worker_lateness_seconds", "seconds", [WORKER], "How late a media worker met its calls' deadlines (frames, reports); a millisecond or two is how it sleeps";
     WORKER_REPORTS_DROPPED: Trouble, "trunkline_worker_reports_dropped_total", "reports", [WORKER], "Reports the control plane missed";
     WORKER_COMMANDS_DROPPED: Trouble, "trunkline_worker_commands_dropped_total", "commands", [WORKER], "Commands for unknown calls";
@@ -124,6 +126,7 @@ catalogue! {
     SIP_UNKEPT: Trouble, "trunkline_sip_unjournalled_total", "legs", [], "Times a leg went on before the journal had it, because the disk was slow";
     SIP_GROWN: Counter, "trunkline_sip_requests_too_large_total", "requests", [], "Requests too large for a datagram that went over TCP";
     SIP_SHRUNK: Trouble, "trunkline_sip_requests_too_large_over_udp_total", "requests", [], "Of those, sent as a datagram after all, for the peer takes no TCP";
+    SIP_MOVED: Counter, "trunkline_sip_address_changes_total", "changes", [], "Times a peer's answer told that it sees this node at another address than it had been told, and it is told that one from then on";
     SIP_RESENT: Counter, "trunkline_sip_requests_resent_total", "requests", [], "Requests sent again because the connection broke they went over";
     SIP_CONNECTIONS: Gauge, "trunkline_sip_connections", "connections", [], "Live SIP connections over TCP and TLS";
     SIP_CONNECTIONS_OPENED: Counter, "trunkline_sip_connections_opened_total", "connections", [], "Connections to peers";

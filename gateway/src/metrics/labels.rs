@@ -29,6 +29,7 @@ pub(super) static MOS_KIND: Label = words("kind", || vec!["lq", "cq"]);
 pub(super) static LEG: Label = words("leg", || vec!["browser", "sip"]);
 pub(super) static CODEC: Label = words("to", || CODECS.map(Codec::name).into());
 pub(super) static DROP: Label = words("reason", || DROPS.into());
+pub(super) static REORDER: Label = words("result", || vec!["put_right", "given_up"]);
 pub(super) static FINDING: Label = words("finding", || Finding::words().collect());
 
 pub(super) static EVENT: Label = words("name", || crate::events::NAMES.into());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use trunkline_media::api::{CallStats, DropStats};
+use trunkline_media::api::{CallStats, DropStats, ReorderStats};
 use trunkline_media::audio::Codec;
 use trunkline_media::quality::{HalfLeg, HalfLegSample};
 
@@ -26,6 +26,7 @@ pub struct CallMeasures {
     findings: Tally,
     drops: Tally,
     resent: Tally,
+    reordered: Tally,
     switches: Tally,
     dropped: Tally,
     duration: Histogram,
@@ -48,6 +49,7 @@ impl Default for CallMeasures {
             findings: Tally::new(&catalogue::FINDINGS),
             drops: Tally::new(&catalogue::MEDIA_DROPS),
             resent: Tally::new(&catalogue::MEDIA_RESENT),
+            reordered: Tally::new(&catalogue::REORDERED),
             switches: Tally::new(&catalogue::CODEC_SWITCHES),
             dropped: Tally::new(&catalogue::CALLS_DROPPED),
             duration: Histogram::new(&catalogue::CALL_DURATION),
@@ -122,7 +124,7 @@ impl CallMeasures {
     #[must_use]
     pub fn read(&self) -> Vec<Family> {
         let calls = [&self.findings, &self.dropped, &self.transfers];
-        let media = [&self.seconds, &self.drops, &self.resent, &self.switches];
+        let media = [&self.seconds, &self.drops, &self.resent, &self.reordered, &self.switches];
         let tallies = calls.into_iter().chain(media).map(Tally::read);
         let histograms = [&self.loss, &self.jitter, &self.rtt, &self.mos, &self.duration, &self.talk, &self.setup]
             .map(Histogram::read);
@@ -145,11 +147,13 @@ fn stages(timings: &Timings) -> [(&'static str, Option<Duration>); 7] {
     ]
 }
 
-/// Which of a call's dropped datagrams have been counted, browser leg and trunk leg, and of those sent again.
+/// Which of a call's dropped datagrams have been counted, browser leg and trunk leg, of those sent again, and of those that
+/// came out of order.
 #[derive(Debug, Default)]
 pub struct DropsSeen {
     drops: [[u64; DROPS.len()]; 2],
     resent: u64,
+    reorder: ReorderStats,
 }
 
 impl DropsSeen {
@@ -158,6 +162,12 @@ impl DropsSeen {
         if stats.resent > self.resent {
             measures.resent.add(&[], stats.resent - self.resent);
             self.resent = stats.resent;
+        }
+        let (seen, now) = (std::mem::replace(&mut self.reorder, stats.browser_in.reorder), stats.browser_in.reorder);
+        for (result, seen, now) in
+            [("put_right", seen.put_right, now.put_right), ("given_up", seen.given_up, now.given_up)]
+        {
+            measures.reordered.add(&[result], now.saturating_sub(seen));
         }
         let (all, trunk) = (fields(&stats.drops), fields(&stats.trunk_drops));
         let browser = std::array::from_fn(|at| {

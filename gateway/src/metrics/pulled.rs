@@ -95,7 +95,7 @@ fn outcomes(counters: &CallCounters) -> Family {
 }
 
 fn workers(workers: &[WorkerStats]) -> Vec<Family> {
-    const COLUMNS: [Column<WorkerStats>; 13] = [
+    const COLUMNS: [Column<WorkerStats>; 14] = [
         (&m::WORKER_CALLS, |w| w.calls),
         (&m::WORKER_LEASED_PAIRS, |w| w.leased_pairs),
         (&m::WORKER_QUARANTINED_PAIRS, |w| w.quarantined_pairs),
@@ -109,6 +109,7 @@ fn workers(workers: &[WorkerStats]) -> Vec<Family> {
         (&m::WORKER_REPORTS_DROPPED, |w| w.reports_dropped),
         (&m::WORKER_COMMANDS_DROPPED, |w| w.commands_dropped),
         (&m::WORKER_PANICS, |w| w.panics),
+        (&m::WORKER_COMPLEXITY, |w| w.complexity),
     ];
     let family = |(definition, read): Column<WorkerStats>| {
         Family::by(definition, workers.iter().enumerate().map(|(n, worker)| (n.to_string(), read(worker) as f64)))
@@ -126,7 +127,7 @@ fn workers(workers: &[WorkerStats]) -> Vec<Family> {
 }
 
 fn sip(stats: &EndpointStats) -> Vec<Family> {
-    const COLUMNS: [Column<EndpointStats>; 16] = [
+    const COLUMNS: [Column<EndpointStats>; 17] = [
         (&m::SIP_LEGS, |s| s.legs as u64),
         (&m::SIP_TRANSACTIONS, |s| s.transactions as u64),
         (&m::SIP_RECEIVED, |s| s.received),
@@ -143,6 +144,7 @@ fn sip(stats: &EndpointStats) -> Vec<Family> {
         (&m::SIP_GROWN, |s| s.grown),
         (&m::SIP_SHRUNK, |s| s.shrunk),
         (&m::SIP_RESENT, |s| s.resent),
+        (&m::SIP_MOVED, |s| s.moved),
     ];
     singles(&COLUMNS, stats).chain([admission(&stats.admission)]).collect()
 }

@@ -51,6 +51,8 @@ pub struct StreamStats {
     pub discarded: u64,
     /// Samples made up by concealment, milliseconds.
     pub concealed_ms: u64,
+    /// What became of packets that came out of order, where there is no jitter buffer to sort them.
+    pub reorder: ReorderStats,
     /// Milliseconds since the last RTP packet, if any.
     pub last_rtp_age_ms: Option<u64>,
     /// Round trip of the leg, milliseconds, measured in the last seconds.
@@ -61,6 +63,15 @@ pub struct StreamStats {
     pub buffer_ms: u32,
     /// What it aims at, milliseconds (0 in relay).
     pub buffer_target_ms: u32,
+}
+
+/// Packets out of order in audio that is coded as it comes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReorderStats {
+    /// Packets that were overtaken and waited for.
+    pub put_right: u64,
+    /// Gaps waited for in vain: what was missing is lost, or later than anybody waits.
+    pub given_up: u64,
 }
 
 /// What was sent on a leg, and what the peer says of it.

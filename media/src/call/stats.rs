@@ -109,6 +109,7 @@ fn with_buffer(stream: StreamStats, flow: &Flow) -> StreamStats {
     StreamStats {
         discarded: buffer.discarded() + buffer.duplicate,
         concealed_ms,
+        reorder: flow.reordered(),
         buffer_ms: if buffer.buffered > 0 { buffer.actual_ms } else { 0 },
         buffer_target_ms: if buffer.buffered > 0 { buffer.target_ms } else { 0 },
         ..stream

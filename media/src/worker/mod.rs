@@ -23,6 +23,8 @@ mod timers;
 mod upkeep;
 
 #[cfg(test)]
+mod effort_tests;
+#[cfg(test)]
 mod flood_tests;
 #[cfg(test)]
 mod spare_tests;
@@ -131,6 +133,8 @@ pub struct WorkerStats {
     pub busy: u64,
     /// See `busy`.
     pub busy_calls: u64,
+    /// Complexity at which its calls encode Opus.
+    pub complexity: u64,
     /// How late deadlines of calls were met.
     pub lateness: Lateness,
 }

@@ -17,8 +17,8 @@ pub(super) struct Shared {
     policy: Mutex<Policy>,
 }
 
-/// Sixteen numbers; the sum of lateness, and how often it fell into each bucket.
-const FIELDS: usize = 17 + LATENESS_MS.len() + 1;
+/// Seventeen numbers; the sum of lateness, and how often it fell into each bucket.
+const FIELDS: usize = 18 + LATENESS_MS.len() + 1;
 
 impl Shared {
     pub(super) fn stop(&self) {
@@ -93,6 +93,7 @@ fn cells(stats: &mut WorkerStats) -> [&mut u64; FIELDS] {
         cpu_us,
         busy,
         busy_calls,
+        complexity,
         lateness: Lateness { counts: [a, b, c, d, e, f, g, h, i], sum_us },
     } = stats;
     [
@@ -112,6 +113,7 @@ fn cells(stats: &mut WorkerStats) -> [&mut u64; FIELDS] {
         cpu_us,
         busy,
         busy_calls,
+        complexity,
         sum_us,
         a,
         b,

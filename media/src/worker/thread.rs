@@ -157,8 +157,9 @@ impl Worker {
             effort: Effort::default(),
             public_drops: 0,
             turn: 0,
-            stats: WorkerStats::default(),
+            stats: WorkerStats { complexity: Effort::default().complexity().into(), ..WorkerStats::default() },
         };
+        worker.shared.publish(&worker.stats);
         worker.watch(now);
     }
 
@@ -250,6 +251,7 @@ impl Worker {
             (self.stats.busy, self.stats.busy_calls) = (look.busy, self.calls.len() as u64);
             self.public_drops += look.dropped;
             if let Some(complexity) = self.effort.second(look.busy, self.stats.lateness.late()) {
+                self.stats.complexity = complexity.into();
                 self.calls.each().for_each(|slot| slot.call.permit_complexity(complexity));
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use trunkline_media::api::{CallStats, DropStats};
+use trunkline_media::api::{CallStats, DropStats, ReorderStats};
 use trunkline_media::quality::{HalfLeg, HalfLegSample, Level};
 
 use super::catalogue::ALL;
@@ -210,12 +210,16 @@ fn dropped_datagrams_are_counted_once_and_for_their_leg() {
         resent: 4,
         ..CallStats::default()
     };
+    stats.browser_in.reorder = ReorderStats { put_right: 2, given_up: 0 };
     seen.count(&stats, &measures);
     seen.count(&stats, &measures);
     (stats.drops.wrong_source, stats.trunk_drops.wrong_source) = (9, 7);
+    stats.browser_in.reorder = ReorderStats { put_right: 5, given_up: 1 };
     seen.count(&stats, &measures);
     let text = text_of(&measures);
     has(&text, "trunkline_media_resent_packets_total 4");
+    has(&text, "trunkline_media_reordered_total{result=\"put_right\"} 5");
+    has(&text, "trunkline_media_reordered_total{result=\"given_up\"} 1");
     for (leg, reason, count) in [("browser", "wrong_source", 2), ("sip", "wrong_source", 7), ("browser", "bad_rtcp", 1)]
     {
         has(&text, &format!("trunkline_media_drops_total{{leg=\"{leg}\",reason=\"{reason}\"}} {count}"));

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::resting::SOFTER_BY_PACKET;
 use super::window::{Place, Window};
 use super::{Flow, Packet, RELAY_IDLE};
+use crate::api::ReorderStats;
 use crate::audio::Codec;
 use crate::audio::codec::Decoder;
 use crate::audio::jitter_buffer::JitterBufferStats;
@@ -100,6 +101,11 @@ impl Flow {
             Some(output) => while self.release(now, false, output, listener, out) {},
             None => self.forget_waiting(),
         }
+    }
+
+    /// What became of packets that came out of order, as far as any waited.
+    pub(crate) fn reordered(&self) -> ReorderStats {
+        self.passing.as_ref().map(|passing| passing.window.stats()).unwrap_or_default()
     }
 
     /// Nothing of what waits is to be heard any more.
@@ -205,7 +211,8 @@ impl Passing {
     pub(super) fn set_rate(&mut self, rate: u32) {
         let concealed = self.stats().1 * u64::from(rate) / 1000;
         self.forget_waiting();
-        *self = Self { concealed, stats: self.stats, ..Self::new(rate) };
+        let window = std::mem::take(&mut self.window);
+        *self = Self { concealed, stats: self.stats, window, ..Self::new(rate) };
     }
 
     /// Counters, and milliseconds made up.

@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::Packet;
+use crate::api::ReorderStats;
 use crate::audio::Codec;
 use crate::rtp::RtpPacket;
 
@@ -28,6 +29,7 @@ pub(super) struct Window {
     spare: Vec<Vec<u8>>,
     /// Gaps that are yet waited for.
     hope: u8,
+    stats: ReorderStats,
 }
 
 /// One of them.
@@ -53,7 +55,7 @@ pub(super) enum Place {
 
 impl Default for Window {
     fn default() -> Self {
-        Self { waiting: Vec::new(), spare: Vec::new(), hope: HOPE }
+        Self { waiting: Vec::new(), spare: Vec::new(), hope: HOPE, stats: ReorderStats::default() }
     }
 }
 
@@ -66,7 +68,10 @@ impl Window {
             return Place::Now;
         };
         if missing == 0 {
-            self.hope = if self.waiting.is_empty() { self.hope } else { HOPE };
+            if !self.waiting.is_empty() {
+                self.hope = HOPE;
+                self.stats.put_right += 1;
+            }
             return Place::Now;
         }
         let hopes = self.hope > 0 || !self.waiting.is_empty();
@@ -81,6 +86,7 @@ impl Window {
             payload.extend_from_slice(packet.rtp.payload);
             let (codec, sequence) = (packet.codec, packet.sequence);
             let header = RtpPacket { payload: &[], ..packet.rtp };
+            self.stats.put_right += u64::from(place < self.waiting.len());
             self.waiting.insert(place, Waiting { codec, sequence, since: now, header, payload });
         }
         Place::Waits
@@ -95,6 +101,7 @@ impl Window {
             return None;
         }
         self.hope = self.hope.saturating_sub(u8::from(gap));
+        self.stats.given_up += u64::from(gap);
         Some(self.waiting.remove(0))
     }
 
@@ -108,6 +115,10 @@ impl Window {
         let forgotten = self.waiting.len();
         self.spare.extend(self.waiting.drain(..).map(|waiting| waiting.payload));
         forgotten as u64
+    }
+
+    pub(super) fn stats(&self) -> ReorderStats {
+        self.stats
     }
 
     /// When the first of them has waited for long enough.
@@ -190,25 +201,26 @@ mod tests {
     #[test]
     fn what_overtook_waits_and_no_longer_than_it_may() {
         type Times = &'static [(u64, u64)];
-        // What comes, and what is played: milliseconds and number.
-        let rows: [(Times, Times); 7] = [
-            (&[(0, 0), (20, 1), (40, 2)], &[(0, 0), (20, 1), (40, 2)]),
-            (&[(0, 0), (40, 2), (45, 1), (60, 3)], &[(0, 0), (45, 1), (45, 2), (60, 3)]),
+        // What comes, and what is played: milliseconds and number; packets put right, and gaps waited for in vain.
+        let rows: [(Times, Times, (u64, u64)); 7] = [
+            (&[(0, 0), (20, 1), (40, 2)], &[(0, 0), (20, 1), (40, 2)], (0, 0)),
+            (&[(0, 0), (40, 2), (45, 1), (60, 3)], &[(0, 0), (45, 1), (45, 2), (60, 3)], (1, 0)),
             // Three have overtaken one, and two one of them.
-            (&[(0, 0), (40, 2), (60, 3), (70, 1)], &[(0, 0), (70, 1), (70, 2), (70, 3)]),
-            (&[(0, 0), (60, 3), (62, 1), (64, 2)], &[(0, 0), (62, 1), (64, 2), (64, 3)]),
+            (&[(0, 0), (40, 2), (60, 3), (70, 1)], &[(0, 0), (70, 1), (70, 2), (70, 3)], (1, 0)),
+            (&[(0, 0), (60, 3), (62, 1), (64, 2)], &[(0, 0), (62, 1), (64, 2), (64, 3)], (2, 0)),
             // It is lost, or too late.
-            (&[(0, 0), (40, 2), (60, 3), (90, 1), (100, 4)], &[(0, 0), (80, 2), (80, 3), (100, 4)]),
+            (&[(0, 0), (40, 2), (60, 3), (90, 1), (100, 4)], &[(0, 0), (80, 2), (80, 3), (100, 4)], (0, 1)),
             // So many are not waited for.
-            (&[(0, 0), (120, 6), (121, 1), (140, 7)], &[(0, 0), (120, 6), (140, 7)]),
+            (&[(0, 0), (120, 6), (121, 1), (140, 7)], &[(0, 0), (120, 6), (140, 7)], (0, 0)),
             // Two gaps: each has its time.
-            (&[(0, 0), (40, 2), (80, 4), (85, 3), (200, 5)], &[(0, 0), (80, 2), (85, 3), (85, 4), (200, 5)]),
+            (&[(0, 0), (40, 2), (80, 4), (85, 3), (200, 5)], &[(0, 0), (80, 2), (85, 3), (85, 4), (200, 5)], (1, 1)),
         ];
-        for (comes, plays) in rows {
+        for (comes, plays, (put_right, given_up)) in rows {
             let mut line = Line::new();
             comes.iter().for_each(|&(ms, sequence)| line.comes(ms, sequence));
             line.passes(10_000);
             assert_eq!(line.played, plays, "{comes:?}");
+            assert_eq!(line.window.stats(), ReorderStats { put_right, given_up }, "{comes:?}");
         }
     }
 

@@ -153,6 +153,7 @@ fn what_was_overtaken_is_put_in_order_again() {
     let (_, by_phone) = world.listen(10_000);
     let stats = world.stats().browser_in;
     assert_eq!((stats.discarded, stats.concealed_ms), (before.discarded, before.concealed_ms));
+    assert!(stats.reorder.put_right > 50 && stats.reorder.given_up == 0, "{stats:?}");
     assert!(is_seamless(&by_phone, 160) && (495..=505).contains(&by_phone.len()), "{}", by_phone.len());
     assert!(is_tone(&listen(&by_phone, 0, Pcmu), 440.0));
 }
@@ -164,6 +165,7 @@ fn what_is_later_than_anybody_waits_for_is_made_up_and_delays_nothing_more() {
     let (_, by_phone) = world.listen(10_000);
     let stats = world.stats().browser_in;
     assert!(stats.discarded > 50 && stats.concealed_ms > 1_000, "{stats:?}");
+    assert!(stats.reorder.given_up > 10, "{stats:?}");
     // Packets that were late by more than is made up leave holes.
     assert!((440..=510).contains(&by_phone.len()), "{}", by_phone.len());
     world.browser_jitter = 0;
