@@ -37,7 +37,7 @@ listen = "{public}"
 limits = {{ sessions_per_minute_per_address = 0, calls_per_minute_per_address = 0 }}
 [control]
 listen = "{control}"
-api_keys = [{{ name = "read", key = "{READ}", scopes = ["read"] }}]
+api_keys = [{{ name = "read", key = "{READ}", scopes = ["read", "control"] }}]
 [media]
 workers = 1
 udp_listen = "{media}"
@@ -104,6 +104,13 @@ profiles = [{{ id = "main", destinations = ["sip:agent@t0"] }}]
         let response = self.ask(path).await?;
         ensure!(response.status().is_success(), "{path}: {}", response.status());
         Ok(response.json().await?)
+    }
+
+    /// Asks for this of a call, as an operator: the status, and a problem if there is one.
+    pub async fn steer(&self, call: &str, what: &str) -> Result<(u16, Value)> {
+        let request = self.http.post(format!("{}/v1/calls/{call}/{what}", self.control)).bearer_auth(READ);
+        let response = request.send().await?;
+        Ok((response.status().as_u16(), response.json().await.unwrap_or_default()))
     }
 
     /// All events from now on, or after one; an unknown one stands before all that are kept.

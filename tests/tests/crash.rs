@@ -43,6 +43,13 @@ async fn a_call_of_a_killed_gateway_is_closed_by_the_next() -> Result<()> {
     ensure!(record["state"] == "ended" && outcome["reason"] == "node_crash", "{record:#}");
     ensure!(outcome["class"] == "error" && outcome["blame"] == "gateway", "{outcome:#}");
     ensure!(outcome["phase"] == "talking" && outcome["advice"] != "", "{outcome:#}");
+    // Whoever steers it hears that it has ended, though nothing of it is left but its record.
+    for (call, what, status) in [(call.as_str(), "stop", 409), (&call, "hangup", 202), ("call_unknown", "hangup", 404)]
+    {
+        let (said, problem) = node.steer(call, what).await?;
+        ensure!(said == status, "{what}: {said} {problem}");
+        ensure!(status != 409 || problem["type"] == "urn:trunkline:problem:call-ended", "{problem}");
+    }
     let bundle = node.get(&format!("/v1/calls/{call}/bundle")).await?;
     ensure!(bundle["outcome"]["reason"] == "node_crash", "{bundle:#}");
     ensure!(bundle["sdp"].as_array().is_some_and(|all| !all.is_empty()), "{bundle:#}");

@@ -42,19 +42,22 @@ impl Calls {
             let problem = Problem::transfer_in_progress("the call is being transferred already");
             return Err(problem.with("call", call.as_str()));
         }
-        let (destination, route, replaces) = match to {
+        let (destination, planned, replaces) = match to {
             HandOverTo::Destination(destination, replaces) => {
                 let replaces = replaces.map(|value| read(&value)).transpose()?;
                 let config = self.shared.settings.load();
                 let app = live.call().about().app.clone();
                 let plan = routing::dial(&config, &app, std::slice::from_ref(&destination), Limits::default());
-                let Some(Planned::Dial(route)) = plan.into_iter().next() else {
-                    return Err(Problem::invalid_request("the destination leads to no trunk"));
-                };
-                (destination, route, replaces)
+                (destination, plan.into_iter().next(), replaces)
             }
-            HandOverTo::Call(other) => self.whoever_talks_to(call, &other).await?,
+            HandOverTo::Call(other) => {
+                let (destination, route, replaces) = self.whoever_talks_to(call, &other).await?;
+                (destination, Some(Planned::Dial(route)), replaces)
+            }
         };
+        let no_trunk = || Problem::invalid_request("the destination leads to no trunk");
+        let planned = planned.ok_or_else(no_trunk)?;
+        let route = planned.first_route().ok_or_else(no_trunk)?;
         let order = match by {
             HandOverBy::Refer => {
                 let to = Uri::parse(&Bytes::from(route.request_uri.clone()))
@@ -63,7 +66,7 @@ impl Calls {
             }
             HandOverBy::Bridge => {
                 let replaces = replaces.map(|replaces| replaces.to_string());
-                HandOver::Bridge { destination, plan: vec![Planned::Dial(route)], replaces }
+                HandOver::Bridge { destination, plan: vec![planned], replaces }
             }
         };
         hand(&live, Api::Transfer(Box::new(order)))

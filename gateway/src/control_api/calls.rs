@@ -131,14 +131,16 @@ pub(super) async fn hang_up(
 ) -> Result<StatusCode, Problem> {
     let (parts, body) = request.into_parts();
     auth::require(&api, &parts.headers, Scope::Control)?;
-    let call = known(&api, &call)?;
+    let call = look_up(&api, &call).await?;
     let asked: HangUp = read_json_or_nothing(&parts.headers, body).await?;
     let reason = asked.reason.unwrap_or_else(|| "operator".to_owned());
     let plain = reason.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
     if !(1..=64).contains(&reason.len()) || !plain {
         return Err(Problem::invalid_request("reason is 1 to 64 letters, digits, '_', '-' or '.'"));
     }
-    if api.calls.hangup(&call, HangupBy::Operator(reason)) { Ok(StatusCode::ACCEPTED) } else { Err(unknown_call()) }
+    // To end what has ended is no mistake, however long ago that was.
+    let is_known = call.is_none_or(|call| api.calls.hangup(&call, HangupBy::Operator(reason)));
+    if is_known { Ok(StatusCode::ACCEPTED) } else { Err(unknown_call()) }
 }
 
 /// Of a leg, or the browser's if not said.
@@ -191,7 +193,7 @@ pub(super) async fn unmute(
 async fn set_muted(api: &Api, call: &str, request: Request, muted: bool) -> Result<StatusCode, Problem> {
     let (parts, body) = request.into_parts();
     auth::require(api, &parts.headers, Scope::Control)?;
-    let call = known(api, call)?;
+    let call = known(api, call).await?;
     let asked: OneLeg = read_json_or_nothing(&parts.headers, body).await?;
     api.calls.mute(&call, asked.leg.unwrap_or(LegName::Browser).into(), muted).map_err(about(&call))?;
     Ok(StatusCode::NO_CONTENT)
@@ -223,16 +225,28 @@ pub(super) async fn dtmf(
 ) -> Result<StatusCode, Problem> {
     let (parts, body) = request.into_parts();
     auth::require(&api, &parts.headers, Scope::Control)?;
-    let call = known(&api, &call)?;
+    let call = known(&api, &call).await?;
     let asked: Digits = read_json(&parts.headers, body).await?;
     check_digits(&asked.digits, asked.duration_ms)?;
     let leg = asked.leg.unwrap_or(LegName::Sip).into();
     once(&api, &call, &parts.headers, || api.calls.dtmf(&call, leg, &asked.digits, asked.duration_ms))
 }
 
-pub(super) fn known(api: &Api, call: &str) -> Result<CallId, Problem> {
+/// A call that can be steered, or could be until a short while ago: what is asked of it says whether it still can.
+pub(super) async fn known(api: &Api, call: &str) -> Result<CallId, Problem> {
+    look_up(api, call).await?.ok_or_else(|| Problem::call_ended("the call has ended").with("call", call))
+}
+
+/// `None`: it ended so long ago that nothing but its record is left.
+async fn look_up(api: &Api, call: &str) -> Result<Option<CallId>, Problem> {
     let call = CallId::from_client(call);
-    if api.calls.session_of(&call).is_some() { Ok(call) } else { Err(unknown_call()) }
+    if api.calls.knows(&call) {
+        return Ok(Some(call));
+    }
+    match api.calls.find(&call).await? {
+        Some(_) => Ok(None),
+        None => Err(unknown_call()),
+    }
 }
 
 #[cfg(test)]

@@ -129,7 +129,7 @@ async fn resume(State(api): State<Arc<Api>>, Path(call): Path<String>, request: 
 async fn set_held(api: &Api, call: &str, request: Request, held: bool) -> Taken {
     let (parts, body) = request.into_parts();
     auth::require(api, &parts.headers, Scope::Control)?;
-    let call = known(api, call)?;
+    let call = known(api, call).await?;
     let asked: OneLeg = read_json_or_nothing(&parts.headers, body).await?;
     api.calls.hold(&call, asked.leg.unwrap_or(LegName::Browser).into(), held).map_err(about(&call))?;
     Ok(StatusCode::NO_CONTENT)
@@ -143,7 +143,7 @@ async fn set_held(api: &Api, call: &str, request: Request, held: bool) -> Taken 
 async fn play(State(api): State<Arc<Api>>, Path(call): Path<String>, request: Request) -> Taken {
     let (parts, body) = request.into_parts();
     auth::require(&api, &parts.headers, Scope::Control)?;
-    let call = known(&api, &call)?;
+    let call = known(&api, &call).await?;
     let asked: Play = read_json(&parts.headers, body).await?;
     once(&api, &call, &parts.headers, || {
         let leg = asked.leg.unwrap_or(LegName::Browser).into();
@@ -160,7 +160,7 @@ async fn play(State(api): State<Arc<Api>>, Path(call): Path<String>, request: Re
 async fn say(State(api): State<Arc<Api>>, Path(call): Path<String>, request: Request) -> Taken {
     let (parts, body) = request.into_parts();
     auth::require(&api, &parts.headers, Scope::Control)?;
-    let call = known(&api, &call)?;
+    let call = known(&api, &call).await?;
     let asked: Say = read_json(&parts.headers, body).await?;
     once(&api, &call, &parts.headers, || {
         api.calls.say(&call, asked.leg.unwrap_or(LegName::Browser).into(), asked.text, asked.lang, asked.mix)
@@ -175,7 +175,7 @@ async fn say(State(api): State<Arc<Api>>, Path(call): Path<String>, request: Req
 async fn stop(State(api): State<Arc<Api>>, Path(call): Path<String>, request: Request) -> Taken {
     let (parts, body) = request.into_parts();
     auth::require(&api, &parts.headers, Scope::Control)?;
-    let call = known(&api, &call)?;
+    let call = known(&api, &call).await?;
     let asked: OneLeg = read_json_or_nothing(&parts.headers, body).await?;
     api.calls.stop(&call, asked.leg.map(Into::into)).map_err(about(&call))?;
     Ok(StatusCode::NO_CONTENT)
@@ -189,7 +189,7 @@ async fn stop(State(api): State<Arc<Api>>, Path(call): Path<String>, request: Re
 async fn actions(State(api): State<Arc<Api>>, Path(call): Path<String>, request: Request) -> Taken {
     let (parts, body) = request.into_parts();
     auth::require(&api, &parts.headers, Scope::Control)?;
-    let call = known(&api, &call)?;
+    let call = known(&api, &call).await?;
     expect_type(&parts.headers, "application/json")?;
     let list = read(&parts.headers, body).await?;
     once(&api, &call, &parts.headers, || api.calls.act(&call, &list))
@@ -205,7 +205,7 @@ async fn actions(State(api): State<Arc<Api>>, Path(call): Path<String>, request:
 async fn transfer(State(api): State<Arc<Api>>, Path(call): Path<String>, request: Request) -> Taken {
     let (parts, body) = request.into_parts();
     auth::require(&api, &parts.headers, Scope::Control)?;
-    let call = known(&api, &call)?;
+    let call = known(&api, &call).await?;
     let asked: Transfer = read_json(&parts.headers, body).await?;
     let by = match asked.mode.unwrap_or(Mode::Refer) {
         Mode::Refer => HandOverBy::Refer,

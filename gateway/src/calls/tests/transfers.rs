@@ -130,3 +130,27 @@ async fn a_leg_that_calls_in_the_place_of_another_is_adopted_or_turned_away() {
         tokio::task::yield_now().await;
     }
 }
+
+/// A transfer to a group goes on as a call to it does: a trunk that is down is passed over, and tried when nothing else
+/// is left.
+#[tokio::test]
+async fn a_bridge_to_a_group_passes_over_the_trunk_that_is_down() {
+    let bench = Bench::new();
+    let mut config = (*bench.calls.shared.settings.load()).clone();
+    let first = config.trunks[0].clone();
+    config.trunks.push(trunkline_config::Trunk { id: "second".into(), ..first.clone() });
+    let member = |id: &str, priority| trunkline_config::GroupMember { trunk: id.into(), priority, weight: 1 };
+    let members = vec![member(&first.id, 1), member("second", 2)];
+    config.trunk_groups = vec![trunkline_config::TrunkGroup { id: "carriers".into(), members }];
+    bench.calls.shared.settings.replace(config);
+    let call = bench.talking("ses_1").await;
+    bench.calls.finder().set_trunks_down([first.id.clone()].into());
+    bench.calls.transfer(&call, HandOverBy::Bridge, to("sip:other@carriers")).await.unwrap();
+    assert_eq!(invited(&bench, 2).await.route.trunk, "second");
+    let failure = Failure::Rejected { status: 503, phrase: String::new(), reason: None, retry_after: None };
+    bench.events.send(Event::Failed { leg: LegId(2), failure: failure.clone() }).await.unwrap();
+    assert_eq!(invited(&bench, 3).await.route.trunk, first.id);
+    bench.events.send(Event::Failed { leg: LegId(3), failure }).await.unwrap();
+    named(&bench, &call, "call_transfer_failed").await;
+    assert_eq!((bench.calls.live(), bench.live_on_trunks()), (1, 1), "the call goes on as it was");
+}
