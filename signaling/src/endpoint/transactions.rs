@@ -252,10 +252,11 @@ impl ServerTx {
 #[derive(Debug, Default)]
 pub(super) struct Transactions {
     next: u64,
-    clients: HashMap<TxId, ClientTx>,
+    /// Boxed: the room a table keeps ready is little more than the ids.
+    clients: HashMap<TxId, Box<ClientTx>>,
     client_keys: HashMap<ClientKey, TxId>,
     client_addresses: BTreeSet<(SocketAddr, TxId)>,
-    servers: HashMap<TxId, ServerTx>,
+    servers: HashMap<TxId, Box<ServerTx>>,
     server_keys: HashMap<ServerKey, TxId>,
     merged: HashMap<MergeKey, TxId>,
 }
@@ -270,7 +271,7 @@ impl Transactions {
         self.client_keys.insert(key.clone(), id);
         self.client_addresses.insert((to, id));
         let way = Way::of(user.leg());
-        self.clients.insert(id, ClientTx { key, machine, to, way, user, plain: None, resent: false });
+        self.clients.insert(id, Box::new(ClientTx { key, machine, to, way, user, plain: None, resent: false }));
         id
     }
 
@@ -288,14 +289,14 @@ impl Transactions {
     }
 
     pub(super) fn client(&mut self, id: TxId) -> Option<&mut ClientTx> {
-        self.clients.get_mut(&id)
+        self.clients.get_mut(&id).map(AsMut::as_mut)
     }
 
     pub(super) fn clients_to(&self, to: SocketAddr) -> Vec<TxId> {
         self.client_addresses.range((to, TxId(0))..=(to, TxId(u64::MAX))).map(|(_, id)| *id).collect()
     }
 
-    pub(super) fn remove_client(&mut self, id: TxId) -> Option<ClientTx> {
+    pub(super) fn remove_client(&mut self, id: TxId) -> Option<Box<ClientTx>> {
         let removed = self.clients.remove(&id)?;
         self.client_keys.remove(&removed.key);
         self.client_addresses.remove(&(removed.to, id));
@@ -318,7 +319,7 @@ impl Transactions {
         if let Some(merge) = &merge {
             self.merged.insert(merge.clone(), id);
         }
-        self.servers.insert(id, ServerTx { key, merge, machine, reply, source, leg });
+        self.servers.insert(id, Box::new(ServerTx { key, merge, machine, reply, source, leg }));
         id
     }
 
@@ -331,7 +332,7 @@ impl Transactions {
     }
 
     pub(super) fn server(&mut self, id: TxId) -> Option<&mut ServerTx> {
-        self.servers.get_mut(&id)
+        self.servers.get_mut(&id).map(AsMut::as_mut)
     }
 
     pub(super) fn remove_server(&mut self, id: TxId) {
