@@ -120,6 +120,7 @@ impl World {
             offer: Offer::parse(offer.as_bytes()).ok().context("the offer does not parse")?,
             codecs: vec![Codec::Opus, Codec::Pcmu],
             prefer: row.offered().first().copied(),
+            playback_rate: Codec::Opus.playback_rate(),
             limits: Limits { setup: 20 * second, inactivity: 20 * second, grace: 30 * second },
             seed: [7; 32],
         };

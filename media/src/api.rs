@@ -44,6 +44,9 @@ pub struct OpenCall {
     pub codecs: Vec<Codec>,
     /// Put this codec first if the browser offers it (relay policy of the trunk).
     pub prefer: Option<Codec>,
+    /// The highest rate at which anybody the browser may talk to can play what it says, Hz: it is asked for no wider sound
+    /// (see [`Codec::playback_rate`]).
+    pub playback_rate: u32,
     /// The call's time limits.
     pub limits: Limits,
     /// Seed of every random choice of the call (ufrag, pwd, SSRCs, first sequence numbers).

@@ -152,7 +152,15 @@ fn a_call_survives_whatever_reaches_its_sockets() {
         inactivity: Duration::from_secs(20),
         grace: Duration::from_secs(30),
     };
-    let open = OpenCall { key: CallKey(1), offer, codecs: codecs.clone(), prefer: None, limits, seed: [3; 32] };
+    let open = OpenCall {
+        key: CallKey(1),
+        offer,
+        codecs: codecs.clone(),
+        prefer: None,
+        playback_rate: 48_000,
+        limits,
+        seed: [3; 32],
+    };
     let (mut call, _) = Call::open(start, &open, &surroundings).unwrap();
     call.attach_trunk(start, at("192.0.2.10:20000"));
     let local = LocalMedia { address: phone, codecs, session_id: 1, version: 1, holding: false, encryption: None };

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use trunkline_media::api::{Command, OpenCall};
 use trunkline_media::sdp::browser::Offer;
 
-use super::start::{Claim, browser_codecs, limits, not_opened, refused_offer};
+use super::start::{Claim, browser_codecs, limits, not_opened, playback_rate, refused_offer};
 use super::store::{IceSession, Live};
 use super::{Calls, Shared, Started, over};
 use crate::call::{Answerer, Input, ReceiverSays, Rings, SdpKind};
@@ -124,6 +124,7 @@ impl Answer {
             offer,
             codecs: browser_codecs(config),
             prefer: live.call().wanted_codec(),
+            playback_rate: playback_rate(config),
             limits: limits(config),
             seed: random_bits(),
         };

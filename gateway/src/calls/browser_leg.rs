@@ -6,7 +6,7 @@ use trunkline_media::api::{Command, OpenCall, OpenError};
 use trunkline_media::sdp::browser::Offer;
 use trunkline_media::sdp::fragment::{self, Fragment};
 
-use super::start::{browser_codecs, limits, not_opened, refused_offer};
+use super::start::{browser_codecs, limits, not_opened, playback_rate, refused_offer};
 use super::{IfMatch, Patched, Restart, Shared, Started, over};
 use crate::call::{Api, Input, SdpKind};
 use crate::ids::{CallId, random_bits};
@@ -61,6 +61,7 @@ pub(super) async fn reattach(shared: &Arc<Shared>, call: &CallId, sdp: &[u8]) ->
         offer,
         codecs: browser_codecs(live.config()),
         prefer: None,
+        playback_rate: playback_rate(live.config()),
         limits: limits(live.config()),
         seed: random_bits(),
     };

@@ -127,7 +127,10 @@ async fn begin(shared: &Arc<Shared>, session: &Session, sdp: &[u8], lasts: Durat
     // Each sample of G.711 can be listened to on its way back; Opus could not, without more work.
     let codecs = vec![Codec::Pcmu, Codec::Pcma, Codec::Opus];
     let limits = start::limits(&shared.settings.load());
-    let open = OpenCall { key, offer, codecs, prefer: Some(Codec::Pcmu), limits, seed: random_bits() };
+    // The browser hears itself.
+    let playback_rate = Codec::Opus.playback_rate();
+    let prefer = Some(Codec::Pcmu);
+    let open = OpenCall { key, offer, codecs, prefer, playback_rate, limits, seed: random_bits() };
     let opened = shared.media.open(open).await.map_err(|error| start::not_opened(shared, error))?;
     shared.media.command(key, Command::Echo);
     let probe = ProbeId::from_random(random_bits());

@@ -62,6 +62,14 @@ pub(super) fn browser_codecs(config: &Config) -> Vec<Codec> {
     config.media.browser_codecs.iter().map(|&codec| routing::codec(codec)).collect()
 }
 
+/// The highest rate at which anybody a call may come to hears, Hz: a transfer or an answer hook may name any trunk, and a
+/// browser is asked once.
+pub(super) fn playback_rate(config: &Config) -> u32 {
+    let codecs = config.trunks.iter().filter(|trunk| trunk.enabled).flat_map(|trunk| &trunk.codecs);
+    let widest = codecs.map(|&codec| routing::codec(codec).playback_rate()).max();
+    widest.unwrap_or_else(|| Codec::Opus.playback_rate())
+}
+
 pub(super) fn limits(config: &Config) -> Limits {
     let media = &config.media;
     Limits { setup: media.setup, inactivity: media.inactivity, grace: media.grace }
@@ -148,6 +156,7 @@ impl Birth {
             offer,
             codecs: browser_codecs(&config),
             prefer: preferred(&plan),
+            playback_rate: playback_rate(&config),
             limits: limits(&config),
             seed: random_bits(),
         };

@@ -29,6 +29,8 @@ use crate::store::Store;
 #[derive(Default)]
 pub(crate) struct FakeMedia {
     pub(crate) opened: Mutex<Vec<CallKey>>,
+    /// How wide a sound each browser was to be asked for, Hz.
+    pub(crate) playback_rates: Mutex<Vec<u32>>,
     pub(crate) commands: Mutex<Vec<(CallKey, Command)>>,
 }
 
@@ -39,10 +41,12 @@ fn opened() -> Opened {
 impl MediaPort for FakeMedia {
     fn open(&self, open: OpenCall) -> BoxFuture<'static, Result<Opened, OpenError>> {
         self.opened.lock().unwrap().push(open.key);
+        self.playback_rates.lock().unwrap().push(open.playback_rate);
         Box::pin(async { Ok(opened()) })
     }
 
-    fn reattach(&self, _: OpenCall) -> BoxFuture<'static, Result<Opened, OpenError>> {
+    fn reattach(&self, open: OpenCall) -> BoxFuture<'static, Result<Opened, OpenError>> {
+        self.playback_rates.lock().unwrap().push(open.playback_rate);
         Box::pin(async { Ok(Opened { ice_session: "tag2".into(), ..opened() }) })
     }
 

@@ -16,6 +16,7 @@ use trunkline_media::rtp::PayloadType;
 use trunkline_media::rtp::red::Red;
 use trunkline_media::sdp::browser::Offer;
 
+use super::asked::Asked;
 use super::listener::Listener;
 use super::network::{Impairment, Link};
 use super::paths::{Path, Way};
@@ -30,6 +31,8 @@ pub(super) struct Lane {
     call: Call,
     browser: Browser,
     path: Path,
+    /// What the browser was asked for.
+    pub(super) asked: Asked,
     out: Outbox,
     /// To and from the browser; only one way is impaired.
     up: Link,
@@ -75,6 +78,7 @@ impl Lane {
             offer,
             codecs: path.offered.to_vec(),
             prefer: path.offered.first().copied(),
+            playback_rate: path.trunk.playback_rate(),
             limits: Limits { setup: 20 * second, inactivity: 600 * second, grace: 30 * second },
             seed: [7; 32],
         };
@@ -83,7 +87,9 @@ impl Lane {
         browser.accept(&opened.answer)?;
         let (up, down) = (Link::new(Impairment::NONE, 1), Link::new(Impairment::NONE, 2));
         let out = Outbox::new();
-        let mut lane = Self { now, call, browser, path, out, up, down, seed, is_up: false, listeners: Vec::new() };
+        let asked = Asked::by(&opened.answer);
+        let mut lane =
+            Self { now, call, browser, path, asked, out, up, down, seed, is_up: false, listeners: Vec::new() };
         lane.connect()?;
         Ok(lane)
     }
@@ -99,7 +105,7 @@ impl Lane {
             Way::Down => (self.path.trunk, self.path.offered.to_vec()),
         };
         let count = spoken.len() as u64;
-        let number = if self.path.red && self.path.way == Way::Up { RED } else { payload_type(codec) };
+        let number = if self.asked.twice && self.path.way == Way::Up { RED } else { payload_type(codec) };
         let format = Format { payload_type: number, ticks: codec.clock_rate() / 50 };
         let mut voice = Voice::new(0, Content::Speech(spoken), format);
         for codec in heard_in {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use trunkline_media::browser::transport::DtlsIdentity;
 use trunkline_media::rtp::{PayloadType, red};
 
+use super::asked::Asked;
 use super::lane::Lane;
 use super::listener::Listener;
 use super::network::{Impairment, Link};
@@ -81,7 +82,8 @@ impl Bench {
         let said = speech.pcm(path.rate);
         let source = speech.pcm(path.source_rate()).repeat(2);
         let lane = Lane::open(*path, &self.identity, &self.kit, seed)?;
-        let heard = lane.run(spoken(path, network, &source)?.into(), network)?;
+        let asked = lane.asked;
+        let heard = lane.run(spoken(path, asked, network, &source)?.into(), network)?;
         let rate = path.rate;
         let judged = |whole: &[i16]| -> Result<(f64, f64)> {
             let second = whole.get(said.len()..).unwrap_or_default();
@@ -90,8 +92,8 @@ impl Bench {
             let degraded = degraded.get(..said.len().min(degraded.len())).unwrap_or_default();
             Ok((judge.score(rate, said, degraded)?, late as f64 + f64::from(PACKET_MS)))
         };
-        sum.codecs += judged(&ideal(path, &source, None, seed)?)?.0;
-        sum.ideal += judged(&ideal(path, &source, Some(network), seed)?)?.0;
+        sum.codecs += judged(&ideal(path, asked, &source, None, seed)?)?.0;
+        sum.ideal += judged(&ideal(path, asked, &source, Some(network), seed)?)?.0;
         let (plain, plain_delay_ms) = judged(&plain(path, network, &source, seed)?)?;
         let (gateway, delay_ms) = judged(&heard)?;
         sum.plain += plain;
@@ -118,12 +120,12 @@ fn mean(shares: &[Scores]) -> Scores {
 }
 
 /// What the speaker sends: a browser has heard of the loss, and the trunk's network is good.
-fn spoken(path: &Path, network: Impairment, pcm: &[i16]) -> Result<Vec<Vec<u8>>> {
+fn spoken(path: &Path, asked: Asked, network: Impairment, pcm: &[i16]) -> Result<Vec<Vec<u8>>> {
     let packets = match path.way {
-        Way::Up => encode(Speaker::Browser, path.browser(), path.source_rate(), pcm, share(network))?,
+        Way::Up => encode(Speaker::Browser(asked), path.browser(), path.source_rate(), pcm, share(network))?,
         Way::Down => encode(Speaker::Gateway(path.complexity), path.trunk, path.rate, pcm, 0.0)?,
     };
-    if !path.red || path.way == Way::Down {
+    if !asked.twice || path.way == Way::Down {
         return Ok(packets);
     }
     let before = std::iter::once(&[][..]).chain(packets.iter().map(Vec::as_slice));
@@ -136,19 +138,23 @@ fn spoken(path: &Path, network: Impairment, pcm: &[i16]) -> Result<Vec<Vec<u8>>>
 }
 
 /// The codecs alone, over a network that delays nothing and of which all is known, or without one.
-fn ideal(path: &Path, source: &[i16], network: Option<Impairment>, seed: u64) -> Result<Vec<i16>> {
+fn ideal(path: &Path, asked: Asked, source: &[i16], network: Option<Impairment>, seed: u64) -> Result<Vec<i16>> {
     let rate = path.rate;
     let loss = network.map_or(0.0, share);
     let mut link = Link::new(network.unwrap_or(Impairment::NONE), seed);
     let now = Instant::now();
     let mut over = |codec, packets: &[Vec<u8>]| {
         let came: Vec<bool> = packets.iter().map(|_| link.carries(now)).collect();
-        decode(codec, rate, packets, path.red, |n| came.get(n).copied().unwrap_or(false))
+        decode(codec, rate, packets, path.red && (asked.twice || path.way == Way::Down), |n| {
+            came.get(n).copied().unwrap_or(false)
+        })
     };
     match path.way {
         Way::Up => {
-            let heard =
-                over(path.browser(), &encode(Speaker::Browser, path.browser(), path.source_rate(), source, loss)?)?;
+            let heard = over(
+                path.browser(),
+                &encode(Speaker::Browser(asked), path.browser(), path.source_rate(), source, loss)?,
+            )?;
             if path.trunk == path.browser() { Ok(heard) } else { through(path.trunk, rate, &heard) }
         }
         Way::Down => {
@@ -168,12 +174,13 @@ fn ideal(path: &Path, source: &[i16], network: Option<Impairment>, seed: u64) ->
     }
 }
 
-/// The same codecs and the same network, no call in between, and nobody who knows FEC.
+/// The same codecs and the same network, no call in between, nobody who knows FEC, and a browser that nobody asks for
+/// anything.
 fn plain(path: &Path, network: Impairment, source: &[i16], seed: u64) -> Result<Vec<i16>> {
     let rate = path.rate;
     let codec = if path.elastic { path.trunk } else { path.browser() };
     let packets = match path.way {
-        Way::Up => encode(Speaker::Browser, codec, path.source_rate(), source, 0.0)?,
+        Way::Up => encode(Speaker::Browser(Asked::NOTHING), codec, path.source_rate(), source, 0.0)?,
         Way::Down if path.trunk != codec => {
             encode(Speaker::Gateway(path.complexity), codec, rate, &through(path.trunk, rate, source)?, 0.0)?
         }

@@ -4,20 +4,21 @@ use std::path::Path as File;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use trunkline_media::audio::Codec;
 use trunkline_media::audio::codec::{Decoder, Encoder};
 use trunkline_media::audio::prompt::{Player, Prompt};
-use trunkline_media::audio::{Codec, OpusWishes};
+
+use super::asked::Asked;
 
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Speaker {
-    /// A browser as Chromium is, where nobody asks for anything else: as many bits, at the same complexity.
-    Browser,
+    /// A browser as Chromium is: as hard as that tries, and as it is asked.
+    Browser(Asked),
     /// A gateway, as ours is at this complexity.
     Gateway(u8),
 }
 
-const CHROMIUM: OpusWishes = OpusWishes { playback_rate: 48_000, fec: true, bitrate: Some(32_000) };
 const CHROMIUM_COMPLEXITY: u8 = 9;
 
 /// Speech at the rates that paths begin and are judged at.
@@ -57,8 +58,9 @@ impl Speech {
 pub(super) fn encode(speaker: Speaker, codec: Codec, rate: u32, pcm: &[i16], loss: f64) -> Result<Vec<Vec<u8>>> {
     let mut encoder = Encoder::new(codec, rate)?;
     match speaker {
-        Speaker::Browser => {
-            encoder.set_wishes(CHROMIUM)?;
+        Speaker::Browser(asked) => {
+            encoder.set_wishes(asked.opus)?;
+            encoder.set_bits(asked.bits)?;
             encoder.set_complexity(CHROMIUM_COMPLEXITY)?;
         }
         Speaker::Gateway(complexity) => encoder.set_complexity(complexity)?,

@@ -187,6 +187,14 @@ impl Encoder {
         }
     }
 
+    /// Opus is to take as many bits a second as this, whatever gets lost.
+    pub fn set_bits(&mut self, bits: u32) -> Result<(), CodecError> {
+        match &mut self.kind {
+            EncoderKind::G711(_) | EncoderKind::G722(_) => Ok(()),
+            EncoderKind::Opus(encoder) => encoder.set_bits(bits),
+        }
+    }
+
     /// How hard Opus tries, 1 (as it begins) to 10: more sounds a little better and takes up to three times the time.
     pub fn set_complexity(&mut self, complexity: u8) -> Result<(), CodecError> {
         match &mut self.kind {

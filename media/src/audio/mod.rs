@@ -69,6 +69,16 @@ impl Codec {
         }
     }
 
+    /// The highest rate at which somebody who is sent this can play it, Hz.
+    #[must_use]
+    pub fn playback_rate(self) -> u32 {
+        match self {
+            Self::Opus => 48_000,
+            Self::G722 => g722::RATE,
+            Self::Pcmu | Self::Pcma => g711::RATE,
+        }
+    }
+
     /// The name in SDP, as RFC 4855 registers it.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -10,6 +10,8 @@ const MAX_PAYLOAD: usize = 1500;
 
 /// RFC 7587 section 6.1: what `maxaveragebitrate` may ask for begins here.
 const LEAST_BITS: i32 = 6_000;
+/// And ends here.
+const MOST_BITS: i32 = 510_000;
 
 /// Costs a third of 10 and a few hundredths of a MOS. 0 leaves out FEC below 32 kbit/s.
 const LEAST_COMPLEXITY: i32 = 1;
@@ -126,6 +128,13 @@ impl OpusEncoder {
         self.inner.set_max_bandwidth(widest).map_err(fault)?;
         self.most_bits = wishes.bitrate.and_then(|bits| i32::try_from(bits).ok()).unwrap_or(i32::MAX);
         self.fec = wishes.fec;
+        self.protect(self.expected_loss_percent)
+    }
+
+    /// As many bits a second as this, whatever gets lost.
+    pub(super) fn set_bits(&mut self, bits: u32) -> Result<(), CodecError> {
+        self.bits = i32::try_from(bits).map_or(MOST_BITS, |bits| bits.clamp(LEAST_BITS, MOST_BITS));
+        self.most_bits = self.bits;
         self.protect(self.expected_loss_percent)
     }
 

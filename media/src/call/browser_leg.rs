@@ -62,6 +62,7 @@ impl BrowserLeg {
                 ssrc: seed.ssrc,
                 cname: &seed.cname,
                 session: (chance.session_id(), 1),
+                playback_rate: open.playback_rate,
             },
         );
         let opened = Opened { answer: text, ice_session: local.ufrag.clone(), codec: media.codec };

@@ -157,6 +157,8 @@ pub struct AnswerParts<'a> {
     pub cname: &'a str,
     /// `o=` session id and version.
     pub session: (u64, u64),
+    /// Nobody hears the browser at a higher rate than this, Hz.
+    pub playback_rate: u32,
 }
 
 /// Writes the answer: BUNDLE, mid, rtcp-mux, ice-lite, setup:passive, ssrc with cname, all candidates,

@@ -1,8 +1,9 @@
 //! Writing our answer to the browser.
 
 use super::browser::{AnswerParts, BrowserMedia, Offer};
-use super::push_line;
+use super::{opus_asked, push_line};
 use crate::audio::Codec;
+use crate::rtp::PayloadType;
 
 pub(super) fn write(offer: &Offer, media: &BrowserMedia, parts: &AnswerParts<'_>) -> String {
     let mut text = String::with_capacity(1500);
@@ -17,8 +18,7 @@ pub(super) fn write(offer: &Offer, media: &BrowserMedia, parts: &AnswerParts<'_>
     line!("a=ice-lite");
     line!("a=group:BUNDLE {}", offer.mid);
     line!("a=msid-semantic: WMS *");
-    let others = media.redundancy.into_iter().chain(media.telephone_event);
-    let formats: String = media.accepted.iter().map(|(p, _)| *p).chain(others).map(|p| format!(" {}", p.0)).collect();
+    let formats: String = formats(media).map(|number| format!(" {}", number.0)).collect();
     let (address, port) = default_destination(parts.candidates);
     line!("m=audio {port} {}{formats}", offer.protocol);
     let family = if address.contains(':') { "IP6" } else { "IP4" };
@@ -38,7 +38,8 @@ pub(super) fn write(offer: &Offer, media: &BrowserMedia, parts: &AnswerParts<'_>
         match codec {
             Codec::Opus => {
                 line!("a=rtpmap:{payload_type} opus/48000/2");
-                line!("a=fmtp:{payload_type} minptime=10;useinbandfec=1;stereo=0");
+                let asked = opus_asked::of_browser(parts.playback_rate, media.redundancy.is_some());
+                line!("a=fmtp:{payload_type} minptime=10;{asked}");
             }
             Codec::G722 | Codec::Pcmu | Codec::Pcma => {
                 line!("a=rtpmap:{payload_type} {}/{}", codec.name(), codec.clock_rate());
@@ -75,6 +76,15 @@ pub(super) fn with_name(candidate: &str) -> String {
         Some(_) => candidate.to_owned(),
         None => format!("candidate:{candidate}"),
     }
+}
+
+/// Redundancy stands before what it repeats: behind it, Chromium would take it for something to hear, not to say.
+fn formats(media: &BrowserMedia) -> impl Iterator<Item = PayloadType> {
+    let audio = media.accepted.iter().flat_map(|&(number, codec)| {
+        let twice = media.redundancy.filter(|_| codec == Codec::Opus);
+        twice.into_iter().chain([number])
+    });
+    audio.chain(media.telephone_event)
 }
 
 /// Our view: what the browser sends we receive.

@@ -159,6 +159,7 @@ fn answered(offer: &Offer, allowed: &[Codec], candidates: &[String]) -> String {
         ssrc: Ssrc(77),
         cname: "Xy12",
         session: (5, 2),
+        playback_rate: 48_000,
     };
     answer(offer, &media, &parts)
 }
@@ -173,9 +174,9 @@ fn the_answer_is_what_a_browser_expects() {
     let hash = vec!["AB"; 32].join(":");
     let expected = format!(
         "v=0\no=- 5 2 IN IP4 127.0.0.1\ns=-\nt=0 0\na=ice-lite\na=group:BUNDLE 0\na=msid-semantic: WMS *\n\
-         m=audio 3478 UDP/TLS/RTP/SAVPF 111 0 63 110\nc=IN IP4 192.0.2.1\na=mid:0\na=sendrecv\na=rtcp-mux\n\
+         m=audio 3478 UDP/TLS/RTP/SAVPF 63 111 0 110\nc=IN IP4 192.0.2.1\na=mid:0\na=sendrecv\na=rtcp-mux\n\
          a=rtcp-rsize\na=ice-ufrag:ours\na=ice-pwd:a-password-of-22-chars\na=fingerprint:sha-256 {hash}\n\
-         a=setup:passive\na=rtpmap:111 opus/48000/2\na=fmtp:111 minptime=10;useinbandfec=1;stereo=0\n\
+         a=setup:passive\na=rtpmap:111 opus/48000/2\na=fmtp:111 minptime=10;useinbandfec=1;stereo=0;maxplaybackrate=48000;maxaveragebitrate=32000\n\
          a=rtpmap:0 PCMU/8000\na=rtpmap:63 red/48000/2\na=fmtp:63 111/111\na=rtpmap:110 telephone-event/48000\na=fmtp:110 0-15\na=maxptime:60\n\
          a=msid:Xy12 Xy12-audio\na=ssrc:77 cname:Xy12\na=candidate:1 1 tcp 1 192.0.2.1 443 typ host tcptype passive\n\
          a=candidate:2 1 udp 2130706431 192.0.2.1 3478 typ host\na=end-of-candidates\n"

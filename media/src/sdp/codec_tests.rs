@@ -105,32 +105,58 @@ fn comfort_noise_is_answered_where_it_is_offered() {
     assert!(!media.comfort_noise && !answer.contains("CN"));
 }
 
-#[test]
-fn redundancy_is_answered_with_opus_and_only_with_it() {
+/// What Chromium offers of audio, as far as it matters here.
+fn browsers_offer(red: bool) -> Offer {
     let sha = ["AB"; 32].join(":");
+    let (number, lines) = if red { (" 63", "a=rtpmap:63 red/48000/2\na=fmtp:63 111/111\n") } else { ("", "") };
     let text = format!(
         "v=0\no=- 1 1 IN IP4 127.0.0.1\ns=-\nt=0 0\na=group:BUNDLE 0\n\
-         m=audio 9 UDP/TLS/RTP/SAVPF 111 63 0\nc=IN IP4 0.0.0.0\na=mid:0\na=rtcp-mux\na=setup:actpass\n\
+         m=audio 9 UDP/TLS/RTP/SAVPF 111{number} 0\nc=IN IP4 0.0.0.0\na=mid:0\na=rtcp-mux\na=setup:actpass\n\
          a=ice-ufrag:abcd\na=ice-pwd:0123456789abcdef0123456789\na=fingerprint:sha-256 {sha}\n\
-         a=rtpmap:111 opus/48000/2\na=fmtp:111 minptime=10;useinbandfec=1\na=rtpmap:63 red/48000/2\n\
-         a=fmtp:63 111/111\na=rtpmap:0 PCMU/8000\n"
+         a=rtpmap:111 opus/48000/2\na=fmtp:111 minptime=10;useinbandfec=1\n{lines}a=rtpmap:0 PCMU/8000\n"
     );
-    let offer = Offer::parse(text.replace('\n', "\r\n").as_bytes()).unwrap();
-    assert_eq!((offer.redundancy, offer.opus.fec), (Some(PayloadType(63)), true));
-    let answered = |codecs: &[Codec]| {
-        let media = BrowserMedia::negotiate(&offer, codecs, None).unwrap();
-        let parts = AnswerParts {
-            ice: &IceCredentials { ufrag: "ufrag".into(), password: "password".into() },
-            candidates: &[],
-            fingerprint: &Fingerprint { algorithm: "sha-256".into(), bytes: vec![1; 32] },
-            ssrc: Ssrc(1),
-            cname: "name",
-            session: (1, 1),
-        };
-        answer(&offer, &media, &parts)
+    Offer::parse(text.replace('\n', "\r\n").as_bytes()).unwrap()
+}
+
+fn answered(offer: &Offer, codecs: &[Codec], playback_rate: u32) -> String {
+    let media = BrowserMedia::negotiate(offer, codecs, None).unwrap();
+    let parts = AnswerParts {
+        ice: &IceCredentials { ufrag: "ufrag".into(), password: "password".into() },
+        candidates: &[],
+        fingerprint: &Fingerprint { algorithm: "sha-256".into(), bytes: vec![1; 32] },
+        ssrc: Ssrc(1),
+        cname: "name",
+        session: (1, 1),
+        playback_rate,
     };
-    let with = answered(&[Codec::Opus, Codec::Pcmu]);
-    assert!(with.contains("SAVPF 111 0 63\r\n"), "{with}");
+    answer(offer, &media, &parts)
+}
+
+#[test]
+fn redundancy_is_answered_with_opus_and_only_with_it() {
+    let offer = browsers_offer(true);
+    assert_eq!((offer.redundancy, offer.opus.fec), (Some(PayloadType(63)), true));
+    let with = answered(&offer, &[Codec::Pcmu, Codec::Opus], 48_000);
+    assert!(with.contains("SAVPF 63 111 0\r\n"), "before what it repeats: {with}");
     assert!(with.contains("a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n"), "{with}");
-    assert!(!answered(&[Codec::Pcmu]).contains("red"));
+    assert!(!answered(&offer, &[Codec::Pcmu], 48_000).contains("red"));
+}
+
+#[test]
+fn a_browser_is_asked_for_no_more_than_is_heard_and_for_the_bits_that_go_farthest() {
+    // Who hears it at most at this rate, whether it says everything twice: what is asked.
+    for (rate, red, asked) in [
+        (8_000, true, "maxplaybackrate=8000;maxaveragebitrate=24000"),
+        (8_000, false, "maxplaybackrate=8000;maxaveragebitrate=40000"),
+        (16_000, true, "maxplaybackrate=16000;maxaveragebitrate=32000"),
+        (16_000, false, "maxplaybackrate=16000;maxaveragebitrate=48000"),
+        (48_000, true, "maxplaybackrate=48000;maxaveragebitrate=32000"),
+        (48_000, false, "maxplaybackrate=48000;maxaveragebitrate=48000"),
+    ] {
+        let text = answered(&browsers_offer(red), &[Codec::Opus, Codec::Pcmu], rate);
+        let line = format!("a=fmtp:111 minptime=10;useinbandfec=1;stereo=0;{asked}\r\n");
+        assert!(text.contains(&line), "{rate} {red}: {text}");
+    }
+    let rates = [Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma].map(Codec::playback_rate);
+    assert_eq!(rates, [48_000, 16_000, 8_000, 8_000]);
 }

@@ -9,6 +9,7 @@ mod codec_tests;
 mod crypto;
 pub mod fragment;
 mod lines;
+mod opus_asked;
 pub mod trunk;
 mod trunk_read;
 mod trunk_write;

@@ -47,6 +47,7 @@ pub(super) fn open(key: u64) -> OpenCall {
         offer: Offer::parse(OFFER.as_bytes()).unwrap(),
         codecs: vec![Codec::Opus, Codec::Pcmu],
         prefer: None,
+        playback_rate: 48_000,
         limits: Limits {
             setup: Duration::from_secs(10),
             inactivity: Duration::from_secs(20),

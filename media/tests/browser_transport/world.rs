@@ -344,6 +344,7 @@ fn answered(offer: &Offer, local: &IceCredentials, identity: &DtlsIdentity) -> S
         ssrc: Ssrc(SSRC),
         cname: "cname",
         session: (1, 1),
+        playback_rate: 48_000,
     };
     answer(offer, &media, &parts)
 }

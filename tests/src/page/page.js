@@ -28,7 +28,7 @@ async function relayed(response) {
   return new Response(through.join('\r\n'), { status: response.status, headers: response.headers });
 }
 
-// The module's connection, for its own statistics; `rewrite` changes what it offers and is answered.
+// The module's connection, for its own statistics; `rewrite` changes what it offers.
 const Connection = window.RTCPeerConnection;
 window.RTCPeerConnection = class extends Connection {
   constructor(...options) {
@@ -37,24 +37,21 @@ window.RTCPeerConnection = class extends Connection {
   }
 
   async setLocalDescription(description) {
-    if (description || !window.rewrite.nack) return super.setLocalDescription(description);
+    const { nack, once } = window.rewrite;
+    if (description || !(nack || once)) return super.setLocalDescription(description);
+    let { type, sdp } = await this.createOffer();
     // What was sent lately may be asked for again: a browser can do that for Opus, and does where both sides say so.
-    const { type, sdp } = await this.createOffer();
-    return super.setLocalDescription({ type, sdp: sdp.replace(/a=rtpmap:(\d+) opus\/48000\/2\r\n/, '$&a=rtcp-fb:$1 nack\r\n') });
-  }
-
-  setRemoteDescription({ type, sdp }) {
-    const red = window.rewrite.redFirst && /a=rtpmap:(\d+) red\//.exec(sdp)?.[1];
-    return super.setRemoteDescription({ type, sdp: red ? withFirst(sdp, red) : sdp });
+    if (nack) sdp = sdp.replace(/a=rtpmap:(\d+) opus\/48000\/2\r\n/, '$&a=rtcp-fb:$1 nack\r\n');
+    return super.setLocalDescription({ type, sdp: once ? withoutRedundancy(sdp) : sdp });
   }
 };
 
-/** The same with one payload type before the others, which makes it the one that is spoken. */
-function withFirst(sdp, first) {
-  return sdp.replace(/^(m=audio \d+ \S+) (.*)$/m, (_, head, all) => {
-    const others = all.trim().split(' ').filter((number) => number !== first);
-    return [head, first, ...others].join(' ');
-  });
+/** The offer of a browser that knows no redundancy. */
+function withoutRedundancy(sdp) {
+  const red = /a=rtpmap:(\d+) red\//.exec(sdp)?.[1];
+  if (!red) return sdp;
+  const lines = sdp.split('\r\n').filter((line) => !new RegExp(`^a=(rtpmap|fmtp|rtcp-fb):${red} `).test(line));
+  return lines.map((line) => (line.startsWith('m=audio') ? line.replace(` ${red} `, ' ') : line)).join('\r\n');
 }
 
 /** The statistics of one kind, each with the name of its codec. */
@@ -64,9 +61,9 @@ window.statistics = async (type) => {
   return [...all.values()].filter((stat) => stat.type === type).map((stat) => ({ ...stat, codec: all.get(stat.codecId)?.mimeType }));
 };
 
-window.begin = async ({ client, codecs, switched, relay, nack, redFirst, ...options }) => {
+window.begin = async ({ client, codecs, switched, relay, nack, once, ...options }) => {
   window.relay = relay;
-  window.rewrite = { nack, redFirst };
+  window.rewrite = { nack, once };
   await audio.resume();
   window.events = [];
   const stream = switched ? oscillator(switched) : PLAIN;

@@ -79,3 +79,25 @@ async fn a_preview_with_a_good_offer_starts_nothing() {
     let Heard::Event(first) = feed.next().await.unwrap() else { panic!("it keeps up") };
     assert_eq!((first.name, first.call.as_ref()), ("call_started", Some(&call)), "nothing was told before");
 }
+
+#[tokio::test]
+async fn a_browser_is_asked_for_as_wide_a_sound_as_any_trunk_can_carry() {
+    use trunkline_config::Codec::{G722, Opus, Pcma, Pcmu};
+    for (codecs, enabled, rate) in [
+        (vec![Pcmu, Pcma], true, 8_000),
+        (vec![Pcma, G722], true, 16_000),
+        (vec![Pcmu, Opus], true, 48_000),
+        (vec![Pcmu, Opus], false, 8_000),
+    ] {
+        let bench = Bench::of(|config| {
+            config.trunks[0].codecs = vec![Pcmu];
+            // Nobody dials it, but a transfer might.
+            let other =
+                trunkline_config::Trunk { id: "other".into(), codecs: codecs.clone(), ..config.trunks[0].clone() };
+            config.trunks.push(trunkline_config::Trunk { enabled, ..other });
+        });
+        let call = bench.start("ses_1").await.unwrap();
+        bench.calls.reattach(&call, OFFER).await.unwrap();
+        assert_eq!(*bench.media.playback_rates.lock().unwrap(), [rate, rate], "{codecs:?} {enabled}");
+    }
+}

@@ -94,6 +94,7 @@ impl World {
             offer,
             codecs: vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma],
             prefer: None,
+            playback_rate: 48_000,
             limits: limits(),
             seed: [7; 32],
         };
@@ -191,6 +192,7 @@ impl World {
             offer,
             codecs: vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma],
             prefer: None,
+            playback_rate: 48_000,
             limits: limits(),
             seed: [self.seed; 32],
         };

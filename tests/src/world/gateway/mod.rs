@@ -164,7 +164,9 @@ impl SimGateway {
         let Begin { offer, plan, prefer, limits } = begin;
         let no = CallNo(self.calls.len() as u64 + 1);
         let opened = offer.map(|offer| {
-            let open = self.open_call(no, offer, prefer, limits);
+            let routes = plan.iter().filter_map(Planned::first_route);
+            let rate = routes.flat_map(|route| &route.codecs).map(|codec| codec.playback_rate()).max();
+            let open = OpenCall { playback_rate: rate.unwrap_or(8_000), ..self.open_call(no, offer, prefer, limits) };
             MediaCall::open(now, &open, &self.surroundings).unwrap()
         });
         let (media, opened) = opened.map_or((None, None), |(media, opened)| (Some(media), Some(opened)));
@@ -359,7 +361,8 @@ impl SimGateway {
 
     fn open_call(&mut self, no: CallNo, offer: Offer, prefer: Option<Codec>, limits: Limits) -> OpenCall {
         let codecs = vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma];
-        OpenCall { key: CallKey(no.0), offer, codecs, prefer, limits, seed: self.chance.seed() }
+        let (key, playback_rate) = (CallKey(no.0), Codec::Opus.playback_rate());
+        OpenCall { key, offer, codecs, prefer, playback_rate, limits, seed: self.chance.seed() }
     }
 
     /// Whose datagram this is: by ufrag if it is a check, else by 5-tuple.
