@@ -29,8 +29,8 @@ impl Asked {
         };
         let playback_rate = number("maxplaybackrate").unwrap_or(48_000);
         let usual = match playback_rate {
-            ..=8_000 => 12_000,
-            ..=16_000 => 20_000,
+            0..=8_000 => 12_000,
+            8_001..=16_000 => 20_000,
             _ => 32_000,
         };
         let line = answer.lines().find(|line| line.starts_with("m=audio")).unwrap_or_default();
