@@ -30,7 +30,8 @@ async fn terminator(home: &Path, to: SocketAddr) -> Result<SocketAddr> {
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    // A listener of this machine alone is asked by its own port.
+    let listener = TcpListener::bind(("127.0.0.2", to.port())).await?;
     let address = listener.local_addr()?;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -44,10 +45,10 @@ async fn terminator(home: &Path, to: SocketAddr) -> Result<SocketAddr> {
     Ok(address)
 }
 
-/// A certificate for this machine's own address, and its key, in files.
+/// A certificate for this machine's own addresses, and its key, in files.
 fn certificate(home: &Path) -> Result<(PathBuf, PathBuf)> {
     let key = KeyPair::generate()?;
-    let certificate = CertificateParams::new(["127.0.0.1".to_owned()])?.self_signed(&key)?;
+    let certificate = CertificateParams::new(["127.0.0.1", "127.0.0.2"].map(String::from))?.self_signed(&key)?;
     let (certificate_file, key_file) = (home.join("cert.pem"), home.join("key.pem"));
     std::fs::write(&certificate_file, certificate.pem())?;
     std::fs::write(&key_file, key.serialize_pem())?;
