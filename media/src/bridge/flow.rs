@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::clock::Clock;
 use super::sounds::Sounds;
-use super::speech::{Speech, with};
+use super::speech::Speech;
 use super::voice::Voice;
 use super::{Listener, Output};
 use crate::audio::Codec;
-use crate::audio::jitter_buffer::JitterBufferStats;
 use crate::audio::noise::ComfortNoise;
 use crate::audio::prompt::Prompt;
 use crate::audio::signal::Region;
@@ -368,18 +367,6 @@ impl Flow {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let waits = self.waits_until();
         self.output.and(self.clock.next()).into_iter().chain(waits).min()
-    }
-
-    /// Jitter buffer counters and milliseconds made up.
-    pub(crate) fn stats(&self) -> (JitterBufferStats, u64) {
-        let (passed, made_up_ms) = self.passing.as_ref().map(|passing| passing.stats()).unwrap_or_default();
-        (with(self.speech.stats(), &passed), self.speech.concealed_ms() + made_up_ms)
-    }
-
-    /// Packets that came and were of no use; starts anew with another codec. `None` while all are relayed.
-    pub(crate) fn discarded(&self) -> Option<u64> {
-        let passed = || self.passing.as_ref().map_or(0, |passing| passing.stats().0.late);
-        self.transcodes().then(|| self.speech.discarded() + passed())
     }
 
     /// The speaker is not heard for now; our own clock takes over.

@@ -9,7 +9,7 @@ use crate::api::ReorderStats;
 use crate::audio::Codec;
 use crate::audio::codec::Decoder;
 use crate::audio::jitter_buffer::JitterBufferStats;
-use crate::bridge::speech::decoder_of;
+use crate::bridge::speech::{decoder_of, with};
 use crate::bridge::{Listener, Output};
 use crate::outbox::Outbox;
 
@@ -101,6 +101,18 @@ impl Flow {
             Some(output) => while self.release(now, false, output, listener, out) {},
             None => self.forget_waiting(),
         }
+    }
+
+    /// Jitter buffer counters and milliseconds made up.
+    pub(crate) fn stats(&self) -> (JitterBufferStats, u64) {
+        let (passed, made_up_ms) = self.passing.as_ref().map(|passing| passing.stats()).unwrap_or_default();
+        (with(self.speech.stats(), &passed), self.speech.concealed_ms() + made_up_ms)
+    }
+
+    /// Packets that came and were of no use; starts anew with another codec. `None` while all are relayed.
+    pub(crate) fn discarded(&self) -> Option<u64> {
+        let passed = || self.passing.as_ref().map_or(0, |passing| passing.stats().0.late);
+        self.transcodes().then(|| self.speech.discarded() + passed())
     }
 
     /// What became of packets that came out of order, as far as any waited.
