@@ -73,8 +73,8 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    /// A flow nobody listens to yet.
-    pub(crate) fn new(comfort: Comfort, rate: u32, ear: Option<Ear>) -> Self {
+    /// A flow nobody listens to yet. `epoch`: when the clocks of all calls began.
+    pub(crate) fn new(epoch: Instant, comfort: Comfort, rate: u32, ear: Option<Ear>) -> Self {
         Self {
             comfort,
             rate,
@@ -83,7 +83,7 @@ impl Flow {
             on_arrival: false,
             passing: None,
             voice: Voice::default(),
-            clock: Clock::default(),
+            clock: Clock::new(epoch),
             source: None,
             muted: false,
             held: false,

@@ -122,10 +122,10 @@ impl Call {
             browser,
             trunk: None,
             spare: None,
-            to_trunk: Flow::new(Comfort::Always, rate, ear()),
+            to_trunk: Flow::new(surroundings.wall_at, Comfort::Always, rate, ear()),
             // A browser has a jitter buffer of its own, and a good one: a second one before it would only add delay. It
             // serves relayed audio too, so that a change of codec moves nothing in time.
-            to_browser: Flow::new(Comfort::OnceHeard, rate, ear()).on_arrival(),
+            to_browser: Flow::new(surroundings.wall_at, Comfort::OnceHeard, rate, ear()).on_arrival(),
             presence: Presence::new(open.limits),
             events: VecDeque::new(),
             ufrags: (opened.ice_session.clone(), None),

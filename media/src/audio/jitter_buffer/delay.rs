@@ -93,12 +93,8 @@ impl DelayEstimator {
         let weight = FORGET.max(1.0 / (self.packets + 1.0));
         self.packets += 1.0;
         let class = usize::try_from(lateness / self.class_units()).unwrap_or(0).min(CLASSES - 1);
-        for (n, share) in self.classes.iter_mut().enumerate() {
-            *share *= 1.0 - weight;
-            if n == class {
-                *share += weight;
-            }
-        }
+        self.classes.iter_mut().for_each(|share| *share *= 1.0 - weight);
+        self.classes.get_mut(class).into_iter().for_each(|share| *share += weight);
         self.aim();
     }
 
