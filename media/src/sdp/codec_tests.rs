@@ -146,8 +146,8 @@ fn redundancy_is_answered_with_opus_and_only_with_it() {
 fn a_browser_is_asked_for_no_more_than_is_heard_and_for_the_bits_that_go_farthest() {
     // Who hears it at most at this rate, whether it says everything twice: what is asked.
     for (rate, red, asked) in [
-        (8_000, true, "maxplaybackrate=8000;maxaveragebitrate=24000"),
-        (8_000, false, "maxplaybackrate=8000;maxaveragebitrate=40000"),
+        (8_000, true, "maxplaybackrate=16000;maxaveragebitrate=32000"),
+        (8_000, false, "maxplaybackrate=16000;maxaveragebitrate=48000"),
         (16_000, true, "maxplaybackrate=16000;maxaveragebitrate=32000"),
         (16_000, false, "maxplaybackrate=16000;maxaveragebitrate=48000"),
         (48_000, true, "maxplaybackrate=48000;maxaveragebitrate=32000"),

@@ -5,21 +5,19 @@ use std::fmt::{Display, Formatter, Result};
 
 use crate::audio::OpusWishes;
 
+/// No browser is asked for less, whoever hears it: without what lies above 4 kHz nobody can tell that its microphone is a
+/// narrow one.
+const LEAST_RATE: u32 = 16_000;
+
 /// Parameters of `a=fmtp`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Asked(OpusWishes);
 
 /// What is asked of a browser that is heard at this rate at most, Hz, and says everything twice (RFC 2198) or not.
 pub(super) fn of_browser(playback_rate: u32, twice: bool) -> Asked {
-    let narrow = playback_rate <= 8_000;
-    let bits = match (twice, narrow) {
-        (true, true) => 24_000,
-        (true, false) => 32_000,
-        // In-band FEC takes up to a third of them.
-        (false, true) => 40_000,
-        (false, false) => 48_000,
-    };
-    Asked(OpusWishes { playback_rate, fec: true, bitrate: Some(bits) })
+    // In-band FEC takes up to a third of what is said once.
+    let bits = if twice { 32_000 } else { 48_000 };
+    Asked(OpusWishes { playback_rate: playback_rate.max(LEAST_RATE), fec: true, bitrate: Some(bits) })
 }
 
 impl Display for Asked {
