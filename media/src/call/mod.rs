@@ -92,7 +92,7 @@ pub struct Surroundings {
     pub candidates: Arc<[String]>,
     /// Wall time (since the Unix epoch) that belongs to `wall_at`.
     pub wall: Duration,
-    /// See `wall`.
+    /// See `wall`. The same for all calls of a worker: their playout clocks count from it, and so tick together.
     pub wall_at: Instant,
     /// What is measured, and what counts as good.
     pub policy: Policy,
@@ -101,6 +101,11 @@ pub struct Surroundings {
 impl Surroundings {
     pub(crate) fn wall(&self, now: Instant) -> Duration {
         self.wall.saturating_add(now.saturating_duration_since(self.wall_at))
+    }
+
+    /// The clock on the wall may have been set. The moment that belongs to `wall` stays, for clocks count from it.
+    pub(crate) fn set_wall(&mut self, now: Instant, wall: Duration) {
+        self.wall = wall.saturating_sub(now.saturating_duration_since(self.wall_at));
     }
 }
 

@@ -112,8 +112,7 @@ impl Worker {
         if self.calls.len() >= self.max_calls {
             return Err(OpenError::Full);
         }
-        self.surroundings.wall = wall();
-        self.surroundings.wall_at = now;
+        self.surroundings.set_wall(now, wall());
         self.surroundings.policy = self.shared.policy();
         let opening = catch_unwind(AssertUnwindSafe(|| Call::open(now, open, &self.surroundings)));
         let (mut call, opened) = opening.unwrap_or_else(|_| {

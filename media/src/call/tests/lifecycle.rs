@@ -268,3 +268,13 @@ fn what_was_received_stays_counted_over_a_new_page_on_another_clock() {
     let at_last = world.stats().browser_in;
     assert!(at_last.packets > after.packets + 40 && at_last.discarded >= after.discarded, "{after:?} {at_last:?}");
 }
+
+#[test]
+fn the_clock_on_the_wall_is_set_and_the_clocks_of_all_calls_still_count_from_one_moment() {
+    let world = World::new(&[Opus]);
+    let mut surroundings = world.call.surroundings.clone();
+    let (epoch, later) = (surroundings.wall_at, world.now + Duration::from_millis(90_123));
+    let wall = Duration::from_secs(1_900_000_000);
+    surroundings.set_wall(later, wall);
+    assert_eq!((surroundings.wall_at, surroundings.wall(later)), (epoch, wall));
+}
