@@ -10,7 +10,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::asks::Ask;
 use super::candidates::{host_candidates, tcp_candidates};
-use super::placement::{Load, emptiest};
+use super::placement::{Load, next_home};
+use super::ports::Pool;
 use super::reports;
 use super::rest::Bell;
 use super::shared::Shared;
@@ -66,6 +67,7 @@ impl Plane {
         let count = config.workers.max(1);
         let (door, bell) = config.tcp_listen.map(open_door).transpose()?.unzip();
         let homes = Homes { by_key: HashMap::new(), load: vec![0; count], names: bell.is_some().then(Names::default) };
+        let pool = Pool::new(&config.rtp_ports);
         let sockets = (0..count).map(|nth| bind_public(config.udp_listen, nth)).collect::<Result<Vec<_>, _>>()?;
         let inner = Inner {
             workers: Vec::with_capacity(count),
@@ -88,8 +90,7 @@ impl Plane {
                 candidates.extend(tcp_candidates(bell.address, address, &config.advertise));
             }
             let parts = WorkerParts {
-                nth,
-                of: count,
+                pool: pool.clone(),
                 poll,
                 bell,
                 public: socket,
@@ -137,7 +138,7 @@ impl Plane {
         self.0.workers.iter().for_each(|worker| worker.shared.measure_by(policy));
     }
 
-    /// Opens a call on the worker with the least to do; returns once it is registered. If this future is dropped before,
+    /// Opens a call on a worker with room for it; returns once it is registered. If this future is dropped before,
     /// the call is closed.
     pub async fn open(&self, open: OpenCall) -> Result<Opened, OpenError> {
         let key = open.key;
@@ -234,7 +235,7 @@ impl Inner {
         self.workers.get(worker)
     }
 
-    /// Takes a place on the worker with the least to do.
+    /// Takes a place on a worker.
     fn reserve(&self, key: CallKey) -> Result<Reservation<'_>, OpenError> {
         let mut homes = self.homes();
         if homes.by_key.contains_key(&key) {
@@ -244,7 +245,7 @@ impl Inner {
             let (busy, calls_then) = worker.shared.busy();
             Load { calls: *calls, busy, calls_then }
         });
-        let worker = emptiest(loads, self.max_calls).ok_or(OpenError::Full)?;
+        let worker = next_home(loads, self.max_calls).ok_or(OpenError::Full)?;
         homes.by_key.insert(key, worker);
         if let Some(load) = homes.load.get_mut(worker) {
             *load += 1;

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
@@ -19,10 +20,14 @@ pub(super) const FIRST_TOKEN: usize = 2;
 /// Kernel memory for what a trunk sends while the thread is away; more would only be late audio.
 const RECEIVE_BUFFER: usize = 64 * 1024;
 
-/// One worker's share of the port range.
+/// The pairs of the port range that are free, for whichever worker wants one; locked for a lease and its end alone.
+#[derive(Clone)]
+pub(super) struct Pool(Arc<Mutex<VecDeque<u16>>>);
+
+/// One worker's ports.
 pub(super) struct Ports {
     ip: IpAddr,
-    free: VecDeque<u16>,
+    pool: Pool,
     links: Vec<Option<Link>>,
     spare: Vec<usize>,
     quarantine: VecDeque<(Instant, usize)>,
@@ -50,20 +55,33 @@ pub(super) enum Side {
     Rtcp,
 }
 
-impl Ports {
-    /// Every `of`-th pair of the range, from the `nth`.
-    pub(super) fn new(
-        ip: IpAddr,
-        range: &RangeInclusive<u16>,
-        nth: usize,
-        of: usize,
-        quarantine_for: Duration,
-    ) -> Self {
+impl Pool {
+    /// Each even port with the odd one above it.
+    pub(super) fn new(range: &RangeInclusive<u16>) -> Self {
         let even = |port: &u16| port.is_multiple_of(2) && *port < *range.end();
-        let free = range.clone().filter(even).skip(nth).step_by(of.max(1)).collect();
+        Self(Arc::new(Mutex::new(range.clone().filter(even).collect())))
+    }
+
+    fn free(&self) -> MutexGuard<'_, VecDeque<u16>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The one that was free for longest.
+    fn take(&self) -> Option<u16> {
+        self.free().pop_front()
+    }
+
+    fn give_back(&self, port: u16) {
+        self.free().push_back(port);
+    }
+}
+
+impl Ports {
+    /// None yet; each is taken from the pool and given back to it.
+    pub(super) fn new(ip: IpAddr, pool: Pool, quarantine_for: Duration) -> Self {
         Self {
             ip,
-            free,
+            pool,
             links: Vec::new(),
             spare: Vec::new(),
             quarantine: VecDeque::new(),
@@ -76,11 +94,12 @@ impl Ports {
 
     /// Binds the pair that was free for longest. The link's index, and the RTP address.
     pub(super) fn lease(&mut self, registry: &Registry, owner: usize) -> Result<(usize, SocketAddr), LeaseError> {
-        for _ in 0..self.free.len() {
-            let Some(port) = self.free.pop_front() else { break };
+        let tries = self.pool.free().len();
+        for _ in 0..tries {
+            let Some(port) = self.pool.take() else { break };
             let Ok((rtp, rtcp)) = bind_pair(self.ip, port) else {
                 self.in_use += 1;
-                self.free.push_back(port);
+                self.pool.give_back(port);
                 continue;
             };
             let at = self.spare.pop().unwrap_or(self.links.len());
@@ -162,7 +181,7 @@ impl Ports {
             // Closing the socket would do as well; the error of one that was never registered says nothing.
             let _ = registry.deregister(&mut SourceFd(&socket.as_raw_fd()));
         }
-        self.free.push_back(link.port);
+        self.pool.give_back(link.port);
         self.spare.push(at);
     }
 }

@@ -15,7 +15,7 @@ use super::asks::Ask;
 use super::batch::{Inbox, Postman};
 use super::calls::Calls;
 use super::effort::Effort;
-use super::ports::Ports;
+use super::ports::{Pool, Ports};
 use super::reports::Reports;
 use super::rest::Bell;
 use super::shared::Shared;
@@ -58,8 +58,7 @@ const MAX_BROKEN_TURNS: u32 = 100;
 
 /// What a worker is made of.
 pub(super) struct WorkerParts {
-    pub(super) nth: usize,
-    pub(super) of: usize,
+    pub(super) pool: Pool,
     pub(super) poll: Poll,
     pub(super) bell: Bell,
     pub(super) public: UdpSocket,
@@ -112,8 +111,7 @@ impl Worker {
     /// Runs until it is told to stop.
     pub(super) fn run(parts: WorkerParts) {
         let WorkerParts {
-            nth,
-            of,
+            pool,
             poll,
             bell,
             public,
@@ -141,7 +139,7 @@ impl Worker {
             surroundings: Surroundings { identity, candidates, wall: wall(), wall_at: now, policy: config.policy },
             max_calls: config.max_calls_per_worker,
             calls: Calls::default(),
-            ports: Ports::new(config.rtp_listen, &config.rtp_ports, nth, of, config.quarantine),
+            ports: Ports::new(config.rtp_listen, pool, config.quarantine),
             connections: Connections::new(connections),
             timers: Timers::default(),
             reports: Reports::new(reports),
