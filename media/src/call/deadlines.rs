@@ -20,11 +20,26 @@ impl Call {
         if self.poll_timeout().is_none_or(|(at, _)| at > now) {
             return;
         }
-        self.slow = None;
-        if self.browser.transport.poll_timeout().is_some_and(|(at, _)| at <= now) {
+        let slow = self.slow.take();
+        let is_slow = slow.flatten().is_some_and(|(at, _)| at <= now);
+        if is_slow && self.browser.transport.poll_timeout().is_some_and(|(at, _)| at <= now) {
             self.browser.transport.handle_timeout(now, out);
             self.drain_transport(now);
         }
+        self.play(now, out);
+        self.ripe_tones(now);
+        if is_slow || !self.events.is_empty() {
+            self.keep_up(now, out);
+        } else {
+            self.slow = slow;
+        }
+        if self.next_look.is_some_and(|at| at <= now) {
+            self.look_now(now);
+        }
+    }
+
+    /// Whatever the flows' own clocks have to say.
+    fn play(&mut self, now: Instant, out: &mut Outbox) {
         let to_trunk = if self.echoes {
             self.to_trunk.handle_timeout(now, &mut self.browser, out);
             None
@@ -34,11 +49,14 @@ impl Call {
         self.played_to_trunk(now, to_trunk);
         let to_browser = self.to_browser.handle_timeout(now, &mut self.browser, out);
         self.report(to_browser.map(|id| MediaEvent::PromptFinished { leg: Leg::Browser, id }));
+    }
+
+    /// All that audio does not wait for.
+    fn keep_up(&mut self, now: Instant, out: &mut Outbox) {
         let overdue = self.browser.stream.overdue_digit(now);
         self.heard_digit(now, Leg::Browser, overdue);
         let overdue = self.trunk.as_mut().and_then(TrunkLeg::stream).and_then(|stream| stream.overdue_digit(now));
         self.heard_digit(now, Leg::Trunk, overdue);
-        self.ripe_tones(now);
         self.poll_legs(now, out);
         while let Some(event) = self.presence.check(now) {
             self.report(Some(event));
@@ -50,9 +68,6 @@ impl Call {
             self.look(now, &mut stats);
             self.tell_voip(&stats);
             self.report(Some(MediaEvent::Sample(stats)));
-        }
-        if self.next_look.is_some_and(|at| at <= now) {
-            self.look_now(now);
         }
     }
 
