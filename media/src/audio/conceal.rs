@@ -80,7 +80,7 @@ impl Concealer {
     fn remember(&mut self, pcm: &[i16]) {
         let room = self.history.len();
         let newest = pcm.get(pcm.len().saturating_sub(room)..).unwrap_or_default();
-        self.history.rotate_left(newest.len());
+        self.history.copy_within(newest.len().., 0);
         let (_, place) = self.history.split_at_mut(room - newest.len());
         place.iter_mut().zip(newest).for_each(|(kept, &sample)| *kept = f32::from(sample));
     }

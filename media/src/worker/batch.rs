@@ -137,18 +137,14 @@ impl Postman {
     fn post(&mut self, socket: &impl AsRawFd, filled: usize, posted: &mut Posted) {
         let mut done = 0;
         while let Some(rest) = self.headers.get_mut(done..filled).filter(|rest| !rest.is_empty()) {
-            let count = libc::c_uint::try_from(rest.len()).unwrap_or_default();
-            // SAFETY: these headers were filled by `send` in this very call; they point at iovecs and names owned by
-            // `self` and at bytes that `send` still borrows. `count` is the number of headers behind the pointer.
-            let sent = unsafe {
-                libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), count, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+            let error = match send_some(socket, rest) {
+                Ok(sent) => {
+                    posted.sent += sent as u64;
+                    done += sent.max(1);
+                    continue;
+                }
+                Err(error) => error.kind(),
             };
-            if let Ok(sent) = usize::try_from(sent) {
-                posted.sent += sent as u64;
-                done += sent.max(1);
-                continue;
-            }
-            let error = io::Error::last_os_error().kind();
             if error == io::ErrorKind::WouldBlock {
                 posted.failed += (filled - done) as u64;
                 return;
@@ -160,6 +156,27 @@ impl Postman {
             }
         }
     }
+}
+
+/// Sends the first of these, or more; how many. A single one goes by the call that has least to copy.
+fn send_some(socket: &impl AsRawFd, headers: &mut [libc::mmsghdr]) -> io::Result<usize> {
+    const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    let descriptor = socket.as_raw_fd();
+    if let [only] = headers {
+        let header = only.msg_hdr;
+        // SAFETY: the header was filled by `Postman::send`, still in progress: it points at one iovec, whose octets `send`
+        // borrows, and at a name of the length given, both owned by the postman. The kernel only reads.
+        let sent = unsafe {
+            let octets = *header.msg_iov;
+            let (name, length) = (header.msg_name.cast_const().cast(), header.msg_namelen);
+            libc::sendto(descriptor, octets.iov_base.cast_const(), octets.iov_len, FLAGS, name, length)
+        };
+        return if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(1) };
+    }
+    let count = libc::c_uint::try_from(headers.len()).unwrap_or_default();
+    // SAFETY: each header is as above; `count` is the number of headers behind the pointer.
+    let sent = unsafe { libc::sendmmsg(descriptor, headers.as_mut_ptr(), count, FLAGS) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
 /// Datagrams the kernel dropped because this socket was full, since it was bound.
