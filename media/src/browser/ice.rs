@@ -14,7 +14,7 @@ const REMOTES_LIMIT: usize = 64;
 /// Transactions remembered, to tell a replayed check from a new one.
 const TRANSACTIONS: usize = 16;
 /// The selected address counts as silent after this: longer than any gap of live audio, shorter than a pause that a
-/// visitor takes for the end of the call.
+/// visitor takes for the end of the call. Where no audio comes, of who only listens, after twice as long as it usually is.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// What a STUN message turned out to be.
@@ -42,8 +42,6 @@ pub(super) struct IceLite {
     /// The session before a restart, until a check of the new one comes.
     previous: Option<Session>,
     remotes: Vec<Known>,
-    /// Whether the current session's USE-CANDIDATE chose `selected`.
-    nominated: bool,
     transactions: [Option<([u8; 12], Remote)>; TRANSACTIONS],
     next_transaction: usize,
     requests: u64,
@@ -59,6 +57,8 @@ struct Session {
 struct Known {
     remote: Remote,
     last_heard: Instant,
+    /// So long something took to come lately; what was longer ago counts for less.
+    usual: Duration,
 }
 
 impl Session {
@@ -79,7 +79,6 @@ impl IceLite {
             previous: None,
             remotes: Vec::new(),
             selected: None,
-            nominated: false,
             transactions: [None; TRANSACTIONS],
             next_transaction: 0,
             requests: 0,
@@ -118,10 +117,10 @@ impl IceLite {
     /// Something authentic other than a check came from this address.
     pub(super) fn heard(&mut self, now: Instant, remote: Remote) {
         match &mut self.selected {
-            Some(selected) if selected.remote == remote => selected.last_heard = now,
+            Some(selected) if selected.remote == remote => selected.heard(now),
             Some(_) | None => {
                 if let Some(known) = self.remotes.iter_mut().find(|known| known.remote == remote) {
-                    known.last_heard = now;
+                    known.heard(now);
                 }
             }
         }
@@ -131,8 +130,8 @@ impl IceLite {
     pub(super) fn forget(&mut self, remote: Remote) {
         self.remotes.retain(|known| known.remote != remote);
         if self.selected() == Some(remote) {
-            self.selected = self.remotes.iter().max_by_key(|known| known.last_heard).copied();
-            self.nominated = false;
+            let latest = self.remotes.iter().max_by_key(|known| known.last_heard);
+            self.selected = latest.map(|latest| Known { usual: Duration::ZERO, ..*latest });
         }
     }
 
@@ -204,31 +203,34 @@ impl IceLite {
                 self.remotes.swap_remove(at);
             }
         }
-        self.remotes.push(Known { remote, last_heard: now });
+        self.remotes.push(Known { remote, last_heard: now, usual: Duration::ZERO });
     }
 
     /// Which pair to send on: the latest nominated one; before any nomination the first validated one. An address that
     /// fell silent yields to one that is alive, because a NAT that rebinds does not nominate.
     fn select(&mut self, now: Instant, from: Remote, nominates: bool, restarted: bool, is_current: bool) {
-        if restarted {
-            self.nominated = false;
-        }
-        if nominates && is_current {
-            self.nominated = true;
-        } else if self.selected.is_none() || restarted || self.is_silent(now) {
-            self.nominated = nominates;
-        } else {
+        let takes = nominates && is_current || restarted || self.is_silent(now);
+        if !takes || self.selected() == Some(from) {
             return;
         }
-        let before = self.selected.replace(Known { remote: from, last_heard: now });
-        if let Some(before) = before.filter(|before| before.remote != from) {
+        let before = self.selected.replace(Known { remote: from, last_heard: now, usual: Duration::ZERO });
+        if let Some(before) = before {
             // Heard last while it was selected.
             self.heard(before.last_heard, before.remote);
         }
     }
 
     fn is_silent(&self, now: Instant) -> bool {
-        self.selected.is_none_or(|selected| now.saturating_duration_since(selected.last_heard) >= SILENCE)
+        self.selected.is_none_or(|Known { last_heard, usual, .. }| {
+            now.saturating_duration_since(last_heard) >= SILENCE.max(2 * usual)
+        })
+    }
+}
+
+impl Known {
+    fn heard(&mut self, now: Instant) {
+        self.usual = now.saturating_duration_since(self.last_heard).max(self.usual / 2);
+        self.last_heard = now;
     }
 }
 

@@ -104,6 +104,31 @@ fn an_address_that_fell_silent_yields_to_one_that_is_alive() {
     assert_eq!(agent.selected(), Some(address(2)));
 }
 
+/// A browser that sends no audio, as they check: the pair in use every 2.5 seconds, and nominate it, others now and then.
+#[test]
+fn who_only_listens_is_not_sent_to_a_pair_that_is_merely_alive() {
+    let (mut agent, now) = agent();
+    let mut number = 0;
+    let mut check = |agent: &mut IceLite, ms: u64, from: u16, use_candidate: bool| {
+        number += 1;
+        let check = Check { use_candidate, ..numbered(number) };
+        assert_eq!(send(agent, now + Duration::from_millis(ms), address(from), &check).0, AUTHENTIC);
+    };
+    check(&mut agent, 0, 1, true);
+    for second in (0..120).step_by(10) {
+        for n in 1..=4 {
+            check(&mut agent, second * 1_000 + n * 2_500, 1, true);
+            // A report comes soon after some of them.
+            agent.heard(now + Duration::from_millis(second * 1_000 + n * 2_500 + 100), address(1));
+        }
+        check(&mut agent, second * 1_000 + 12_300, 2, false);
+        assert_eq!(agent.selected(), Some(address(1)), "{second}");
+    }
+    // And yields once nothing comes from there.
+    check(&mut agent, 130_000, 2, false);
+    assert_eq!(agent.selected(), Some(address(2)));
+}
+
 #[test]
 fn a_check_replayed_from_elsewhere_moves_nothing() {
     let (mut agent, now) = agent();
