@@ -95,12 +95,13 @@ struct Counted {
     late: u32,
     concealed_ms: u32,
     sent: u64,
+    /// The last that was, however long ago.
     reported: Option<(u64, i64)>,
     report: u32,
 }
 
 impl Counted {
-    fn of(reading: &LegReading) -> Self {
+    fn of(reading: &LegReading, before: Option<&Self>) -> Self {
         let LegReading { up, down, audio, .. } = reading;
         Self {
             received: up.packets,
@@ -110,7 +111,7 @@ impl Counted {
             late: count(audio.late, 0),
             concealed_ms: count(audio.concealed_ms, 0),
             sent: down.packets,
-            reported: down.reported,
+            reported: down.reported.or(before.and_then(|before| before.reported)),
             report: down.report,
         }
     }
@@ -212,7 +213,7 @@ impl LegMeter {
     /// What the second brought, up and down.
     fn seconds(&mut self, now: &LegReading, relayed: f32, elapsed: Duration, disturbed: bool) -> [Second; 2] {
         // Without a beginning, or after a disturbance, nothing has changed.
-        let counted = Counted::of(now);
+        let counted = Counted::of(now, self.before.as_ref());
         let before = self.before.replace(counted).filter(|_| !disturbed).unwrap_or(counted);
         let rtt = now.rtt.map(|(ms, source)| (ms as f32, source));
         let up = self.up_second(now, &before, rtt, elapsed, disturbed);
@@ -271,9 +272,9 @@ impl LegMeter {
     ) -> Second {
         let new = &now.down;
         let (expected, lost) = match (new.reported, before.reported) {
-            (Some(new), Some(old)) => (count(new.0, old.0), change(new.1, old.1)),
-            // The first report tells of everything so far.
-            (Some(new), None) => (count(new.0, 0), change(new.1, 0)),
+            (Some(new), Some(old)) if new.0 >= old.0 => (count(new.0, old.0), change(new.1, old.1)),
+            // The first report of a stream tells of everything so far.
+            (Some(new), _) => (count(new.0, 0), change(new.1, 0)),
             (None, _) => (0, 0),
         };
         if new.report != before.report || new.reported.is_none() {

@@ -17,9 +17,13 @@ const PATIENCE: u8 = 3;
 /// Another reporter is listened to once this one has been silent for so long.
 const SILENT: Duration = Duration::from_secs(5);
 
-/// Reports this old say nothing of now. A peer that reports less often is given twice its interval, up to the limit.
+/// Reports this old say nothing of now. A peer that reports less often is given two and a half times its mean interval, up
+/// to the limit: an interval may be half as long again as the mean (RFC 3550 section 6.3.1), and a report may get lost.
 const STALE: Duration = Duration::from_secs(6);
 const STALE_LIMIT: Duration = Duration::from_secs(16);
+
+/// The interval of RFC 3550 section 6.2, and of browsers, milliseconds.
+const USUAL_INTERVAL_MS: u32 = 5_000;
 
 /// More jitter is none.
 const JITTER_LIMIT_MS: f64 = 10_000.0;
@@ -46,6 +50,7 @@ pub(crate) struct RemoteView {
     reporter: Option<Ssrc>,
     base: Option<Base>,
     at: Option<Instant>,
+    /// Mean time between reports, once there were any.
     interval_ms: u32,
     expected: u64,
     lost: i64,
@@ -104,9 +109,10 @@ impl RemoteView {
         if advance > 0 || self.progress.is_none() {
             self.progress = Some(now);
         }
-        let interval = self.at.map_or(STALE / 2, |at| now.saturating_duration_since(at));
-        let interval_ms = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX);
-        self.interval_ms = interval_ms.max(self.interval_ms / 4 * 3);
+        self.interval_ms = self.at.map_or(USUAL_INTERVAL_MS, |at| {
+            let interval = now.saturating_duration_since(at).min(STALE_LIMIT);
+            (3 * self.interval_ms + u32::try_from(interval.as_millis()).unwrap_or_default()) / 4
+        });
         self.at = Some(now);
         self.reports = self.reports.wrapping_add(1);
         true
@@ -136,7 +142,7 @@ impl RemoteView {
     }
 
     fn is_fresh(&self, now: Instant) -> bool {
-        let limit = Duration::from_millis(u64::from(self.interval_ms) * 2).clamp(STALE, STALE_LIMIT);
+        let limit = Duration::from_millis(u64::from(self.interval_ms) * 5 / 2).clamp(STALE, STALE_LIMIT);
         self.at.is_some_and(|at| now.saturating_duration_since(at) <= limit)
     }
 

@@ -1,3 +1,6 @@
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
 use super::*;
 
 const PEER: Ssrc = Ssrc(77);
@@ -155,6 +158,22 @@ fn rare_reports_are_given_their_time() {
     assert!(peer.totals().is_some());
     peer.now += Duration::from_secs(5);
     assert_eq!(peer.totals(), None);
+}
+
+/// Browsers report every 2.5 to 7.5 seconds, as chance has it.
+#[test]
+fn reports_that_come_when_chance_has_it_are_never_stale() {
+    let mut dice = StdRng::seed_from_u64(1);
+    let mut peer = Peer::new();
+    for n in 0..2_000 {
+        let seconds: u64 = dice.random_range(1..=6);
+        peer.now += Duration::from_millis(seconds * 1_000 + 500);
+        let totals = peer.view.totals(peer.now + Duration::from_secs(1));
+        assert!(n == 0 || totals.is_some(), "{n}: after {seconds} seconds and a half and one more");
+        peer.sent += 75 * seconds;
+        peer.highest += 50 * seconds as u32;
+        assert!(peer.second(0));
+    }
 }
 
 #[test]
