@@ -114,6 +114,14 @@ impl Player {
         Self { prompt, resampler, length, next: 0, looped }
     }
 
+    /// Plays on at another rate, from where it is.
+    pub fn set_rate(&mut self, rate: u32) {
+        let mut player = Self::new(Arc::clone(&self.prompt), rate, self.looped);
+        let next = (self.next.min(self.length) as u64 * player.length as u64).checked_div(self.length as u64);
+        player.next = next.and_then(|next| usize::try_from(next).ok()).unwrap_or_default();
+        *self = player;
+    }
+
     /// Fills `frame`, with silence past the end; `false` once there is nothing more to play.
     pub fn fill(&mut self, frame: &mut [i16]) -> bool {
         let began = self.next < self.length;
@@ -240,6 +248,22 @@ mod tests {
                 assert!(!player.fill(&mut pcm[..160]));
             }
         }
+    }
+
+    #[test]
+    fn another_rate_in_the_middle_begins_nothing_anew() {
+        let rising: Vec<i16> = (0..8_000).collect();
+        let mut player = Player::new(Arc::new(Prompt::from_pcm(8_000, rising).unwrap()), 8_000, false);
+        let mut frame = vec![0; 4_000];
+        assert!(player.fill(&mut frame));
+        player.set_rate(16_000);
+        let mut frame = vec![0; 320];
+        assert!(player.fill(&mut frame));
+        assert!((frame[0] - 4_000).abs() <= 1 && (frame[200] - 4_100).abs() <= 1, "{} {}", frame[0], frame[200]);
+        player.set_rate(8_000);
+        let mut rest = vec![0; 3_840];
+        assert!(player.fill(&mut rest));
+        assert!((rest[0] - 4_160).abs() <= 1 && !player.fill(&mut frame), "{}", rest[0]);
     }
 
     #[test]

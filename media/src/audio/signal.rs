@@ -103,6 +103,12 @@ impl Signal {
         Self { tones: [tone(0), tone(1)], cadence, rate, period, at: 0 }
     }
 
+    /// The same at the other's rate from here on.
+    pub(crate) fn go_on_as(&mut self, other: Self) {
+        let at = u64::from(self.at) * u64::from(other.period) / u64::from(self.period.max(1));
+        *self = Self { at: u32::try_from(at).unwrap_or_default(), ..other };
+    }
+
     /// Overwrites `pcm` with what follows.
     pub fn fill(&mut self, pcm: &mut [i16]) {
         pcm.fill(0);

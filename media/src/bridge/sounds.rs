@@ -32,15 +32,13 @@ pub(super) struct Sounds {
 
 struct Playing {
     id: u32,
-    prompt: Arc<Prompt>,
-    looped: bool,
     /// Over the speaker, not instead.
     over: bool,
     player: Player,
 }
 
 /// A recording over and over, or comfort noise.
-struct Hold(Option<(Arc<Prompt>, Player)>);
+struct Hold(Option<Player>);
 
 /// What became of a frame.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -58,23 +56,23 @@ impl Sounds {
         Self { rate, prompt: None, hold: None, ringing: None, speaker: None, gain: 1.0, noise: ComfortNoise::at(NOISE) }
     }
 
-    /// PCM at another rate from now on.
+    /// PCM at another rate from now on; nothing begins anew.
     pub(super) fn set_rate(&mut self, rate: u32) {
         self.rate = rate;
         if let Some(playing) = &mut self.prompt {
-            playing.player = Player::new(Arc::clone(&playing.prompt), rate, playing.looped);
+            playing.player.set_rate(rate);
         }
-        if let Some(Hold(Some((prompt, player)))) = self.hold.as_deref_mut() {
-            *player = Player::new(Arc::clone(prompt), rate, true);
+        if let Some(Hold(Some(player))) = self.hold.as_deref_mut() {
+            player.set_rate(rate);
         }
         if let Some((region, signal)) = self.ringing.as_deref_mut() {
-            *signal = Signal::ringback(*region, rate);
+            signal.go_on_as(Signal::ringback(*region, rate));
         }
     }
 
     pub(super) fn play(&mut self, id: u32, prompt: Arc<Prompt>, looped: bool, over: bool) {
-        let player = Player::new(Arc::clone(&prompt), self.rate, looped);
-        self.prompt = Some(Box::new(Playing { id, prompt, looped, over, player }));
+        let player = Player::new(prompt, self.rate, looped);
+        self.prompt = Some(Box::new(Playing { id, over, player }));
     }
 
     /// The prompt that plays.
@@ -88,7 +86,7 @@ impl Sounds {
     }
 
     pub(super) fn hold(&mut self, audio: Option<Arc<Prompt>>) {
-        let audio = audio.map(|prompt| (Arc::clone(&prompt), Player::new(prompt, self.rate, true)));
+        let audio = audio.map(|prompt| Player::new(prompt, self.rate, true));
         self.hold = Some(Box::new(Hold(audio)));
     }
 
@@ -155,7 +153,7 @@ impl Sounds {
         }
         let rings = self.ring_at(now);
         match (self.hold.as_deref_mut(), self.ringing.as_deref_mut()) {
-            (Some(Hold(Some((_, player)))), _) => {
+            (Some(Hold(Some(player))), _) => {
                 player.fill(frame);
             }
             (Some(Hold(None)), _) => {
@@ -243,6 +241,24 @@ mod tests {
         assert!(!sounds.ring_at(start + second) && sounds.ring_at(start + 2 * second));
         sounds.set_ringing(None);
         assert!(!sounds.are_heard(start + 9 * second));
+    }
+
+    #[test]
+    fn another_rate_begins_neither_a_prompt_nor_ringing_anew() {
+        let mut sounds = Sounds::new(RATE);
+        sounds.play(1, tone(1_000.0, 8_000), false, false);
+        (0..25).for_each(|_| assert_eq!(sounds.add(now(), &mut [0; 160]).finished, None));
+        sounds.set_rate(16_000);
+        let rest = (0..).find(|_| sounds.add(now(), &mut [0; 320]).finished.is_some());
+        assert_eq!(rest, Some(25), "half of it is left");
+        // A second of ringing, of which three quarters are over.
+        let mut sounds = Sounds::new(RATE);
+        sounds.set_ringing(Region::find("itu"));
+        sounds.add(now(), &mut [0; 6_000]);
+        sounds.set_rate(16_000);
+        let mut frame = [0; 8_000];
+        sounds.add(now(), &mut frame);
+        assert!(level(&frame[..4_000]) > -30.0 && level(&frame[4_000..]) < -100.0);
     }
 
     #[test]
