@@ -16,10 +16,12 @@ use crate::detect::{Ear, Hearing};
 use crate::outbox::Outbox;
 pub(crate) use packet::Packet;
 use passing::Passing;
+use relayed::Relayed;
 use resting::{PAUSE, Resting};
 
 mod packet;
 mod passing;
+mod relayed;
 mod resting;
 mod window;
 
@@ -56,8 +58,7 @@ pub(crate) struct Flow {
     comfort: Comfort,
     /// The sound of the line of a speaker that said it is silent.
     noise: Option<ComfortNoise>,
-    /// The newest number relayed.
-    relayed: u64,
+    relayed: Relayed,
     clock: Clock,
     /// What a listener gets who knows comfort noise.
     resting: Resting,
@@ -93,7 +94,7 @@ impl Flow {
             resting: Resting::default(),
             started: false,
             fresh: true,
-            relayed: 0,
+            relayed: Relayed::default(),
             pcm: Vec::new(),
             ear,
         }
@@ -282,14 +283,21 @@ impl Flow {
             self.fresh = true;
             return;
         }
-        let restarted = std::mem::take(&mut self.fresh) || packet.restarted;
         self.started = true;
-        // What was lost before this packet and is in it once more.
-        for (sequence, earlier) in packet.earlier().filter(|(sequence, _)| !restarted && *sequence > self.relayed) {
-            listener.relay(now, &earlier, sequence, false, out);
+        if packet.restarted {
+            self.relayed.begin(packet.sequence);
         }
-        self.relayed = if restarted { packet.sequence } else { packet.sequence.max(self.relayed) };
-        listener.relay(now, &packet.rtp, packet.sequence, restarted, out);
+        let restarted = self.fresh || packet.restarted;
+        // What was lost before this packet and is in it once more.
+        for (sequence, earlier) in packet.earlier().filter(|_| !restarted) {
+            if self.relayed.said_again(sequence) {
+                listener.relay(now, &earlier, sequence, false, out);
+            }
+        }
+        if self.relayed.came(packet.sequence) {
+            self.fresh = false;
+            listener.relay(now, &packet.rtp, packet.sequence, restarted, out);
+        }
     }
 
     /// Sends the frames that are due. The prompt that came to its end, if one did.

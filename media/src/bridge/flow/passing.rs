@@ -26,6 +26,8 @@ pub(super) struct Passing {
     decoders: Vec<(Codec, Decoder)>,
     /// Sequence and timestamp due next.
     next: Option<(u64, u32)>,
+    /// Bit n: the packet n before the last one was played.
+    played: u128,
     window: Window,
     decoded: Vec<i16>,
     /// Decoded, and not yet a frame.
@@ -211,6 +213,7 @@ impl Passing {
             rate,
             decoders: Vec::new(),
             next: None,
+            played: 0,
             window: Window::default(),
             decoded: Vec::new(),
             waiting: Vec::new(),
@@ -244,13 +247,18 @@ impl Passing {
         let samples = codec.samples_in(payload)?;
         self.stats.received += 1;
         let due = self.next.filter(|_| !fresh);
-        if due.is_some_and(|(next, _)| packet.sequence < next) {
-            self.stats.late += 1;
+        if let Some(ago) = due.and_then(|(next, _)| next.checked_sub(packet.sequence + 1)) {
+            // What a later one had said again (RFC 2198) has been heard.
+            let heard = u32::try_from(ago).ok().and_then(|ago| self.played.checked_shr(ago)).unwrap_or(0) & 1 != 0;
+            let counted = if heard { &mut self.stats.duplicate } else { &mut self.stats.late };
+            *counted += 1;
             return None;
         }
         let decoder = decoder_of(&mut self.decoders, codec, self.rate)?;
         let clock = codec.clock_rate();
         let ahead = due.map(|(next, at)| (packet.sequence - next, packet.rtp.timestamp.wrapping_sub(at)));
+        let steps = ahead.and_then(|(missing, _)| u32::try_from(missing + 1).ok());
+        self.played = steps.and_then(|by| self.played.checked_shl(by)).unwrap_or(0) | 1;
         self.next = Some((packet.sequence + 1, packet.rtp.timestamp.wrapping_add(samples)));
         let ahead = ahead.filter(|(_, gap)| *gap <= TIMELINE_BREAK_SECONDS * clock);
         let seam = match ahead {
