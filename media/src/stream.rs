@@ -182,13 +182,13 @@ impl Stream {
         };
         let format = self.formats.iter().flatten().find(|(payload_type, _)| *payload_type == packet.payload_type);
         let codec = format.map(|&(_, codec)| codec);
-        let on_clock = codec.is_some_and(|codec| codec.clock_rate() == self.clock_rate);
+        codec.into_iter().for_each(|codec| self.receiver.set_clock_rate(codec.clock_rate()));
         if self.measured && self.receiver.leaves_window(&packet) {
             self.note_losses();
         }
         // An unknown payload type still takes part in the sequence, else it would be counted as loss, and shows that
         // the peer is there (comfort noise of RFC 3389 that nobody asked for).
-        let Ok(mut accepted) = self.receiver.accept(now, &packet, on_clock) else { return Heard::Nothing };
+        let Ok(mut accepted) = self.receiver.accept(now, &packet, codec.is_some()) else { return Heard::Nothing };
         self.source = Some(packet.ssrc);
         if self.measured {
             self.measure(now, &accepted, &packet, codec);
@@ -315,14 +315,14 @@ impl Stream {
 
     /// Whether a round trip was measured by reports in this last while.
     pub(crate) fn has_rtt(&self, now: Instant, last: Duration) -> bool {
-        let measured = [self.peer.rtt, self.peer.xr_rtt];
-        measured.iter().flatten().any(|(_, at)| now.saturating_duration_since(*at) <= last)
+        [self.peer.rtt, self.peer.xr_rtt].iter().flatten().any(|(_, at)| now.saturating_duration_since(*at) <= last)
     }
 
     fn measure(&mut self, now: Instant, accepted: &Accepted, packet: &RtpPacket<'_>, codec: Option<Codec>) {
         let kind = match codec {
             Some(Codec::Opus) => Kind::Opus(packet.payload.len()),
             None if packet.payload_type == PayloadType::COMFORT_NOISE => Kind::Noise,
+            None if self.are_digits(packet.payload_type) => Kind::Digits,
             Some(Codec::G722 | Codec::Pcmu | Codec::Pcma) | None => Kind::Other,
         };
         self.heard = codec.or(self.heard);

@@ -9,6 +9,7 @@ use crate::api::{Digit, DigitWay, Leg, MediaEvent};
 use crate::audio::Codec;
 use crate::audio::codec::Decoder;
 use crate::audio::dtmf::{DtmfEar, tones};
+use crate::rtp::receiver::Accepted;
 use crate::trunk::TrunkLeg;
 
 /// Names the recording of a digit among prompts.
@@ -57,9 +58,11 @@ impl TrunkDigits {
     }
 
     /// Listens for tones in a packet of the trunk's.
-    pub(super) fn hear(&mut self, now: Instant, codec: Codec, sequence: u64, payload: &[u8]) {
+    pub(super) fn hear(&mut self, now: Instant, codec: Codec, accepted: &Accepted, payload: &[u8]) {
         let Some(listening) = &mut self.ear else { return };
-        match listening.last {
+        let Accepted { sequence, restarted } = *accepted;
+        // Another stream may count from anywhere.
+        match listening.last.filter(|_| !restarted) {
             // Late, or twice.
             Some((last, _)) if sequence <= last => return,
             Some((last, _)) if sequence == last + 1 => {}
@@ -99,7 +102,9 @@ impl Call {
     pub(super) fn send_digits(&mut self, now: Instant, leg: Leg, digits: &[Digit], duration: Duration, asked: bool) {
         let stream = match (leg, self.digits.way) {
             (Leg::Browser, _) => Some(&mut self.browser.stream),
-            (Leg::Trunk, DigitWay::Events) => self.trunk.as_mut().and_then(TrunkLeg::stream),
+            (Leg::Trunk, DigitWay::Events) => {
+                self.trunk.as_mut().filter(|trunk| trunk.output().is_some()).and_then(TrunkLeg::stream)
+            }
             (Leg::Trunk, DigitWay::Tones) => return self.queue_tones(now, digits, duration, asked),
             (Leg::Trunk, DigitWay::Elsewhere) if !asked => return,
             (Leg::Trunk, DigitWay::Elsewhere) => None,
@@ -121,6 +126,20 @@ impl Call {
         }
         if !self.digits.playing {
             self.next_tone(now);
+        }
+    }
+
+    /// Whether a leg hears digits as tones now.
+    pub(super) fn plays_tones(&self, leg: Leg) -> bool {
+        leg == Leg::Trunk && self.digits.playing
+    }
+
+    /// The leg is played something else: what is left of its digits is not sent, and that is said.
+    pub(super) fn cut_tones(&mut self, leg: Leg) {
+        if self.plays_tones(leg) {
+            self.digits.queue.clear();
+            (self.digits.playing, self.digits.asked) = (false, false);
+            self.report(Some(MediaEvent::DtmfNotSent { leg }));
         }
     }
 

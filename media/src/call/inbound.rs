@@ -61,7 +61,7 @@ impl Call {
                     }
                     Heard::Event { sequence, digit } => {
                         self.to_trunk.skip(sequence);
-                        self.presence.heard_audio(now, Leg::Browser);
+                        self.presence.heard_digits(now, Leg::Browser);
                         self.heard_digit(now, Leg::Browser, digit);
                         self.poll_legs(now, out);
                     }
@@ -129,7 +129,7 @@ impl Call {
                 let packet = Packet { codec, sequence, restarted, red, rtp: packet };
                 let before = self.to_browser.discarded();
                 self.to_browser.push(now, &packet, &mut self.browser, out);
-                self.digits.hear(now, codec, sequence, packet.rtp.payload);
+                self.digits.hear(now, codec, &accepted, packet.rtp.payload);
                 if is_more(before, self.to_browser.discarded())
                     && let Some(stream) = self.trunk.as_mut().and_then(TrunkLeg::stream)
                 {
@@ -147,7 +147,7 @@ impl Call {
             Heard::Event { sequence, digit } => {
                 self.digits.event_came(now);
                 self.to_browser.skip(sequence);
-                self.presence.heard_audio(now, Leg::Trunk);
+                self.presence.heard_digits(now, Leg::Trunk);
                 self.heard_digit(now, Leg::Trunk, digit);
                 self.poll_legs(now, out);
             }
@@ -189,6 +189,9 @@ impl Call {
         let Some((digit, duration)) = digit else { return };
         let duration_ms = u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
         self.report(Some(MediaEvent::Dtmf { from, digit, duration_ms }));
+        if self.echoes {
+            return;
+        }
         let other = match from {
             Leg::Browser => Leg::Trunk,
             Leg::Trunk => Leg::Browser,

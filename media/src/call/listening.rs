@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Call;
-use crate::api::{CallStats, MediaEvent, Path};
+use crate::api::{CallStats, Leg, MediaEvent, Path};
 use crate::detect::Situation;
 use crate::rtp::PayloadType;
 use crate::trunk::TrunkLeg;
@@ -58,6 +58,7 @@ impl Call {
                 trunk.is_some_and(|trunk| trunk.output().is_some()),
             ],
             audio: [self.heard.0, self.heard.1],
+            rests: [Leg::Browser, Leg::Trunk].map(|leg| self.presence.is_resting(leg)),
             strangers: [
                 self.browser.stream.stranger.map(|PayloadType(number)| number),
                 self.trunk.as_ref().and_then(TrunkLeg::stranger).map(|PayloadType(number)| number),

@@ -152,6 +152,23 @@ impl Presence {
         }
     }
 
+    /// Digits came, which are no words: who is silent stays so.
+    pub(crate) fn heard_digits(&mut self, now: Instant, from: Leg) {
+        if self.is_resting(from) {
+            self.rests(now, from);
+        } else {
+            self.heard_audio(now, from);
+        }
+    }
+
+    /// Whether a leg has said that it is silent, and not spoken since.
+    pub(crate) fn is_resting(&self, leg: Leg) -> bool {
+        match leg {
+            Leg::Browser => self.browser_audio.rests,
+            Leg::Trunk => self.trunk_audio.rests,
+        }
+    }
+
     /// The number and timestamp of a packet of the browser's audio on a clock of `rate` Hz; tell it before
     /// [`Self::heard`].
     pub(crate) fn numbered(&mut self, now: Instant, sequence: u16, timestamp: u32, rate: u32) {
@@ -194,7 +211,9 @@ impl Presence {
         if !owed {
             *audio = Owed::default();
         } else if afresh || audio.since.is_none() {
-            *audio = Owed { since: Some(now), ..Owed::default() };
+            // Who has said that it is silent still is, whatever is agreed on anew meanwhile.
+            let rests = audio.rests && audio.since.is_some();
+            *audio = Owed { since: Some(now), rests, reported: false };
         }
     }
 

@@ -51,6 +51,8 @@ pub(crate) struct Situation {
     pub(crate) expected: [bool; 4],
     /// Packets of audio so far: from the browser, from the trunk.
     pub(crate) audio: [u64; 2],
+    /// Who has said that it is silent (comfort noise, RFC 3389), and not spoken since: the browser, the trunk.
+    pub(crate) rests: [bool; 2],
     /// Payload types nobody negotiated, seen last: from the browser, from the trunk.
     pub(crate) strangers: [Option<u8>; 2],
 }
@@ -86,6 +88,18 @@ impl Detectors {
                 self.relays.push(*address);
             }
         }
+    }
+
+    /// The leg has another peer: what is known of the one before does not hold for it.
+    pub(crate) fn forget(&mut self, leg: Leg) {
+        let [browser, trunk] = &mut self.passages;
+        let [to_browser, to_trunk] = &mut self.deliveries;
+        let (passage, delivery) = match leg {
+            Leg::Browser => (browser, to_browser),
+            Leg::Trunk => (trunk, to_trunk),
+        };
+        (*passage, *delivery) = (Passage::default(), Delivery::default());
+        self.echoes = None;
     }
 
     /// The browser's packets go this way now.
@@ -151,10 +165,11 @@ impl Detectors {
         let [browser_up, browser_down, sip_up, sip_down] = situation.expected;
         let browser_drops = difference(stats.drops, stats.trunk_drops);
         let up = [(HalfLeg::BrowserUp, browser_up, browser_drops), (HalfLeg::SipUp, sip_up, stats.trunk_drops)];
-        let state = self.passages.iter_mut().zip(situation.audio).zip(situation.strangers).zip(ears);
-        for ((half_leg, expected, drops), (((passage, audio), stranger), ear)) in up.into_iter().zip(state) {
+        let said = situation.audio.into_iter().zip(situation.rests).zip(situation.strangers);
+        let state = self.passages.iter_mut().zip(said).zip(ears);
+        for ((half_leg, expected, drops), ((passage, ((audio, rests), stranger)), ear)) in up.into_iter().zip(state) {
             let heard = ear.as_ref().map(|ear| ear.heard());
-            let blocked = passage.look(now, &Sight { expected, audio, drops, stranger, heard });
+            let blocked = passage.look(now, &Sight { expected, audio, rests, drops, stranger, heard });
             if let Some(ear) = ear {
                 ear.listen_afresh();
                 if expected && passage.verdict != Verdict::Heard {

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use super::hearing::Heard;
 use super::{Issue, Verdict};
 use crate::api::DropStats;
-use crate::rtp::PayloadType;
 
 /// Audio that is expected and never came is missed after this.
 pub(super) const PATIENCE: Duration = Duration::from_millis(1800);
@@ -43,6 +42,8 @@ const REPORT_HOLDS: Duration = Duration::from_secs(16);
 pub(super) struct Sight {
     pub(super) expected: bool,
     pub(super) audio: u64,
+    /// It has said that it is silent: until it speaks, nothing is missing.
+    pub(super) rests: bool,
     pub(super) drops: DropStats,
     /// The payload type nobody negotiated that was seen last.
     pub(super) stranger: Option<u8>,
@@ -157,7 +158,6 @@ impl Watch {
     fn missing(&self, now: Instant, sight: &Sight) -> Option<(Verdict, Blocked)> {
         let gap = now.saturating_duration_since(self.since);
         let (now_dropped, before) = (sight.drops, self.base);
-        let comfort_noise = sight.stranger == Some(PayloadType::COMFORT_NOISE.0);
         let strangers = now_dropped.unknown_payload.saturating_sub(before.unknown_payload);
         let (issue, verdict, dropped) = [
             (
@@ -166,7 +166,7 @@ impl Watch {
                 now_dropped.undecryptable.saturating_sub(before.undecryptable),
             ),
             (Issue::WrongSource, Verdict::WrongSource, now_dropped.wrong_source.saturating_sub(before.wrong_source)),
-            (Issue::UnknownPayloadType, Verdict::UnknownPayloadType, if comfort_noise { 0 } else { strangers }),
+            (Issue::UnknownPayloadType, Verdict::UnknownPayloadType, strangers),
         ]
         .into_iter()
         .max_by_key(|(_, _, dropped)| *dropped)?;
@@ -176,8 +176,7 @@ impl Watch {
             (true, false) if self.silent || strangers > 0 => STOPPED_IN_SILENCE,
             (true, false) => STOPPED,
         };
-        // Comfort noise is something: the far end is there and silent.
-        if gap < patience || (!instead && comfort_noise && strangers > 0) {
+        if gap < patience || (!instead && sight.rests) {
             return None;
         }
         if !instead {

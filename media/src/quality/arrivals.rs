@@ -9,8 +9,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// A silent Opus sender sends a packet every 400 ms (RFC 6716 section 2.1.9): two of them may be missing.
 const OPUS_REST: Duration = Duration::from_millis(1000);
 
-/// A sender that said comfort noise, or is known to pause, may be quiet for this long.
+/// A sender that is known to pause without a word may be quiet for this long.
 const LONG_REST: Duration = Duration::from_secs(10);
+
+/// Of those that end a rest so many may be lost. In time that passed without a rest more would be missing.
+const LOST_IN_REST: u64 = 2;
 
 /// Opus payloads of this size carry next to nothing.
 const QUIET_OCTETS: usize = 8;
@@ -45,6 +48,8 @@ pub(crate) enum Kind {
     Opus(usize),
     /// Comfort noise (RFC 3389).
     Noise,
+    /// Digits: no words.
+    Digits,
     /// Anything else.
     Other,
 }
@@ -73,9 +78,11 @@ impl Arrivals {
             }
             if wait >= PAUSE {
                 let moved = crate::rtp::clock_span(u64::from(timestamp.wrapping_sub(then)), clock_rate);
-                let silent = sequence == newest + 1 && moved + PAUSE / 2 >= wait && moved <= wait * 2;
+                let missing = sequence.saturating_sub(newest + 1);
+                let few = if self.allowed() > Duration::ZERO { LOST_IN_REST } else { 0 };
+                let silent = missing <= few && moved + PAUSE / 2 >= wait && moved <= wait * 2;
                 if silent {
-                    self.pauses |= self.rest == Rest::None;
+                    self.pauses |= missing == 0 && self.rest == Rest::None;
                 } else if wait > self.allowed() || self.rest != Rest::Opus {
                     self.longest = self.longest.max(wait);
                 }
@@ -84,6 +91,7 @@ impl Arrivals {
         self.rest = match kind {
             Kind::Opus(octets) if octets <= QUIET_OCTETS => Rest::Opus,
             Kind::Noise => Rest::Noise,
+            Kind::Digits => self.rest,
             Kind::Opus(_) | Kind::Other => Rest::None,
         };
         self.last = Some((now, sequence, timestamp));
@@ -101,7 +109,9 @@ impl Arrivals {
     /// A wait that is no fault.
     fn allowed(&self) -> Duration {
         match (self.rest, self.pauses) {
-            (Rest::Noise, _) | (Rest::None, true) => LONG_REST,
+            // It need not be said again before there is something else to say (RFC 3389 section 5).
+            (Rest::Noise, _) => Duration::MAX,
+            (Rest::None, true) => LONG_REST,
             (Rest::Opus, _) => OPUS_REST,
             (Rest::None, false) => Duration::ZERO,
         }
@@ -205,6 +215,33 @@ mod tests {
         line.talk();
         line.after(20, 0, 20, Kind::Noise);
         assert_eq!(line.gap(6000), 0);
-        assert_eq!(line.gap(6000), 12_000);
+        assert_eq!(line.gap(60_000), 0, "for as long as there is nothing to say");
+        line.after(0, 0, 66_000, Kind::Digits);
+        assert_eq!(line.gap(6000), 0, "digits do not end it");
+        // The first words after it get lost like any others.
+        line.after(1000, 1, 7000, Kind::Other);
+        assert_eq!(line.gap(0), 0);
+        // But what is missing for seconds is no rest.
+        line.after(20, 0, 20, Kind::Noise);
+        line.after(3000, 100, 3000, Kind::Other);
+        assert_eq!(line.gap(0), 3000);
+    }
+
+    #[test]
+    fn a_packet_lost_after_a_pause_is_no_gap() {
+        let mut line = Line::new();
+        line.talk();
+        line.after(3000, 0, 3000, Kind::Other);
+        line.talk();
+        line.after(2500, 2, 2500, Kind::Other);
+        assert_eq!(line.gap(0), 0, "it is known to pause");
+        line.talk();
+        line.after(2500, 3, 2500, Kind::Other);
+        assert_eq!(line.gap(0), 2500);
+        // Who is not known to pause has lost all that time.
+        let mut line = Line::new();
+        line.talk();
+        line.after(600, 1, 600, Kind::Other);
+        assert_eq!(line.gap(0), 600);
     }
 }

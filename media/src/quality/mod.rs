@@ -222,7 +222,7 @@ pub struct HalfLegSample {
     /// Time since the last packet of audio that was expected, or the longest such time that ended in this second,
     /// milliseconds; 0 while none is expected. Down: time since the peer last reported that anything arrived.
     pub gap_ms: u32,
-    /// Audio is expected: connected, not held, not muted, not silent by DTX or comfort noise.
+    /// Audio is expected: connected, not held, not muted. Who is silent by DTX or comfort noise leaves no gap.
     pub expected: bool,
     /// The colour after hysteresis.
     pub level: Level,

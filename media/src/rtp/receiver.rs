@@ -118,8 +118,8 @@ impl Receiver {
         }
     }
 
-    /// Takes a packet. `clock_rate` of the payload may differ from the stream's (telephone-event): then only the
-    /// sequence is tracked.
+    /// Takes a packet. Of what is not on the stream's clock (telephone-event) only the sequence is tracked: it does not
+    /// count for jitter.
     pub fn accept(
         &mut self,
         now: Instant,

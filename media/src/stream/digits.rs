@@ -36,6 +36,11 @@ impl Stream {
         }
     }
 
+    /// Whether this payload type is that of telephone events.
+    pub(super) fn are_digits(&self, payload_type: PayloadType) -> bool {
+        self.digits.as_ref().is_some_and(|digits| digits.payload_type == payload_type)
+    }
+
     /// Whether a digit is being sent, so that audio gives way.
     pub(crate) fn is_sending_digits(&self) -> bool {
         self.digits.as_ref().is_some_and(|digits| digits.sender.is_sending())

@@ -8,6 +8,7 @@ use crate::api::{Command, Digit, Leg, MediaEvent};
 use crate::audio::Codec::{G722, Opus, Pcma, Pcmu};
 use crate::audio::OpusWishes;
 use crate::audio::tone::level;
+use crate::quality::{HalfLeg, Level};
 use crate::rtp::PayloadType;
 use crate::rtp::red::Red;
 use crate::sdp::trunk::TrunkMedia;
@@ -101,6 +102,43 @@ fn a_trunk_that_rests_is_heard_as_its_line_and_misses_nothing() {
     }
 }
 
+/// Somebody listens for a minute, and says so once. The session is renegotiated meanwhile, and a key is pressed.
+#[test]
+fn a_trunk_that_rests_for_long_is_neither_given_up_nor_found_fault_with() {
+    for browser in [Opus, Pcmu] {
+        let mut world = World::talking(&[browser], Pcmu);
+        world.command(Command::Answered);
+        world.run(7_000);
+        let level = |world: &World| world.stats().quality[HalfLeg::SipUp as usize].level;
+        assert_eq!(level(&world), Level::Green, "{browser:?}");
+        rest(&mut world, 50);
+        world.run(15_000);
+        let media = world.trunk_media(Pcmu);
+        world.command(Command::ConnectTrunk(media));
+        world.run(15_000);
+        world.phone.skip_ms(30_000);
+        let (phone, timestamp) = (world.phone_at, world.phone.timestamp());
+        for end in [0, 0x80] {
+            let packet = world.phone.packet(101, end == 0, timestamp, &[7, end | 10, 3, 0x20]);
+            world.inject_rtp(phone, &packet);
+        }
+        world.run(30_000);
+        assert!(!world.saw(|event| matches!(event, MediaEvent::MediaTimeout { .. })), "{browser:?}");
+        assert_eq!(level(&world), Level::Green, "{browser:?}");
+        // And the first of its words is lost.
+        world.phone.skip_ms(30_000);
+        let timestamp = world.phone.timestamp();
+        world.phone.packet(0, true, timestamp, &[0xff; 160]);
+        world.phone.skip_ms(20);
+        world.run(20);
+        world.phone.speak(world.now, Pcmu, 1000.0);
+        world.run(3_000);
+        assert_eq!(level(&world), Level::Green, "{browser:?}");
+        let found = |event: &MediaEvent| matches!(event, MediaEvent::Issue(change) if change.raised && change.half_leg == HalfLeg::SipUp);
+        assert!(!world.saw(found), "{browser:?}: {:?}", world.events.iter().find(|event| found(event)));
+    }
+}
+
 #[test]
 fn nobody_hears_the_line_of_a_trunk_that_is_muted() {
     let mut world = World::talking(&[Opus], Pcmu);
@@ -150,6 +188,29 @@ fn what_was_lost_and_said_again_is_relayed_in_its_place() {
     assert!(by_phone.iter().all(|packet| packet.payload_type == 107));
     let holes = by_phone.windows(2).filter(|pair| pair[1].sequence != pair[0].sequence.wrapping_add(1)).count();
     assert!(holes <= 2 && world.stats().browser_in.lost > 4, "{holes}");
+}
+
+#[test]
+fn what_was_said_again_before_it_came_goes_on_once() {
+    let disordered = |trunk| {
+        let mut world = redundant(trunk);
+        world.browser.redundant = Some(Vec::new());
+        // So much that the next one may come first.
+        world.browser_jitter = 35;
+        world
+    };
+    // Under one key no number may be used for two packets.
+    let (_, by_phone) = disordered(Opus).listen(8_000);
+    let mut numbers: Vec<u16> = by_phone.iter().map(|packet| packet.sequence).collect();
+    numbers.sort_unstable();
+    let twice = numbers.windows(2).filter(|pair| pair[0] == pair[1]).count();
+    assert!(twice == 0 && numbers.len() > 390, "{twice} of {}", numbers.len());
+    // What is coded as it comes was heard in time.
+    let mut world = disordered(Pcmu);
+    world.command(Command::SetAudio { elastic: false, on_arrival: true });
+    world.run(8_000);
+    let (counted, _) = world.call.to_trunk.stats();
+    assert!(counted.late == 0 && counted.duplicate > 5, "{counted:?}");
 }
 
 #[test]

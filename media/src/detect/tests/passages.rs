@@ -157,6 +157,36 @@ fn audio_that_stops_or_turns_undecryptable_is_told() {
     assert!(!bench.raised(Issue::Undecryptable, HalfLeg::SipUp));
 }
 
+#[test]
+fn who_has_said_that_it_is_silent_is_not_missed() {
+    let mut bench = Bench::answered();
+    let pcm = voice(3, 8_000, 0, 4, -28.0);
+    bench.talk(Way::Relayed, &pcm, &pcm);
+    bench.situation.rests = [false, true];
+    bench.wait(30_000);
+    assert!(!bench.raised(Issue::NoPackets, HalfLeg::SipUp), "{:?}", bench.told);
+    assert!(bench.raised(Issue::NoPackets, HalfLeg::BrowserUp), "it has said nothing");
+    // Unless there is something that cannot be understood.
+    for _ in 0..150 {
+        bench.stats.drops.undecryptable += 1;
+        bench.stats.trunk_drops.undecryptable += 1;
+        bench.wait(20);
+    }
+    assert!(bench.raised(Issue::Undecryptable, HalfLeg::SipUp));
+}
+
+#[test]
+fn who_takes_anothers_place_has_not_been_heard_before() {
+    let mut bench = Bench::answered();
+    let pcm = voice(2, 8_000, 0, 4, -28.0);
+    bench.talk(Way::Transcoded, &pcm, &pcm);
+    bench.detectors.forget(Leg::Trunk);
+    bench.look();
+    bench.talk(Way::Transcoded, &pcm[..16_000], &[0; 16_000]);
+    assert!(bench.raised(Issue::Silence, HalfLeg::SipUp), "{:?}", bench.told);
+    assert_eq!(bench.stats.verdicts[0], Verdict::Heard, "the other leg is who it was");
+}
+
 /// A report comes from the leg every so many milliseconds, while 50 packets a second are sent there.
 fn report(bench: &mut Bench, leg: Leg, every_ms: u64, reports: &[Option<u32>]) {
     for highest in reports {
