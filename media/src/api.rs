@@ -175,7 +175,7 @@ pub enum Command {
         /// What it hears while it is held.
         audio: Option<Arc<Prompt>>,
     },
-    /// Play a prompt to a leg; takes the place of one that plays.
+    /// Play a prompt to a leg; takes the place of one that plays, and of digits that go as tones.
     Play {
         /// Who hears it.
         leg: Leg,
@@ -188,7 +188,7 @@ pub enum Command {
         /// Over what the other side says, which is lowered meanwhile; else instead of it.
         over: bool,
     },
-    /// Stop playing to a leg.
+    /// Stop playing to a leg; digits go on.
     StopPlaying {
         /// The leg.
         leg: Leg,
@@ -252,7 +252,8 @@ pub enum MediaEvent {
         /// The leg it was sent to.
         leg: Leg,
     },
-    /// Digits for this leg were not sent, or not all: it has no telephone-event, is not connected, or too many wait.
+    /// Digits for this leg were not sent, or not all: it has no telephone-event, does not listen, is not connected, too many
+    /// wait, or something was played in their place.
     DtmfNotSent {
         /// The leg they were meant for.
         leg: Leg,

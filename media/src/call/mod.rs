@@ -28,7 +28,10 @@ use self::elastic::Elastic;
 use self::flows::pcm_rate;
 use self::presence::Presence;
 use self::random::Chance;
-use crate::api::{BackCause, BrowserLoss, Command, Leg, MediaEvent, OpenCall, OpenError, Opened, Restarted};
+use self::stats::with_buffer;
+use crate::api::{
+    BackCause, BrowserLoss, Command, Leg, MediaEvent, OpenCall, OpenError, Opened, Restarted, StreamStats,
+};
 use crate::bridge::{Comfort, Flow};
 use crate::browser::transport::{DtlsIdentity, TransportEvent};
 use crate::detect::{Detectors, Ear};
@@ -164,6 +167,7 @@ impl Call {
         self.last_check = None;
         self.to_trunk.forget_speaker();
         if let Some(detectors) = &mut self.detectors {
+            detectors.forget(Leg::Browser);
             detectors.candidates(&open.offer.candidate_addresses);
         }
         self.presence.expect_return(BackCause::Reattach);
@@ -186,9 +190,11 @@ impl Call {
     /// A port pair was leased: the trunk leg exists (silent until [`Command::ConnectTrunk`]). Replaces an older leg.
     pub fn attach_trunk(&mut self, now: Instant, local: SocketAddr) {
         self.slow = None;
-        self.trunk = Some(TrunkLeg::new(local, self.surroundings.policy.measure));
+        let discarded = with_buffer(StreamStats::default(), &self.to_browser).discarded;
+        self.trunk = Some(TrunkLeg::new(local, self.surroundings.policy.measure, discarded));
         self.digits = TrunkDigits::default();
         self.quality.forget(Leg::Trunk);
+        self.detectors.iter_mut().for_each(|detectors| detectors.forget(Leg::Trunk));
         self.answered = false;
         self.to_browser.forget_speaker();
         self.rewire(now);
@@ -231,7 +237,12 @@ impl Call {
                 self.send_digits(now, leg, &digits, duration, true);
                 self.poll_legs(now, out);
             }
-            Command::Play { leg, id, prompt, looped, over } => self.flow_to(leg).play(now, id, prompt, looped, over),
+            Command::Play { leg, id, prompt, looped, over } => {
+                self.cut_tones(leg);
+                self.flow_to(leg).play(now, id, prompt, looped, over);
+            }
+            // Digits are no prompt that anybody could mean.
+            Command::StopPlaying { leg } if self.plays_tones(leg) => {}
             Command::StopPlaying { leg } => self.flow_to(leg).stop_playing(now),
             Command::Ring { region } => self.to_browser.ring(now, region),
             Command::Echo => self.echo(now),
@@ -258,9 +269,10 @@ impl Call {
         let wall = self.surroundings.wall(now);
         let remote = media.remote;
         let crypto = &**self.surroundings.identity.provider();
-        trunk.connect(now, wall, media, crypto, || self.chance.stream());
+        let is_cut = trunk.connect(now, wall, media, crypto, || self.chance.stream());
         tracing::debug!(%remote, codec = ?trunk.codec(), "trunk media applied");
         let owed = trunk.owes_audio();
+        self.report(is_cut.then_some(MediaEvent::DtmfNotSent { leg: Leg::Trunk }));
         self.presence.set_owed(now, Leg::Trunk, owed, true);
         self.to_browser.set_silent(!owed);
         self.next_sample.get_or_insert(now + SAMPLE_EVERY);

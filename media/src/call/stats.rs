@@ -104,7 +104,7 @@ fn audio(flow: &Flow) -> Audio {
 }
 
 /// Adds what the flow that plays this stream knows of it.
-fn with_buffer(stream: StreamStats, flow: &Flow) -> StreamStats {
+pub(super) fn with_buffer(stream: StreamStats, flow: &Flow) -> StreamStats {
     let (buffer, concealed_ms) = flow.stats();
     StreamStats {
         discarded: buffer.discarded() + buffer.duplicate,

@@ -30,6 +30,8 @@ pub(crate) struct TrunkLeg {
     /// Quality is measured.
     measured: bool,
     loses: ExpectedLoss,
+    /// What was discarded of the legs before this one.
+    discarded_before: u64,
 }
 
 #[repr(C)]
@@ -41,9 +43,11 @@ struct Peer {
 }
 
 impl TrunkLeg {
-    /// A leg on this port, silent and deaf until it is connected.
-    pub(crate) fn new(local: SocketAddr, measured: bool) -> Self {
-        Self { local, peer: None, drops: DropStats::default(), measured, loses: ExpectedLoss::default() }
+    /// A leg on this port, silent and deaf until it is connected. `discarded`: packets that were of no use to who hears it,
+    /// of legs before.
+    pub(crate) fn new(local: SocketAddr, measured: bool, discarded: u64) -> Self {
+        let (drops, loses) = (DropStats::default(), ExpectedLoss::default());
+        Self { local, peer: None, drops, measured, loses, discarded_before: discarded }
     }
 
     /// The trunk says what fraction (0..1) of our packets it loses. What to expect from now on.
@@ -56,7 +60,8 @@ impl TrunkLeg {
     }
 
     /// Applies negotiated media. Our stream goes on as it is unless the codec's clock or our key is another: then it is a
-    /// new one, with a new SSRC. `seed` is asked only when a stream begins.
+    /// new one, with a new SSRC. `seed` is asked only when a stream begins. `true` if digits were under way that are not
+    /// sent any more.
     pub(crate) fn connect(
         &mut self,
         now: Instant,
@@ -64,8 +69,9 @@ impl TrunkLeg {
         media: TrunkMedia,
         crypto: &dyn RTCCryptoProvider,
         seed: impl FnOnce() -> StreamSeed,
-    ) {
+    ) -> bool {
         let clock_rate = media.codec.clock_rate();
+        let was_busy = self.is_busy();
         let before = self.peer.as_ref().map(|peer| (peer.media.payload_type, peer.media.codec));
         match &mut self.peer {
             Some(peer) => {
@@ -90,18 +96,27 @@ impl TrunkLeg {
             }
         }
         if let Some(peer) = &mut self.peer {
+            // Who holds us is sent no digits either.
+            if !peer.listens() {
+                peer.stream.set_telephone_event(None);
+            }
             peer.stream.set_telephone_event(peer.media.telephone_event);
             peer.stream.set_measured(self.measured);
             peer.stream.set_wish(peer.media.extended.unwrap_or_default());
             let mut formats = vec![(peer.media.payload_type, peer.media.codec)];
             formats.extend_from_slice(&peer.media.also);
-            // What is under way is still as it was agreed before (RFC 3264 section 8.3.1).
-            let is_free = |before: &(PayloadType, Codec)| formats.iter().all(|(number, _)| *number != before.0);
+            // What is under way is still as it was agreed before (RFC 3264 section 8.3.1), unless its number means something
+            // else by now.
+            let event = peer.media.telephone_event.map(|(number, _)| number);
+            let is_free = |&(before, _): &(PayloadType, Codec)| {
+                Some(before) != event && formats.iter().all(|(number, _)| *number != before)
+            };
             if let Some(before) = before.filter(is_free) {
                 formats.push(before);
             }
             peer.stream.set_formats(&formats);
         }
+        was_busy && !self.is_busy()
     }
 
     /// Whether a datagram on the RTP port is RTCP that shares it (RFC 5761 section 4).
@@ -213,7 +228,9 @@ impl TrunkLeg {
     pub(crate) fn tell_voip(&mut self, heard: &StreamStats, level: Option<i8>) {
         if let Some(peer) = &mut self.peer {
             let limit_ms = u16::try_from(MAX_DELAY.as_millis()).unwrap_or(u16::MAX);
-            peer.stream.tell_voip(heard, peer.media.ptime_ms, level, limit_ms);
+            let discarded = heard.discarded.saturating_sub(self.discarded_before);
+            let heard = StreamStats { discarded, ..heard.clone() };
+            peer.stream.tell_voip(&heard, peer.media.ptime_ms, level, limit_ms);
         }
     }
 

@@ -4,6 +4,9 @@ use super::phone::Packet;
 use super::world::World;
 use crate::api::{Command, Digit, Leg, MediaEvent};
 use crate::audio::Codec::{Opus, Pcmu};
+use crate::rtp::PayloadType;
+use crate::sdp::browser::Direction;
+use crate::sdp::trunk::TrunkMedia;
 
 /// The packets of one telephone event as a browser or phone sends them: payload, marker.
 fn event(code: u8, clock: u32) -> Vec<([u8; 4], bool)> {
@@ -98,4 +101,81 @@ fn digits_for_a_leg_that_cannot_have_them_are_reported() {
     world.command(Command::ReleaseTrunk);
     world.command(Command::SendDtmf { leg: Leg::Trunk, digits, duration_ms: 100 });
     assert_eq!(world.count(|event| *event == MediaEvent::DtmfNotSent { leg: Leg::Trunk }), 2);
+}
+
+#[test]
+fn digits_that_are_cut_off_by_what_is_agreed_anew_are_reported() {
+    let mut world = World::talking(&[Opus], Pcmu);
+    let digits: Vec<Digit> = "123456".chars().filter_map(Digit::from_char).collect();
+    world.command(Command::SendDtmf { leg: Leg::Trunk, digits, duration_ms: 200 });
+    world.run(300);
+    let mut media = world.trunk_media(Pcmu);
+    world.command(Command::ConnectTrunk(media.clone()));
+    let unsent = |world: &World| world.count(|event| *event == MediaEvent::DtmfNotSent { leg: Leg::Trunk });
+    assert_eq!(unsent(&world), 0, "they go on");
+    world.run(300);
+    media.telephone_event = None;
+    world.command(Command::ConnectTrunk(media.clone()));
+    assert_eq!(unsent(&world), 1);
+    world.command(Command::ConnectTrunk(media));
+    assert_eq!(unsent(&world), 1, "once");
+}
+
+/// RFC 3264 section 8.4: who holds us does not listen.
+#[test]
+fn a_trunk_that_holds_us_is_sent_no_digits_and_that_is_said() {
+    let mut world = World::talking(&[Opus], Pcmu);
+    let digits: Vec<Digit> = "123".chars().filter_map(Digit::from_char).collect();
+    let dial = |world: &mut World| {
+        let digits = digits.clone();
+        world.command(Command::SendDtmf { leg: Leg::Trunk, digits, duration_ms: 200 });
+    };
+    let unsent = |world: &World| world.count(|event| *event == MediaEvent::DtmfNotSent { leg: Leg::Trunk });
+    dial(&mut world);
+    world.run(100);
+    let holding = TrunkMedia { peer_direction: Direction::SendOnly, ..world.trunk_media(Pcmu) };
+    world.command(Command::ConnectTrunk(holding));
+    assert_eq!(unsent(&world), 1, "those under way");
+    dial(&mut world);
+    assert_eq!(unsent(&world), 2);
+    let (_, by_phone) = world.listen(1_000);
+    assert!(by_phone.is_empty(), "{} packets", by_phone.len());
+    let media = world.trunk_media(Pcmu);
+    world.command(Command::ConnectTrunk(media));
+    dial(&mut world);
+    world.run(1_500);
+    assert_eq!(digits_in(&world.phone.heard, 101), [1, 2, 3]);
+    assert_eq!(unsent(&world), 2);
+}
+
+/// The number of a codec is given to digits, with the codec that takes its place.
+#[test]
+fn a_number_that_means_digits_from_now_on_is_no_codec_any_more() {
+    let mut world = World::talking(&[Opus], Opus);
+    world.phone.hush();
+    let mut media = world.trunk_media(Pcmu);
+    media.telephone_event = Some((PayloadType(107), 8000));
+    world.command(Command::ConnectTrunk(media));
+    let timestamp = world.phone.timestamp();
+    for (payload, marker) in event(7, 8000) {
+        let packet = world.phone.packet(107, marker, timestamp, &payload);
+        let phone = world.phone_at;
+        world.inject_rtp(phone, &packet);
+        world.run(20);
+    }
+    assert_eq!(world.count(dtmf(Leg::Trunk, '7')), 1);
+}
+
+#[test]
+fn digits_of_a_call_without_a_trunk_are_reported_and_missed_by_nobody() {
+    let mut world = World::new(&[Opus]);
+    world.connect_browser();
+    world.command(Command::Echo);
+    let timestamp = world.browser.timestamp();
+    for (payload, marker) in event(5, 48_000) {
+        world.browser.send_event(world.now, 110, marker, timestamp, payload);
+        world.run(20);
+    }
+    assert_eq!(world.count(dtmf(Leg::Browser, '5')), 1);
+    assert!(!world.saw(|event| matches!(event, MediaEvent::DtmfNotSent { .. })));
 }

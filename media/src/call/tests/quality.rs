@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use super::world::World;
+use super::world::{World, at};
 use crate::api::{Command, Leg, MediaEvent};
 use crate::audio::Codec::{Opus, Pcma, Pcmu};
 use crate::detect::{Issue, Verdict};
 use crate::quality::{HalfLeg, HalfLegSample, Level, LevelReason, RttSource};
+use crate::rtp::PayloadType;
 use crate::sdp::browser::Direction;
+use crate::sdp::trunk::TrunkMedia;
 
 fn sample(world: &World, half_leg: HalfLeg) -> HalfLegSample {
     world.stats().quality[half_leg as usize]
@@ -219,6 +221,29 @@ fn honest_reports_make_the_way_to_the_trunk_known() {
 }
 
 #[test]
+fn what_was_lost_long_ago_is_not_lost_again_after_reports_were_missing() {
+    let mut world = settled(Opus, Pcmu);
+    let to = world.trunk_media(Pcmu).remote_rtcp;
+    let tell = |world: &mut World, lost: i32| {
+        world.run(1000);
+        let last = world.phone.heard.last().unwrap().clone();
+        world.inject_rtcp(to, &report(last.ssrc, 0, lost, u32::from(last.sequence), 40, (0, 0)));
+    };
+    (1..=10).for_each(|n| tell(&mut world, 10 * n));
+    (0..30).for_each(|_| tell(&mut world, 100));
+    world.run(1000);
+    assert_eq!(levels(&world)[3], Level::Green);
+    world.run(10_000);
+    assert_eq!(levels(&world)[3], Level::Unknown);
+    for _ in 0..8 {
+        tell(&mut world, 100);
+        let down = sample(&world, HalfLeg::SipDown);
+        assert!(down.level <= Level::Green && down.loss.is_none_or(|loss| loss == 0.0), "{down:?}");
+    }
+    assert_eq!(levels(&world)[3], Level::Green);
+}
+
+#[test]
 fn lies_colour_nobody() {
     let mut world = settled(Opus, Pcmu);
     let to = world.trunk_media(Pcmu).remote_rtcp;
@@ -325,4 +350,37 @@ fn it_costs_little_memory() {
     let streams = 2 * (size_of::<Arrivals>() + size_of::<BurstMeter>() + size_of::<RemoteView>());
     let all = size_of::<Monitor>() + streams;
     assert!(all <= 1536, "{all}: {} and {streams}", size_of::<Monitor>());
+}
+
+#[test]
+fn jitter_is_measured_by_the_clock_of_whatever_codec_comes() {
+    let mut world = World::talking(&[Opus], Opus);
+    let media = TrunkMedia { also: vec![(PayloadType(0), Pcmu)], ..world.trunk_media(Opus) };
+    world.command(Command::ConnectTrunk(media));
+    world.phone.hush();
+    for n in 0..200 {
+        world.run(if n % 2 == 0 { 10 } else { 30 });
+        let (phone, timestamp) = (world.phone_at, world.phone.timestamp());
+        world.phone.skip_ms(20);
+        let packet = world.phone.packet(0, false, timestamp, &[0xff; 160]);
+        world.inject_rtp(phone, &packet);
+    }
+    let jitter_ms = world.stats().trunk_in.jitter_ms;
+    assert!((9.0..11.0).contains(&jitter_ms), "{jitter_ms}");
+}
+
+#[test]
+fn an_agent_who_takes_over_and_is_not_heard_is_found_as_soon_as_the_first() {
+    let mut world = settled(Opus, Pcmu);
+    world.call.attach_spare(at("192.0.2.10:20002"));
+    let media = world.trunk_media(Pcmu);
+    world.command(Command::SwapTrunk(media));
+    world.command(Command::Answered);
+    world.phone.speak(world.now, Pcmu, 0.0);
+    world.run(2_000);
+    let silent = |event: &MediaEvent| {
+        matches!(event, MediaEvent::Issue(change)
+            if change.raised && (change.issue, change.half_leg) == (Issue::Silence, HalfLeg::SipUp))
+    };
+    assert!(world.saw(silent), "{:?}", world.stats().verdicts);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::phone::{is_tone, listen};
-use super::world::World;
+use super::world::{World, at};
 use crate::api::Command;
 use crate::audio::Codec::{self, Opus, Pcmu};
 use crate::rtp::Ssrc;
@@ -43,6 +43,32 @@ fn a_trunk_that_asks_is_told_how_it_is_heard_and_once_more_at_the_end() {
     world.command(Command::ReleaseTrunk);
     let last = read(&world);
     assert!(last.bye && last.voip.is_some(), "{last:?}");
+}
+
+#[test]
+fn a_trunk_is_told_of_its_own_speech_and_not_of_that_of_the_one_before() {
+    let wish = Some(XrWish { round_trip: false, voip: true });
+    let mut world = wishing(Opus, wish);
+    world.phone.hush();
+    for _ in 0..20 {
+        let (phone, timestamp) = (world.phone_at, world.phone.timestamp());
+        world.phone.skip_ms(40);
+        let overtaken = world.phone.packet(0, false, timestamp, &[0x55; 160]);
+        let next = world.phone.packet(0, false, timestamp.wrapping_add(160), &[0x55; 160]);
+        world.inject_rtp(phone, &next);
+        world.run(100);
+        world.inject_rtp(phone, &overtaken);
+    }
+    world.run(3_000);
+    let told = read(&world).voip.unwrap();
+    assert!(told.discard > 0.05, "{told:?}");
+    world.call.attach_spare(at("192.0.2.10:20002"));
+    let media = TrunkMedia { extended: wish, ..world.trunk_media(Pcmu) };
+    world.command(Command::SwapTrunk(media));
+    world.phone.speak(world.now, Pcmu, 1000.0);
+    world.run(3_000);
+    let told = read(&world).voip.unwrap();
+    assert_eq!((told.loss, told.discard), (0.0, 0.0));
 }
 
 #[test]

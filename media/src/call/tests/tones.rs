@@ -129,3 +129,40 @@ fn a_lost_packet_neither_divides_a_tone_nor_does_silence_keep_it() {
         assert_eq!(told(&world), "8", "packet {lost} lost");
     }
 }
+
+/// The numbers of the trunk's packets count from elsewhere then.
+#[test]
+fn tones_are_heard_of_a_trunk_that_changed_the_clock_of_its_codec() {
+    let mut world = World::talking(&[Opus], Opus);
+    world.command(Command::SetDigits { way: DigitWay::Events, listen: true });
+    world.run(500);
+    world.phone.hush();
+    let media = world.trunk_media(Pcmu);
+    world.command(Command::ConnectTrunk(media));
+    trunk_plays(&mut world, '7', false, None, 0);
+    world.run(1_000);
+    assert_eq!(told(&world), "7");
+}
+
+#[test]
+fn what_is_played_in_the_middle_of_tones_cuts_them_and_does_not_stop_those_that_follow() {
+    let mut world = World::talking(&[Opus], Pcmu);
+    world.command(Command::SetDigits { way: DigitWay::Tones, listen: false });
+    let said = |world: &World, what: fn(Leg) -> MediaEvent| world.count(|event| *event == what(Leg::Trunk));
+    let (sent, unsent) = (|leg| MediaEvent::DtmfSent { leg }, |leg| MediaEvent::DtmfNotSent { leg });
+    world.command(Command::SendDtmf { leg: Leg::Trunk, digits: digits("1234"), duration_ms: 200 });
+    world.run(300);
+    let prompt = Prompt::from_pcm(8_000, vec![500; 4_000]).unwrap().into();
+    world.command(Command::Play { leg: Leg::Trunk, id: 7, prompt, looped: false, over: false });
+    assert_eq!((said(&world, sent), said(&world, unsent)), (0, 1), "and that is said");
+    world.run(1_000);
+    assert!(world.saw(|event| *event == MediaEvent::PromptFinished { leg: Leg::Trunk, id: 7 }));
+    // Nor does who stops a prompt stop digits.
+    world.phone.heard.clear();
+    world.command(Command::SendDtmf { leg: Leg::Trunk, digits: digits("56"), duration_ms: 100 });
+    world.run(50);
+    world.command(Command::StopPlaying { leg: Leg::Trunk });
+    world.run(2_000);
+    assert_eq!(spelt(&world, 0, Pcmu), "56");
+    assert_eq!((said(&world, sent), said(&world, unsent)), (1, 1));
+}

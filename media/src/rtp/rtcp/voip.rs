@@ -51,6 +51,9 @@ pub struct VoipBuffer {
     pub limit_ms: u16,
 }
 
+/// No jitter buffer is longer, milliseconds: who says so tells nothing.
+const LONGEST_BUFFER_MS: u16 = 5_000;
+
 /// "Unavailable" of the fields that have such a value.
 const UNAVAILABLE: u8 = 127;
 
@@ -67,7 +70,7 @@ pub(super) fn read(bytes: &[u8; LENGTH]) -> (Ssrc, VoipMetrics) {
     let metrics = VoipMetrics {
         loss: share(loss),
         discard: share(discard),
-        buffer_ms: u16::from_be_bytes([n0, n1]),
+        buffer_ms: Some(u16::from_be_bytes([n0, n1])).filter(|ms| *ms <= LONGEST_BUFFER_MS).unwrap_or_default(),
         conceals: match config >> 6 {
             0 => None,
             1 => Some(false),
@@ -114,6 +117,10 @@ mod tests {
         body.extend_from_slice(&[90, 127, 42, 41, 0b1111_0000, 0, 0, 60, 0, 120, 0, 200]);
         let metrics = VoipMetrics { loss: 13.0 / 256.0, discard: 26.0 / 256.0, buffer_ms: 60, conceals: Some(true) };
         assert_eq!(read(&body.clone().try_into().unwrap()), (Ssrc(7), metrics));
+
+        body[26..28].fill(0xff);
+        assert_eq!(read(&body.clone().try_into().unwrap()).1.buffer_ms, 0, "that long is none");
+        body[26..28].copy_from_slice(&[0, 60]);
 
         // The same told by us, as far as we know it.
         let report = VoipReport {
