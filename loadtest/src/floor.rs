@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use socket2::SockRef;
 use crate::control::{Control, Side};
 use crate::lines::{Line, Lines};
 use crate::reactor::{Phase, Reactor};
+use crate::stats::ahead_of_the_load;
 use crate::stream::{Content, Format, Heard, Stamp, Voice};
 use crate::sys::{Inbox, Postman};
 
@@ -189,7 +190,7 @@ pub(crate) struct Trodden {
 impl Floor {
     /// Starts the child and the load, in the calls' own phases.
     pub(crate) fn start(calls: usize, threads: usize) -> Result<Self> {
-        let child = Command::new(std::env::current_exe()?)
+        let child = ahead_of_the_load(&std::env::current_exe()?)
             .args(["floor", "--calls", &calls.to_string(), "--threads", &threads.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use trunkline_media::audio::Codec;
 
 use crate::row::Row;
-use crate::stats::first_ephemeral_port;
+use crate::stats::{ahead_of_the_load, first_ephemeral_port};
 use crate::sys;
 use crate::web::Web;
 
@@ -103,7 +103,8 @@ impl Gateway {
         let text = configuration(kind, [at(0), at(1), at(2), at(3)], &rtp, agent, workers);
         fs::write(&config, text)?;
         let log = File::create(home.path().join("log"))?;
-        let child = Command::new(binary)
+        let binary = binary.canonicalize().with_context(|| format!("no gateway at {}", binary.display()))?;
+        let child = ahead_of_the_load(&binary)
             .args(["run", "--config"])
             .arg(&config)
             .env("RUST_LOG", "warn")

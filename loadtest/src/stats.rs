@@ -1,6 +1,8 @@
 //! Percentiles, and what the kernel says of a process.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -96,6 +98,14 @@ impl Drop for Priority {
             let _ = fs::write(AUTOGROUP, nice);
         }
     }
+}
+
+/// A command for a program that is measured: it runs before the load, which elsewhere would have a machine of its own. Where
+/// that is not permitted it runs beside it.
+pub(crate) fn ahead_of_the_load(program: &Path) -> Command {
+    let mut command = Command::new("nice");
+    command.args(["-n", "-10", "--"]).arg(program);
+    command
 }
 
 /// The first port the kernel hands out by itself: fixed ports belong below.

@@ -1,4 +1,4 @@
-//! Datagrams in and out of the kernel, many a system call: `recvmmsg` and `sendmmsg`. The one file with `unsafe`.
+//! Datagrams in and out of the kernel, many a system call: `recvmmsg` and `sendmmsg`. The one file of the media plane with `unsafe`.
 #![allow(unsafe_code)] // The standard library has neither call; measured, they halve the cost of a relayed packet.
 
 use std::io;

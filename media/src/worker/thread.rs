@@ -110,19 +110,8 @@ pub(super) struct Worker {
 impl Worker {
     /// Runs until it is told to stop.
     pub(super) fn run(parts: WorkerParts) {
-        let WorkerParts {
-            pool,
-            poll,
-            bell,
-            public,
-            queue,
-            reports,
-            shared,
-            identity,
-            candidates,
-            connections,
-            config,
-        } = parts;
+        let WorkerParts { pool, poll, bell, public, queue, reports, shared, identity, candidates, connections, config } =
+            parts;
         let source = public.as_raw_fd();
         if let Err(error) = poll.registry().register(&mut SourceFd(&source), PUBLIC, Interest::READABLE) {
             tracing::error!(%error, "cannot watch the public port");
