@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::message::grammar::put_quoted;
-use crate::message::{HeaderName, Headers, Request};
+use crate::message::{HeaderName, Headers, Request, Uri};
 
 use super::Credentials;
 use super::challenge::{Challenge, Qop, Scheme, schemes};
@@ -79,9 +79,13 @@ impl DigestServer {
         if scheme.get("nonce").is_none_or(|given| given != nonce.as_bytes()) {
             return Verdict::Stale;
         }
-        let uri = request.uri.to_string();
+        // As its sender has written it, which need not be the only way to write it.
+        let uri = scheme.get("uri").cloned().unwrap_or_default();
+        let is_asked = Uri::parse(&uri).is_ok_and(|uri| uri == request.uri);
         match self.expected(request, &scheme, credentials, &uri) {
-            Some((response, count)) if is_same(&scheme, &response, &uri, credentials) => Verdict::Accepted { count },
+            Some((response, count)) if is_asked && is_same(&scheme, &response, credentials) => {
+                Verdict::Accepted { count }
+            }
             Some(_) | None => Verdict::Wrong,
         }
     }
@@ -105,7 +109,7 @@ impl DigestServer {
         request.headers.get_all(&name).flat_map(schemes).find(is_ours)
     }
 
-    fn expected(&self, request: &Request, scheme: &Scheme, user: &Credentials, uri: &str) -> Option<(String, u32)> {
+    fn expected(&self, request: &Request, scheme: &Scheme, user: &Credentials, uri: &[u8]) -> Option<(String, u32)> {
         let (qop, count) = match scheme.get("qop").map(Bytes::as_ref) {
             None if self.qop.is_none() => (Qop::Absent, 0),
             Some(b"auth") => (Qop::Auth, nonce_count(scheme.get("nc")?)?),
@@ -126,7 +130,7 @@ impl DigestServer {
             username: &user.username,
             password: &user.password,
             method: request.method.as_bytes(),
-            uri: uri.as_bytes(),
+            uri,
             body: &request.body,
             cnonce: std::str::from_utf8(scheme.get("cnonce").map_or(&b""[..], Bytes::as_ref)).ok()?,
             count,
@@ -141,13 +145,11 @@ fn nonce_count(text: &[u8]) -> Option<u32> {
 }
 
 /// Compares in a time that does not tell how much of the response was right.
-fn is_same(scheme: &Scheme, response: &str, uri: &str, user: &Credentials) -> bool {
+fn is_same(scheme: &Scheme, response: &str, user: &Credentials) -> bool {
     let given = scheme.get("response").map_or(&b""[..], Bytes::as_ref);
     let difference = given.iter().zip(response.as_bytes()).fold(0, |sum, (a, b)| sum | (a ^ b));
     let is_right = given.len() == response.len() && difference == 0;
-    is_right
-        && scheme.get("uri").is_some_and(|given| given == uri.as_bytes())
-        && scheme.get("username").is_some_and(|given| given == user.username.as_bytes())
+    is_right && scheme.get("username").is_some_and(|given| given == user.username.as_bytes())
 }
 
 /// A nonce from a counter and a secret: enough where nonces need not be told apart after a restart.

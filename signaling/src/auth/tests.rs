@@ -265,6 +265,31 @@ fn client_and_server_agree_on_every_form() {
     }
 }
 
+/// A host is no matter of case, and an address has many spellings: the hash is of the one that stood there.
+#[test]
+fn a_uri_is_checked_as_its_sender_writes_it() {
+    let user = Credentials { username: "trunk".to_owned(), password: "geheim".to_owned() };
+    let server = DigestServer { realm: "r".to_owned(), algorithm: Algorithm::Md5, qop: Some("auth"), proxy: false };
+    for (asked, hashed, expected) in [
+        ("sip:+34910000000@GW.Acme.Example", "sip:+34910000000@GW.Acme.Example", true),
+        ("SIP:ann@gw.acme.example:5060", "SIP:ann@gw.acme.example:5060", true),
+        ("sip:ann@[2001:DB8::0:1]", "sip:ann@[2001:DB8::0:1]", true),
+        ("sip:ann@gw.acme.example", "sip:ann@GW.acme.example", true),
+        ("sip:ann@gw.acme.example", "sip:bob@gw.acme.example", false),
+        ("sip:ann@gw.acme.example", "no uri", false),
+    ] {
+        let nonce = nonce(7, 1);
+        let mut request = Request::new(Method::Invite, Uri::parse(&Bytes::from(asked)).unwrap());
+        let mut challenge = Headers::default();
+        server.challenge(&nonce, false, &mut challenge);
+        let mut client = DigestClient::new(user.clone(), 3);
+        client.handle_challenge(&challenge, false).unwrap();
+        client.authorize(&request.method, hashed, &Bytes::new(), &mut request.headers);
+        let verdict = server.check(&request, &nonce, &user);
+        assert_eq!(verdict == Verdict::Accepted { count: 1 }, expected, "{asked} {hashed}: {verdict:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_challenge_harms(values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..4), proxy: bool) {
