@@ -68,6 +68,12 @@ impl Guard {
         if known { Standing::Known } else { Standing::Stranger }
     }
 
+    /// Whether an address is one of a peer's, by the peer's name.
+    pub(crate) fn is_of(&self, door: &str, from: IpAddr) -> bool {
+        let mut named = self.admission.doors.iter().filter(|known| known.name == door);
+        named.any(|door| door.sources.iter().any(|source| source.contains(from)))
+    }
+
     /// Whether a stranger gets this answer; counts it.
     pub(crate) fn may_answer(&mut self, now: Instant, from: IpAddr) -> bool {
         let may = self.admission.strangers == Strangers::Refuse && self.meters.may_answer(now, from);

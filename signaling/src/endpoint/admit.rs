@@ -27,6 +27,11 @@ impl Core {
         self.guard.as_ref().is_none_or(|guard| guard.standing(from) == Standing::Known)
     }
 
+    /// Whether requests from there come from the peer of a leg with this label, whichever of its machines sends them.
+    pub(super) fn is_of_peer(&self, label: &str, from: IpAddr) -> bool {
+        self.guard.as_ref().is_some_and(|guard| guard.is_of(label, from))
+    }
+
     /// The last look before an answer without state leaves.
     pub(super) fn may_answer(&mut self, arrival: Arrival) -> bool {
         arrival.is_peers || self.guard.as_mut().is_none_or(|guard| guard.may_answer(arrival.now, arrival.from.ip()))

@@ -67,7 +67,8 @@ pub struct Invite {
     pub reliable: Reliable,
     /// Whether From tells nobody who calls (RFC 3323 section 4.1.1.3).
     pub anonymous: bool,
-    /// The caller's own word for it, found again in the leg's snapshot.
+    /// The caller's own word for it, found again in the leg's snapshot. Where it is the name of a door of
+    /// [`super::Endpoint::guard`], requests within the call are taken from all of that door's sources.
     pub label: String,
 }
 

@@ -151,7 +151,8 @@ impl Endpoint {
         }
     }
 
-    /// The leg of a request inside a dialog: Call-ID and both tags agree, and the sender is one the peer has named.
+    /// The leg of a request inside a dialog: Call-ID and both tags agree, and the sender is one the peer has named, or
+    /// another machine of the same peer: behind one name there are often several, and each may speak for a call.
     pub(super) fn find_dialog(&self, from_ip: IpAddr, way: Way, request: &Request) -> Option<LegId> {
         let headers = &request.headers;
         let local_tag = headers.to().ok()?.tag()?.clone();
@@ -162,8 +163,10 @@ impl Endpoint {
             return None;
         }
         let from = headers.from().ok()?;
-        let is_meant =
-            |dialog: &crate::dialog::Dialog| dialog.is_from_peer(from.tag()) && leg.peer.is_known(from_ip, dialog);
+        let is_of_peer = self.core.is_of_peer(&leg.label, from_ip);
+        let is_meant = |dialog: &crate::dialog::Dialog| {
+            dialog.is_from_peer(from.tag()) && (is_of_peer || leg.peer.is_known(from_ip, dialog))
+        };
         let found = match &leg.stage {
             Stage::Outgoing(outgoing) => outgoing.early.iter().map(|early| &early.dialog).any(is_meant),
             Stage::Incoming(incoming) => is_meant(&incoming.dialog),

@@ -257,3 +257,36 @@ fn an_answered_call_is_kept_for_its_end_before_the_peer_hears_of_it() {
     assert_eq!((bye.method, bye.headers.call_id().unwrap().as_ref()), (Method::Bye, b"call1".as_ref()));
     assert_eq!(bye.headers.to().unwrap().tag().unwrap().as_ref(), b"x");
 }
+
+/// Behind one name there are often several machines: any of them may speak for a call, and nobody else's.
+#[test]
+fn a_call_belongs_to_every_machine_of_its_trunk() {
+    let doors = || vec![door("trunk a", "192.0.2.0/24", false, None), door("trunk b", "198.51.100.64/26", true, None)];
+    let ways = [("198.51.100.77:5060", 481, ""), ("203.0.113.77:5060", 481, ""), (OTHER, 200, "ended")];
+    for (from, status, end) in ways {
+        let mut lone = guarded(Strangers::Refuse, doors());
+        let (_, invite) = lone.answered_call();
+        let answers = lone.ask(from, Lone::in_dialog(&invite, "BYE", 1, "", "").into());
+        assert_eq!((answers[0].status, lone.names().join(",").as_str()), (status, end), "{from}");
+    }
+    // The same for a call of theirs: the ACK, and what follows it.
+    let mut lone = guarded(Strangers::Refuse, doors());
+    let (first, second) = ("198.51.100.70:5060", "198.51.100.71:5060");
+    lone.ask(first, invite(first, 1).to_bytes());
+    let Some(Event::Incoming { leg, .. }) = lone.end.poll_event() else { panic!("a call") };
+    lone.end.accept(lone.now, leg, answer()).unwrap();
+    let ok = lone.sent_responses().pop().unwrap();
+    let within = |method: &str, number: u32| {
+        let text = String::from_utf8(invite(second, number as usize + 1).to_bytes().to_vec()).unwrap();
+        let (head, _) = text.split_once("Content-Type").unwrap();
+        let to = String::from_utf8_lossy(ok.headers.get(&HeaderName::To).unwrap()).into_owned();
+        let head = head.replace("INVITE", method).replace("CSeq: 1", &format!("CSeq: {number}"));
+        let head = head.replace(&format!("To: <sip:ann@{}>", address(A)), &format!("To: {to}"));
+        let head = head.replace(&format!("<sip:x@{second}>;tag"), &format!("<sip:x@{first}>;tag"));
+        head.replace(&format!("call{}", number + 1), "call1") + "Content-Length: 0\r\n\r\n"
+    };
+    assert_eq!(lone.ask(second, within("ACK", 1).into()), []);
+    assert_eq!(lone.names(), ["confirmed"]);
+    assert_eq!(lone.ask(second, within("BYE", 2).into())[0].status, 200);
+    assert_eq!(lone.names(), ["ended"]);
+}
