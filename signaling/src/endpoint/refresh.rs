@@ -20,7 +20,7 @@ const MAX_MIN_SE: u32 = 24 * 3600;
 /// The soonest refresh after the last, whatever interval the peer wants.
 const SOONEST: Duration = Duration::from_secs(5);
 /// Until a refresh that found another request under way is tried again.
-const BUSY: Duration = Duration::from_secs(2);
+pub(super) const BUSY: Duration = Duration::from_secs(2);
 /// The soonest new try after a refresh that failed.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Option tag.
@@ -241,7 +241,11 @@ impl Endpoint {
             }
             481 => self.lose(now, id, Some(status), true),
             408 => self.lose(now, id, Some(status), false),
-            300.. => self.refresh_later(now, id),
+            // Whatever it has against UPDATE, it need not have against a re-INVITE.
+            300.. => {
+                wish.takes_update = false;
+                self.refresh_later(now, id);
+            }
         }
         self.reschedule_leg(id);
     }
@@ -250,9 +254,11 @@ impl Endpoint {
         if self.legs.get(&id).is_some_and(|leg| ours::is_waiting_for(leg, tx)) {
             return self.handle_offer_fault(now, tx, id, fault);
         }
-        let Some(Leg { stage: Stage::Up(up), .. }) = self.legs.get_mut(&id) else { return };
+        let Some(Leg { stage: Stage::Up(up), wish, .. }) = self.legs.get_mut(&id) else { return };
         let Some(session) = up.session.as_mut().filter(|session| session.update == Some(tx)) else { return };
         session.update = None;
+        // There are things on the way that let no method through which they do not know.
+        wish.takes_update = false;
         self.refresh_later(now, id);
         self.reschedule_leg(id);
     }

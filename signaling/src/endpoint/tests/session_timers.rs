@@ -221,9 +221,35 @@ fn too_short_for_the_peer_is_asked_again() {
     assert_eq!(lone.names(), ["rejected 422"]);
 }
 
+/// Some that allow UPDATE refuse it all the same, and some things on the way swallow it.
+#[test]
+fn an_update_that_is_refused_or_lost_is_followed_by_a_reinvite() {
+    for (status, after) in [(Some(500), 134), (Some(403), 134), (Some(488), 134), (None, 32 + 118)] {
+        let mut lone = Lone::new();
+        lone.timed_call("Allow: UPDATE\r\nSession-Expires: 600;refresher=uac\r\n");
+        lone.wait(secs(300));
+        let update = lone.sent_requests().remove(0);
+        assert_eq!(update.method, Method::Update);
+        if let Some(status) = status {
+            lone.reply(&update, status, "", None);
+        }
+        lone.wait(secs(after) - ms(1));
+        assert!(lone.sent_requests().iter().all(|request| request.method == Method::Update), "{status:?}");
+        lone.wait(ms(2));
+        let invite = lone.sent_requests().remove(0);
+        assert_eq!((&invite.method, &invite.body[..]), (&Method::Invite, OFFER.as_bytes()), "{status:?}");
+        lone.reply(&invite, 200, "Allow: UPDATE\r\nSession-Expires: 600;refresher=uac\r\n", Some(ANSWER));
+        assert_eq!(lone.names(), ["offer answered"], "{status:?}");
+        // The session is good for ten minutes more.
+        lone.sent();
+        lone.wait(secs(299));
+        assert!(lone.sent().is_empty() && lone.names().is_empty(), "{status:?}");
+    }
+}
+
 #[test]
 fn a_refresh_that_fails_is_tried_again_until_the_session_ends() {
-    // The answer to each UPDATE; how many are sent at least; the end.
+    // The answer to each refresh; how many are sent at least; the end.
     for (status, tries, end) in [
         (Some(500), 5, "expired 600 ours"),
         (Some(403), 5, "expired 600 ours"),
@@ -234,19 +260,19 @@ fn a_refresh_that_fails_is_tried_again_until_the_session_ends() {
     ] {
         let mut lone = Lone::new();
         lone.timed_call("Allow: UPDATE\r\nSession-Expires: 600;refresher=uac\r\n");
-        let mut updates = std::collections::BTreeSet::new();
+        let mut refreshes = std::collections::BTreeSet::new();
         for _ in 0..700 {
             lone.wait(secs(1));
             for request in lone.sent_requests() {
-                if request.method == Method::Update {
-                    updates.insert(request.headers.cseq().unwrap().number);
+                if matches!(request.method, Method::Update | Method::Invite) {
+                    refreshes.insert(request.headers.cseq().unwrap().number);
                     if let Some(status) = status {
                         lone.reply(&request, status, "", None);
                     }
                 }
             }
         }
-        assert!(updates.len() >= tries, "{status:?}: {}", updates.len());
+        assert!(refreshes.len() >= tries, "{status:?}: {}", refreshes.len());
         assert_eq!(lone.names(), [end], "{status:?}");
     }
 }
