@@ -171,8 +171,9 @@ impl Endpoint {
         self.answer_theirs(now, leg, answer)
     }
 
-    /// Sends a re-INVITE with a new offer (hold, resume). Glare (491) is retried as RFC 3261 section 14.1 says.
-    /// Fails while an earlier offer of ours is under way.
+    /// Sends a re-INVITE with a new offer (hold, resume). Glare (491) is retried as RFC 3261 section 14.1 says, unless the
+    /// peer offers first: then [`Event::OfferAnswered`] says 491, and the offer may be made anew.
+    /// Fails while an earlier offer of ours is under way, or one of the peer's is not answered.
     pub fn reinvite(&mut self, now: Instant, leg: LegId, sdp: Bytes) -> Result<(), NoSuchLeg> {
         self.offer(now, leg, sdp)
     }

@@ -14,7 +14,7 @@ use super::leg::{By, Cancel, Leg, LegTimer, Ours, Stage, Theirs, Up};
 use super::outgoing::send_cancel;
 use super::refresh;
 use super::transactions::{TxId, User};
-use super::{Endpoint, Event, Failure, Fork, LegId, NoSuchLeg, Reason, lost};
+use super::{Endpoint, Event, Failure, Fork, LegId, NoSuchLeg, Reason, lost, ours};
 use crate::message::{Method, Request, Response};
 
 /// What is to be done with the peer's offer.
@@ -52,6 +52,7 @@ impl Endpoint {
                 self.confirm_by_request(now, id);
                 let Self { core, legs, .. } = self;
                 let Some(leg) = legs.get_mut(&id) else { return };
+                ours::give_way(core, now, leg);
                 leg.theirs = Theirs::Pending { tx, request: Box::new(request) };
                 leg.deadlines.set(LegTimer::OfferUnanswered, now + core.config.timers.patience() / 2);
                 core.event(Event::Offer { leg: id, fork, sdp });

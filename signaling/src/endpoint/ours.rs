@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::ack::{repeat_ack, send_ack};
 use super::compose;
 use super::core::Core;
-use super::leg::{By, Cancel, Leg, LegTimer, Offer, Ours, Stage, Theirs};
+use super::leg::{By, Cancel, Leg, LegTimer, Offer, Ours, Stage};
 use super::outgoing::MAX_CHALLENGES;
 use super::refresh;
 use super::transactions::{MAX_FORKS, SentInvite, TxId, User};
@@ -26,7 +26,7 @@ impl Endpoint {
     pub(super) fn offer(&mut self, now: Instant, id: LegId, sdp: Bytes) -> Result<(), NoSuchLeg> {
         let leg = self.legs.get_mut(&id).ok_or(NoSuchLeg)?;
         let is_free = matches!(&leg.stage, Stage::Up(up) if up.hangup.is_none()) && matches!(leg.ours, Ours::None);
-        if !is_free || matches!(leg.theirs, Theirs::InAnswer { .. }) {
+        if !is_free || !leg.theirs.is_none() {
             return Err(NoSuchLeg);
         }
         leg.ours = Ours::Waiting(Offer::new(sdp, By::Invite));
@@ -60,8 +60,8 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Sends the offer that waits, unless it has to wait longer: for its timer, or because an INVITE of the peer is
-    /// under way (section 14.1).
+    /// Sends the offer that waits, unless it has to wait longer: for its timer, or for the ACK of an INVITE of the peer
+    /// (section 14.1).
     pub(super) fn try_waiting_offer(&mut self, now: Instant, id: LegId) {
         let Self { core, legs, .. } = self;
         let Some(leg) = legs.get_mut(&id) else { return };
@@ -155,6 +155,21 @@ impl Endpoint {
             Fault::Transport => self.core.event(Event::OfferAnswered { leg: id, result: Err(503) }),
         }
     }
+}
+
+/// An offer of the peer's comes before ours that waits. Once it is answered what ours says may be so no more: it would go
+/// back behind a version the peer has seen, and to lines that are others now (RFC 3264 section 8). Whoever made it may make
+/// it anew.
+pub(super) fn give_way(core: &mut Core, now: Instant, leg: &mut Leg) {
+    let Ours::Waiting(offer) = &leg.ours else { return };
+    if offer.is_refresh {
+        // The peer's own request refreshes as well, if it comes to something.
+        leg.deadlines.set(LegTimer::Refresh, now + refresh::BUSY);
+    } else {
+        core.event(Event::OfferAnswered { leg: leg.id, result: Err(491) });
+    }
+    leg.deadlines.stop(LegTimer::Glare);
+    leg.ours = Ours::None;
 }
 
 /// Whether the answer to this request decides about our offer.

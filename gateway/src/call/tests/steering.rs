@@ -137,3 +137,21 @@ fn what_loops_before_the_answer_is_not_heard_over_the_agent() {
     let effects = bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: pcmu() });
     assert!(effects.contains(&Effect::Media(Command::StopPlaying { leg: Leg::Browser })), "{effects:?}");
 }
+
+/// The trunk's offer comes first where both made one: ours is made anew, and never goes back behind what the trunk has seen.
+#[test]
+fn an_offer_that_gives_way_is_made_anew_from_what_is_agreed_then() {
+    let mut bench = Bench::talking();
+    assert_eq!(offered(&bench.feed(hold(Leg::Trunk, true))).as_deref(), Some("a=sendonly 2"));
+    bench.sip(SipEvent::OfferAnswered(Err(491)));
+    let effects = bench.sip(SipEvent::Offer { fork: Fork::default(), sdp: Some(sdp(4_002, "8", "sendrecv")) });
+    let answered = effects.iter().find_map(|effect| {
+        let Effect::AnswerOffer { answer: Ok(sdp), .. } = effect else { return None };
+        Some(String::from_utf8_lossy(sdp).into_owned())
+    });
+    let answered = answered.unwrap();
+    assert!(answered.contains("o=- 7 3 ") && answered.ends_with("a=sendrecv\r\n"), "{answered}");
+    bench.done.clear();
+    assert_eq!(bench.timeout(), "offer_again");
+    assert_eq!(offered(&bench.done).as_deref(), Some("a=sendonly 4"));
+}
