@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::Transport;
 use crate::message::grammar::put_quoted;
+use crate::message::parts::find_part;
 use crate::message::uri::escape_user;
 use crate::message::{HeaderName, Headers, Method, Reason, Request, Response};
 
@@ -106,13 +107,16 @@ pub(super) fn push_sdp(headers: &mut Headers, body: &mut Bytes, sdp: Bytes) {
     }
 }
 
-/// The SDP of a message; `None` without a body, or with another one.
+/// The SDP of a message, by itself or among other parts; `None` without a body, or with others only.
 pub(super) fn sdp_of(headers: &Headers, body: &Bytes) -> Option<Bytes> {
-    (!body.is_empty() && is_sdp(headers)).then(|| body.clone())
+    if is_sdp(headers) {
+        return (!body.is_empty()).then(|| body.clone());
+    }
+    find_part(headers, body, SDP)
 }
 
 /// Whether a body is SDP. One without Content-Type is taken for it: there is nothing else it could be.
-pub(super) fn is_sdp(headers: &Headers) -> bool {
+fn is_sdp(headers: &Headers) -> bool {
     headers.get(&HeaderName::ContentType).is_none() || headers.content_type().as_deref() == Some(SDP)
 }
 

@@ -72,7 +72,7 @@ fn check_offer(request: &Request) -> Result<(), Refusal> {
         if headers.list(&HeaderName::ContentEncoding).any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
             return Err((415, Some((HeaderName::AcceptEncoding, "identity".to_owned()))));
         }
-        if !compose::is_sdp(headers) {
+        if compose::sdp_of(headers, &request.body).is_none() {
             return Err((415, accept_sdp()));
         }
     }

@@ -15,6 +15,7 @@ pub mod host;
 pub mod method;
 pub mod name_addr;
 pub mod parse;
+pub(crate) mod parts;
 pub mod replaces;
 #[cfg(test)]
 mod tests;

@@ -220,3 +220,28 @@ fn bye_within_an_early_dialog_ends_it() {
     assert_eq!(statuses, [200, 487]);
     assert_eq!(lone.names(), ["incoming", "cancelled"]);
 }
+
+/// Some trunks send more than a description (RFC 5621): where a call comes from, or what the ISDN says of it.
+#[test]
+fn a_description_among_other_parts_is_the_description() {
+    const MIXED: &str = "multipart/mixed;boundary=b";
+    let parts = |sdp: &str| {
+        let other = "Content-Type: application/isup;version=x\r\nContent-Disposition: signal\r\n\r\nxyz";
+        format!("--b\r\n{other}\r\n--b\r\nContent-Type: application/sdp\r\n\r\n{sdp}\r\n--b--\r\n")
+    };
+    let field = format!("Content-Type: {MIXED}\r\n");
+    let mut lone = Lone::new();
+    lone.give(stranger("INVITE", &field, &parts(OFFER)));
+    let Some(Event::Incoming { sdp, .. }) = lone.end.poll_event() else { panic!("a call") };
+    assert_eq!(sdp.as_deref(), Some(OFFER.as_bytes()));
+    let other = stranger("INVITE", &field, "--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n--b--");
+    check(other, 415, Some((HeaderName::Accept, "application/sdp")));
+
+    let mut lone = Lone::new();
+    lone.end.invite(lone.now, call(address(B))).unwrap();
+    let invite = lone.sent_requests().remove(0);
+    let answered = Response::to_request(&invite, 200, Some("far")).with_body(MIXED, parts(ANSWER).into());
+    lone.give(answered.to_bytes());
+    let Some(Event::Answered { sdp, .. }) = lone.end.poll_event() else { panic!("an answer") };
+    assert_eq!(sdp.as_deref(), Some(ANSWER.as_bytes()));
+}
