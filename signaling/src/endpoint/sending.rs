@@ -69,11 +69,12 @@ impl Core {
     }
 
     /// No connection came up for a request that is to go over one, and not for its safety: it goes as a datagram. `false` if it is
-    /// none such.
+    /// none such, or nobody wants it any more.
     pub(super) fn shrink(&mut self, now: Instant, tx: TxId) -> bool {
         let (timers, unreliable) = (self.config.timers, Reliability::Unreliable);
         let Some(transaction) = self.transactions.client(tx) else { return false };
-        let Some(plain) = transaction.plain.take().filter(|_| transaction.unanswered().is_some()) else { return false };
+        let is_wanted = transaction.unanswered().is_some() && !transaction.is_given_up();
+        let Some(plain) = transaction.plain.take().filter(|_| is_wanted) else { return false };
         transaction.way = Way::UDP;
         match &mut transaction.machine {
             ClientMachine::Invite(machine) => *machine = ClientInvite::new(now, plain.clone(), timers, unreliable),

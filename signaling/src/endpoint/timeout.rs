@@ -28,11 +28,13 @@ impl Endpoint {
             let Some(transaction) = self.core.transactions.client(tx).filter(|found| found.way == way) else {
                 continue;
             };
-            if transaction.plain.is_some() && self.core.shrink(now, tx) {
+            if transaction.plain.is_some() {
                 if matches!(self.core.cause, Some(StreamError::Unreachable | StreamError::TimedOut)) {
                     self.core.connections.close(now, to);
                 }
-                continue;
+                if self.core.shrink(now, tx) {
+                    continue;
+                }
             }
             if self.send_again(tx, (to, way), was_theirs) {
                 continue;

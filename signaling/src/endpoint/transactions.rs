@@ -128,6 +128,14 @@ impl ClientTx {
         }
     }
 
+    /// Whether its user wants nothing of it any more.
+    pub(super) fn is_given_up(&self) -> bool {
+        match &self.machine {
+            ClientMachine::Invite(machine) => machine.is_given_up(),
+            ClientMachine::Other(_) => false,
+        }
+    }
+
     pub(super) fn handle_transport_error(&mut self) -> Reaction {
         match &mut self.machine {
             ClientMachine::Invite(machine) => machine.handle_transport_error(),

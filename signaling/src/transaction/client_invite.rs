@@ -42,6 +42,7 @@ pub struct ClientInvite {
     timers: Timers,
     reliability: Reliability,
     deadlines: Deadlines<Timer>,
+    is_given_up: bool,
 }
 
 impl ClientInvite {
@@ -53,7 +54,8 @@ impl ClientInvite {
             deadlines.set(Timer::A, now + timers.t1);
         }
         deadlines.set(Timer::B, now + timers.patience());
-        Self { state: ClientInviteState::Calling { interval: timers.t1 }, request, timers, reliability, deadlines }
+        let state = ClientInviteState::Calling { interval: timers.t1 };
+        Self { state, request, timers, reliability, deadlines, is_given_up: false }
     }
 
     /// Takes up one whose request went out before this process lived, and whose CANCEL goes out now. It repeats nothing:
@@ -63,7 +65,7 @@ impl ClientInvite {
         let mut deadlines = Deadlines::default();
         deadlines.set(Timer::C, now + timers.patience());
         let state = ClientInviteState::Proceeding { cancelled: true };
-        Self { state, request: Bytes::new(), timers, reliability, deadlines }
+        Self { state, request: Bytes::new(), timers, reliability, deadlines, is_given_up: true }
     }
 
     /// Where it stands.
@@ -121,6 +123,13 @@ impl ClientInvite {
     /// The user has given up before anything came: the request is not repeated, its answer is still waited for.
     pub fn stop_repeating(&mut self) {
         self.deadlines.stop(Timer::A);
+        self.is_given_up = true;
+    }
+
+    /// Whether the user has given up before anything came.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.is_given_up
     }
 
     /// The network refused the request, or the ACK. Once a provisional response came this means nothing: the request

@@ -10,6 +10,7 @@ mod early;
 mod forks;
 mod hostile;
 mod ladder;
+mod large;
 mod lone;
 mod loss;
 mod lost;
