@@ -1,9 +1,12 @@
 //! What the media plane is told, and how audio goes across: the trunk of the route decides, and the media plane hears so with
 //! the trunk's media.
 
+use std::sync::Arc;
+
 use trunkline_media::api::Command;
 
 use super::{Call, Effect, Stage};
+use crate::routing::Route;
 
 impl Call {
     /// Nothing is said to the media plane before a browser is there.
@@ -19,9 +22,21 @@ impl Call {
         if !matches!(effect, Effect::Media(Command::ConnectTrunk(_) | Command::SwapTrunk(_))) {
             return;
         }
-        let route = match &self.stage {
-            Stage::Inviting(inviting) => &inviting.route,
-            Stage::Talking(talking) => &talking.route,
+        let Some(route) = self.heard_route() else { return };
+        let (elastic, on_arrival) = (route.elastic, route.on_arrival);
+        if std::mem::replace(&mut self.crosses, (elastic, on_arrival)) != (elastic, on_arrival) {
+            self.effects.push_front(Effect::Media(Command::SetAudio { elastic, on_arrival }));
+        }
+    }
+
+    /// The route of the leg whose media the media plane has: that of a leg which waits while somebody is dialled beside it.
+    pub(super) fn heard_route(&self) -> Option<&Arc<Route>> {
+        if let Some(parked) = self.parked_route() {
+            return Some(parked);
+        }
+        match &self.stage {
+            Stage::Inviting(inviting) => Some(&inviting.route),
+            Stage::Talking(talking) => Some(&talking.route),
             Stage::Idle
             | Stage::Asking
             | Stage::Acting
@@ -29,11 +44,7 @@ impl Call {
             | Stage::Leasing { .. }
             | Stage::Resolving { .. }
             | Stage::Called(_)
-            | Stage::Ended => return,
-        };
-        let (elastic, on_arrival) = (route.elastic, route.on_arrival);
-        if std::mem::replace(&mut self.crosses, (elastic, on_arrival)) != (elastic, on_arrival) {
-            self.effects.push_front(Effect::Media(Command::SetAudio { elastic, on_arrival }));
+            | Stage::Ended => None,
         }
     }
 }

@@ -114,9 +114,13 @@ impl Call {
         true
     }
 
-    /// The media plane is about to be told of the trunk's media: so it is of the way of digits, which depends on them.
+    /// The media plane is about to be told of the trunk's media: so it is of the way of digits, which depends on them. A leg
+    /// that takes another's place begins as any leg does, there as here.
     pub(super) fn follow_digits(&mut self, effect: &Effect) {
-        if let Effect::Media(Command::ConnectTrunk(media)) = effect {
+        if matches!(effect, Effect::Media(Command::SwapTrunk(_))) {
+            self.digits = Digits::default();
+        }
+        if let Effect::Media(Command::ConnectTrunk(media) | Command::SwapTrunk(media)) = effect {
             let (way, listens) = choose(self.dtmf_mode().unwrap_or_default(), media, self.digits.refused);
             self.digits.way = way;
             let media = match way {
@@ -143,11 +147,7 @@ impl Call {
     }
 
     fn dtmf_mode(&self) -> Option<Dtmf> {
-        if let Stage::Inviting(inviting) = &self.stage {
-            return Some(inviting.route.dtmf);
-        }
-        let Stage::Talking(talking) = &self.stage else { return None };
-        Some(talking.route.dtmf)
+        self.heard_route().map(|route| route.dtmf)
     }
 }
 

@@ -113,3 +113,35 @@ fn a_digit_that_comes_by_two_ways_is_told_once() {
     bench.media(MediaEvent::Dtmf { from: Leg::Trunk, digit: digits("7")[0], duration_ms: 80 });
     assert_eq!(bench.events(), ["dtmf_received"]);
 }
+
+/// The media plane begins anew with a leg that takes another's place, and so does the way of digits.
+#[test]
+fn a_leg_that_takes_over_has_a_way_of_digits_of_its_own() {
+    use DigitWay::{Elsewhere, Tones};
+    let events = "0 101\r\na=rtpmap:101 telephone-event/8000";
+    for (first, second, said, expected, by_info) in [
+        (Dtmf::Info, Dtmf::Rfc4733, events, None, false),
+        (Dtmf::Inband, Dtmf::Rfc4733, events, None, false),
+        (Dtmf::Rfc4733, Dtmf::Info, events, Some((Elsewhere, false)), true),
+        (Dtmf::Rfc4733, Dtmf::Auto, "0", Some((Elsewhere, true)), true),
+        (Dtmf::Inband, Dtmf::Inband, events, Some((Tones, true)), false),
+    ] {
+        let mut bench = talking(first, true);
+        let Planned::Dial(route) = route("sip:other@acme") else { panic!() };
+        let plan = vec![Planned::Dial(Arc::new(Route { dtmf: second, ..(*route).clone() }))];
+        let order = HandOver::Bridge { destination: "sip:other@acme".into(), plan, replaces: None };
+        bench.feed(Input::Api(Api::Transfer(Box::new(order))));
+        let mut bench = bench.invite(2);
+        // The leg that waits is no matter of whoever is dialled.
+        let moved = SipEvent::Offer { fork: Fork::default(), sdp: Some(sdp(4_050, events, "sendrecv")) };
+        bench.done.clear();
+        bench.feed(Input::Sip { attempt: AttemptId(1), event: moved });
+        assert_eq!(set(&bench), None, "{first:?} {second:?}");
+        bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: Some(sdp(4_100, said, "sendrecv")) });
+        assert_eq!(set(&bench), expected, "{first:?} {second:?}");
+        bench.done.clear();
+        bench.feed(Input::Api(Api::Dtmf { towards: Leg::Trunk, digits: digits("1"), duration_ms: 100 }));
+        let info = bench.done.iter().any(|effect| matches!(effect, Effect::SendDigits { .. }));
+        assert_eq!(info, by_info, "{first:?} {second:?}: {:?}", bench.done);
+    }
+}

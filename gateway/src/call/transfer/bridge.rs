@@ -40,6 +40,11 @@ impl Call {
         self.parked().is_some()
     }
 
+    /// The route of the leg that waits, while it is there.
+    pub(in crate::call) fn parked_route(&self) -> Option<&Arc<Route>> {
+        self.parked()?.talking.as_ref().ok().map(|talking| &talking.route)
+    }
+
     pub(super) fn is_parked(&self, attempt: AttemptId) -> bool {
         self.parked().is_some_and(|parked| parked.talking.as_ref().is_ok_and(|talking| talking.attempt == attempt))
     }
