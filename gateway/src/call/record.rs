@@ -183,6 +183,16 @@ impl Notes {
         self.evidence.insert(key.into(), value.into());
     }
 
+    /// Collects from here on what shows something else than the call's own end; what was collected so far.
+    pub(super) fn swap_evidence(&mut self, evidence: Map<String, Value>) -> Map<String, Value> {
+        std::mem::replace(&mut self.evidence, evidence)
+    }
+
+    /// It has to do with the call's end after all.
+    pub(super) fn add_evidence(&mut self, evidence: Map<String, Value>) {
+        self.evidence.extend(evidence);
+    }
+
     /// What it would have to show is not known, unless it is.
     pub(super) fn evidence_if_none(&mut self, key: &str) {
         self.evidence.entry(key).or_insert(Value::Null);

@@ -166,3 +166,19 @@ fn a_new_key_of_the_trunks_is_answered_by_a_new_one_of_ours() {
     let moved = offered(&theirs);
     assert_eq!(moved, offered(&theirs));
 }
+
+/// The record never says that a leg is encrypted because the one before it was.
+#[test]
+fn a_plain_leg_that_takes_over_is_shown_as_plain() {
+    let (mut bench, offer) = inviting(Srtp::Required, &["192.0.2.9:5070"]);
+    bench.connect();
+    let theirs = trunk(4_000, &mut KeySource::new([1; 32]));
+    bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: Some(answer_of(&theirs, &offer)) });
+    let destination = "sip:other@acme".to_owned();
+    let order = HandOver::Bridge { plan: vec![route(&destination)], destination, replaces: None };
+    bench.feed(Input::Api(Api::Transfer(Box::new(order))));
+    let mut bench = bench.invite(2);
+    assert_eq!(bench.record()["sip"]["srtp"], "AEAD_AES_128_GCM");
+    bench.sip(SipEvent::Answered { fork: Fork::default(), sdp: pcmu() });
+    assert_eq!(bench.record()["sip"]["srtp"], Value::Null);
+}

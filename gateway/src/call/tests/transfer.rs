@@ -356,3 +356,18 @@ fn a_refer_that_comes_to_nothing_leaves_the_call_as_it_was() {
     assert_eq!(bench.timeout(), "transfer");
     assert_eq!(bench.events(), ["call_transfer_failed"]);
 }
+
+/// The agent who handed the call over has hung up, and not whoever took it up.
+#[test]
+fn how_the_old_leg_went_is_no_evidence_of_the_new_ones_end() {
+    let mut bench = dialling();
+    let reason = Some(ReasonHeader { protocol: "Q.850".into(), cause: 16, text: None });
+    bench.feed(of(1, SipEvent::Ended { reason }));
+    bench.feed(of(2, answered_by_new()));
+    bench.feed(of(2, SipEvent::Lost { status: Some(481) }));
+    let outcome = bench.outcome();
+    assert_eq!(words(&outcome), "error trunk_lost - talking trunk");
+    let evidence = &outcome["evidence"];
+    assert_eq!((&evidence["hung_up_by"], &evidence["received_reason"]), (&Value::Null, &Value::Null), "{outcome:#}");
+    assert_eq!(evidence["status"], 481);
+}

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde_json::Map;
 use trunkline_media::api::{Command, Leg};
 use trunkline_media::sdp::trunk::{LocalMedia, TrunkMedia};
 use trunkline_signaling::endpoint::TransferOrder;
@@ -27,7 +28,8 @@ impl Call {
         }
         let Some(under_way) = &mut self.transfers.now else { return };
         let Stage::Talking(talking) = std::mem::replace(&mut self.stage, Stage::Idle) else { return };
-        under_way.step = Step::Dialling(Parked { talking: Ok(Box::new(talking)), noted: self.notes.leg() });
+        let (talking, noted) = (Ok(Box::new(talking)), self.notes.leg());
+        under_way.step = Step::Dialling(Parked { talking, noted, farewell: Map::new() });
         self.timers.stop(Timer::Transfer);
         self.timers.stop(Timer::OfferAgain);
         self.hold_visitor(true);
@@ -145,7 +147,7 @@ impl Call {
         self.stop_speaking(now, Leg::Trunk);
         self.held.trunk = false;
         self.plan.clear();
-        self.notes.trunk_codec = Some(talking.media.codec);
+        self.notes.agreed(&talking.media);
         self.media(Command::SwapTrunk(talking.media.clone()));
         self.media(Command::Answered);
         self.stage = Stage::Talking(talking);
@@ -162,10 +164,14 @@ impl Call {
         let otherwise = if unanswered { 480 } else { 503 };
         let otherwise = if reason == Reason::DestNotFound { 404 } else { otherwise };
         self.report(status.unwrap_or(otherwise));
-        let noted = self.parked().map(|parked| parked.noted.clone()).unwrap_or_default();
+        let (noted, farewell) = match self.parked_mut() {
+            Some(parked) => (parked.noted.clone(), std::mem::take(&mut parked.farewell)),
+            None => return false,
+        };
         let talking = match self.parked_mut().map(|parked| std::mem::replace(&mut parked.talking, Err(reason))) {
             Some(Ok(talking)) => talking,
             Some(Err(gone)) => {
+                self.notes.add_evidence(farewell);
                 self.notes.evidence("transfer_failed", reason.word());
                 self.transfers.now = None;
                 self.finish_in(now, gone, Phase::Talking);
@@ -185,6 +191,8 @@ impl Call {
 
     /// The leg that waits says something. Its new offers are taken as ever; its end is not that of the visitor.
     pub(super) fn parked_event(&mut self, now: Instant, event: SipEvent) {
+        // How this leg went says nothing of the call's end, unless nobody takes its place.
+        let earlier = self.notes.swap_evidence(Map::new());
         let gone = match &event {
             SipEvent::Ended { reason } | SipEvent::Cancelled { reason } => {
                 self.notes.last_sip = Some(LastSip { message: "BYE", code: None });
@@ -221,9 +229,10 @@ impl Call {
             | SipEvent::DigitsRefused { .. }
             | SipEvent::Traced(_) => None,
         };
+        let farewell = self.notes.swap_evidence(earlier);
         if let Some(gone) = gone {
             if let Some(parked) = self.parked_mut() {
-                parked.talking = Err(gone);
+                (parked.talking, parked.farewell) = (Err(gone), farewell);
             }
             return self.media(Command::ReleaseTrunk);
         }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use trunkline_signaling::endpoint::{Refer, Transfer};
 
 use super::headers::Fields;
@@ -116,6 +116,8 @@ struct Parked {
     talking: Result<Box<Talking>, Reason>,
     /// What the record says of it.
     noted: LegNote,
+    /// What shows how it went, once it is gone.
+    farewell: Map<String, Value>,
 }
 
 impl Call {
