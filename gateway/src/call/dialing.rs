@@ -150,12 +150,19 @@ impl Call {
             }
             Err(error @ ResolveError::Resting) => {
                 self.notes.evidence("retry_after", error.to_string());
-                self.destination_failed(now, Reason::DestUnavailable(Unavailable::RetryAfter), None);
+                self.leads_nowhere(now, Reason::DestUnavailable(Unavailable::RetryAfter));
             }
             Err(error @ (ResolveError::Failed(_) | ResolveError::TimedOut)) => {
                 self.notes.evidence("dns", error.to_string());
-                self.destination_failed(now, Reason::DestDns, None);
+                self.leads_nowhere(now, Reason::DestDns);
             }
+        }
+    }
+
+    /// The name of the trunk has no address; that of a redirection's contact may be followed by another.
+    fn leads_nowhere(&mut self, now: Instant, reason: Reason) {
+        if !self.next_contact(now, None, reason) {
+            self.destination_failed(now, reason, None);
         }
     }
 

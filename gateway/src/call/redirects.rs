@@ -48,10 +48,21 @@ impl Call {
         self.next_contact(now, Some(status), reason)
     }
 
-    /// Asks the next of those that a redirection named, unless so many were asked or somebody has rung.
+    /// Asks the next of those that a redirection named, unless so many were asked or somebody has rung. The one before it has
+    /// failed, or its name leads nowhere.
     pub(super) fn next_contact(&mut self, now: Instant, status: Option<u16>, reason: Reason) -> bool {
-        let Stage::Inviting(inviting) = &self.stage else { return false };
-        let (local, has_rung) = (inviting.local.clone(), inviting.ringing || inviting.early.is_some());
+        let (local, has_rung, unasked) = match &self.stage {
+            Stage::Inviting(inviting) => (inviting.local.clone(), inviting.ringing || inviting.early.is_some(), None),
+            Stage::Resolving { route, local, .. } => (local.clone(), false, Some(Arc::clone(route))),
+            Stage::Idle
+            | Stage::Asking
+            | Stage::Acting
+            | Stage::Parting(_)
+            | Stage::Leasing { .. }
+            | Stage::Called(_)
+            | Stage::Talking(_)
+            | Stage::Ended => return false,
+        };
         let redirects = &mut self.redirects;
         let asked = &redirects.asked;
         redirects.waiting.retain(|route| !asked.contains(&route.request_uri));
@@ -65,7 +76,10 @@ impl Call {
         }
         let Some(route) = redirects.waiting.pop_front() else { return false };
         redirects.followed = redirects.followed.saturating_add(1);
-        self.notes.concluded(status, Some(reason));
+        match unasked {
+            Some(unasked) => self.notes.skipped(unasked.destination.clone(), Some(unasked.trunk.clone()), reason),
+            None => self.notes.concluded(status, Some(reason)),
+        }
         let attempt = self.next_attempt();
         self.effects.push_back(Effect::Resolve { attempt, wanted: route.wanted.clone() });
         self.timers.stop(Timer::Ring);

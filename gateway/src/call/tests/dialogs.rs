@@ -203,3 +203,20 @@ fn redirections_end_in_an_exact_outcome() {
     bench.sip(redirected(&["sip:b@trunk.example"]));
     assert_eq!(words(&bench.outcome()), "error dest_unavailable - setup trunk");
 }
+
+#[test]
+fn a_contact_whose_name_leads_nowhere_is_followed_by_the_next() {
+    for nowhere in [ResolveError::Failed("NXDOMAIN".into()), ResolveError::TimedOut, ResolveError::Resting] {
+        let mut bench = Bench::inviting();
+        bench.sip(redirected(&["sip:b@trunk.example:5090", "sip:c@trunk.example"]));
+        let next = bench.feed(Input::Resolved { attempt: AttemptId(2), result: Err(nowhere.clone()) });
+        assert!(matches!(&next[..], [Effect::Resolve { attempt: AttemptId(3), .. }]), "{nowhere:?}: {next:?}");
+        bench.resolved(3, &["192.0.2.9:5070"]);
+        bench.sip(SipEvent::Answered { fork: fork("far"), sdp: pcmu() });
+        let attempts = bench.record()["sip"]["attempts"].as_array().unwrap().clone();
+        let shown: Vec<_> = attempts.iter().map(|a| format!("{} {}", a["status"], a["reason"])).collect();
+        let reason = if nowhere == ResolveError::Resting { "dest_unavailable" } else { "dest_dns" };
+        let skipped = format!("null \"{reason}\"");
+        assert_eq!(shown, ["302 \"dest_unavailable\"", skipped.as_str(), "200 null"]);
+    }
+}
