@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -12,8 +12,8 @@ use trunkline_config::Config;
 use trunkline_signaling::admission::Admission;
 use trunkline_signaling::auth::Credentials;
 use trunkline_signaling::endpoint::{
-    Ask, EndpointConfig, EndpointStats, Event, Failure, InfoForm, LegId, LegSnapshot, Ping, Reason as ReasonHeader,
-    Refer, Timers, TransferOrder, Transport,
+    Ask, Endpoint, EndpointConfig, EndpointStats, Event, Failure, InfoForm, LegId, LegSnapshot, Ping,
+    Reason as ReasonHeader, Refer, Timers, TransferOrder, Transport,
 };
 use trunkline_signaling::message::{Request, Response, Uri};
 use trunkline_signaling::targets::Target;
@@ -122,6 +122,13 @@ impl SipSide {
         self.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
+    /// Has something done whose failure is of no consequence: the leg is gone then, and says so by itself.
+    fn post<R>(&self, operation: impl FnOnce(&mut Endpoint, Instant) -> R + Send + 'static) {
+        if let Some(handle) = self.handle() {
+            handle.post(move |endpoint, now| drop(operation(endpoint, now)));
+        }
+    }
+
     fn handle(&self) -> Option<Handle> {
         self.handle.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -143,12 +150,7 @@ impl SipPort for SipSide {
     }
 
     fn hangup(&self, leg: LegId, reason: ReasonHeader) {
-        if let Some(handle) = self.handle() {
-            // Waits in a task of its own when the endpoint is busy: a hang-up is never lost.
-            tokio::spawn(
-                async move { handle.call(move |endpoint, now| endpoint.hangup(now, leg, Some(reason))).await },
-            );
-        }
+        self.post(move |endpoint, now| endpoint.hangup(now, leg, Some(reason)));
     }
 
     fn offer(&self, leg: LegId, sdp: Bytes) -> BoxFuture<'static, bool> {
@@ -174,40 +176,24 @@ impl SipPort for SipSide {
     }
 
     fn answer_offer(&self, leg: LegId, answer: Result<Bytes, u16>) {
-        if let Some(handle) = self.handle() {
-            tokio::spawn(
-                async move { handle.call(move |endpoint, now| endpoint.answer_offer(now, leg, answer)).await },
-            );
-        }
+        self.post(move |endpoint, now| endpoint.answer_offer(now, leg, answer));
     }
 
     fn ring(&self, leg: LegId) {
-        if let Some(handle) = self.handle() {
-            tokio::spawn(async move { handle.call(move |endpoint, now| endpoint.ring(now, leg, 180, None)).await });
-        }
+        self.post(move |endpoint, now| endpoint.ring(now, leg, 180, None));
     }
 
     fn accept(&self, leg: LegId, sdp: Bytes) {
-        if let Some(handle) = self.handle() {
-            tokio::spawn(async move { handle.call(move |endpoint, now| endpoint.accept(now, leg, sdp)).await });
-        }
+        self.post(move |endpoint, now| endpoint.accept(now, leg, sdp));
     }
 
     fn refuse(&self, leg: LegId, status: u16, reason: Option<ReasonHeader>) {
-        if let Some(handle) = self.handle() {
-            let fields = sip::refusal(status, reason);
-            tokio::spawn(async move {
-                handle.call(move |endpoint, now| endpoint.reject_with(now, leg, status, &fields)).await
-            });
-        }
+        let fields = sip::refusal(status, reason);
+        self.post(move |endpoint, now| endpoint.reject_with(now, leg, status, &fields));
     }
 
     fn send_digits(&self, leg: LegId, digits: Vec<(char, Duration)>) {
-        if let Some(handle) = self.handle() {
-            tokio::spawn(async move {
-                handle.call(move |endpoint, now| endpoint.send_digits(now, leg, InfoForm::Relay, &digits)).await
-            });
-        }
+        self.post(move |endpoint, now| endpoint.send_digits(now, leg, InfoForm::Relay, &digits));
     }
 
     fn snapshot_kept(&self, leg: LegId, serial: u64) -> BoxFuture<'static, ()> {
@@ -296,3 +282,7 @@ impl Prober for SipSide {
         Box::pin(async move { reach(&own, to, &over, &keys).await })
     }
 }
+
+#[cfg(test)]
+#[path = "sip_side_tests.rs"]
+mod tests;

@@ -57,6 +57,16 @@ impl Handle {
         result.await.map_err(|_| Stopped)
     }
 
+    /// Runs an operation whose result nobody waits for. It is never lost, and comes after those that were posted before
+    /// it: digits arrive in the order of the keys.
+    pub fn post(&self, operation: impl FnOnce(&mut Endpoint, Instant) + Send + 'static) {
+        // overflow: waits in a task of its own; only then may a later one overtake it.
+        if let Err(mpsc::error::TrySendError::Full(command)) = self.commands.try_send(Box::new(operation)) {
+            let commands = self.commands.clone();
+            tokio::spawn(async move { commands.send(command).await });
+        }
+    }
+
     /// What happened to connections.
     #[must_use]
     pub fn connections(&self) -> ConnectionStats {
