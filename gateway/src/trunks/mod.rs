@@ -161,9 +161,13 @@ impl Trunks {
         let config = self.shared.settings.load();
         let now = self.shared.clock.now().instant;
         let mut watched = self.watched();
+        let before = watched.len();
         watched.retain(|id, _| {
             config.trunks.iter().any(|trunk| trunk.enabled && trunk.options.is_some() && trunk.id == *id)
         });
+        if watched.len() < before {
+            self.tell_down(&watched);
+        }
         for trunk in config.trunks.iter().filter(|trunk| trunk.enabled) {
             let Some(every) = trunk.options else { continue };
             let entry = watched.entry(trunk.id.clone()).or_default();
@@ -197,6 +201,11 @@ impl Trunks {
             let notice = notice.with("from", from.word()).with("to", to.word());
             self.shared.herald.announce(notice.with("options", entry.health.to_json()));
         }
+        self.tell_down(&watched);
+    }
+
+    /// Calls pass over those that do not answer; nobody who is asked no more is one of them.
+    fn tell_down(&self, watched: &HashMap<String, Watched>) {
         let down = watched.iter().filter(|(_, watched)| watched.health.state() == State::Down);
         self.shared.finder.set_trunks_down(down.map(|(id, _)| id.clone()).collect());
     }

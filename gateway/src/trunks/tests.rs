@@ -135,3 +135,19 @@ async fn a_trunk_says_how_each_target_is() {
     assert_eq!((target.name.as_ref(), *state), ("127.0.0.1", TargetState::Dead));
     assert!(trunks.targets("nobody").is_empty());
 }
+
+/// Whoever is asked no more cannot show that it is back: it is not passed over for ever for what it was.
+#[tokio::test]
+async fn a_trunk_that_is_asked_no_more_is_not_down_for_that() {
+    let (trunks, trunk) = trunks(Some(Err(Failure::Transport)));
+    trunks.ask_those_due();
+    for _ in 0..2 {
+        trunks.ask(&trunk).await;
+    }
+    assert!(trunks.finder().is_trunk_down(&trunk.id));
+    let mut config = (*trunks.settings().load()).clone();
+    config.trunks[0].options = None;
+    trunks.settings().replace(config);
+    trunks.ask_those_due();
+    assert!(!trunks.finder().is_trunk_down(&trunk.id));
+}
