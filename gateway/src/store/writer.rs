@@ -98,23 +98,27 @@ impl Writer {
     /// Writes the entries, then does what is due. What of them is lost for good.
     fn turn(&mut self, entries: &[Entry]) -> Result<Lost, Trouble> {
         let lost = if entries.is_empty() { Lost::default() } else { self.write_all(entries)? };
-        let now = Instant::now();
+        // What was written stays written, and is told once, whatever becomes of the rest.
+        if let Err(trouble) = self.upkeep(Instant::now(), entries.len() < BATCH) {
+            self.failed(trouble);
+        }
+        Ok(lost)
+    }
+
+    /// Says that the gateway lives, and forgets, when it is time.
+    fn upkeep(&mut self, now: Instant, may_sweep: bool) -> Result<(), Trouble> {
         if now >= self.next_alive {
             let wall = self.clock.now().wall;
             calls::alive(self.db()?, wall)?;
             self.next_alive = now + ALIVE;
         }
-        // What was written stays written, whatever becomes of the sweep.
-        if now >= self.next_sweep && entries.len() < BATCH {
-            match self.sweep() {
-                Ok(more) => self.next_sweep = if more { now } else { now + SWEEP },
-                Err(trouble) => {
-                    self.next_sweep = now + SWEEP;
-                    self.failed(trouble);
-                }
+        if now >= self.next_sweep && may_sweep {
+            self.next_sweep = now + SWEEP;
+            if self.sweep()? {
+                self.next_sweep = now;
             }
         }
-        Ok(lost)
+        Ok(())
     }
 
     fn write_all(&mut self, entries: &[Entry]) -> Result<Lost, Trouble> {

@@ -69,6 +69,22 @@ fn attempt(delivery: &Delivery, state: DeliveryState) -> Attempt {
     }
 }
 
+#[tokio::test]
+async fn events_are_told_once_though_there_is_no_room_for_the_sign_of_life_after_them() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let full =
+        "CREATE TRIGGER full BEFORE INSERT ON node WHEN NEW.name = 'alive_at' BEGIN SELECT RAISE(ABORT, 'full'); END";
+    Connection::open(dir.path().join("data/trunkline.db")).unwrap().execute_batch(full).unwrap();
+    let (store, _) = open(dir.path());
+    tell(&store, 1, 3, &["crm"]);
+    assert!(store.flush(SOON), "they wait for what is none of theirs");
+    let told: Vec<_> = store.events_by_name().into_iter().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(told, [("call_started", 1), ("dtmf_received", 2)]);
+    let stats = store.stats();
+    assert!(stats.failing && stats.failures > 0 && stats.written == 3, "{stats:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_hears_of_an_event_finds_it_in_a_file_that_was_cut_off_then() {
     let (dir, after) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
