@@ -30,10 +30,13 @@ const HEADERS: Duration = Duration::from_secs(10);
 const HEAD_BYTES: usize = 32 * 1024;
 /// How long answers under way may take once the listener stops.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a client may take nothing of what waits for it, or acknowledge nothing: it has gone without a word, or means harm.
+/// A stream of events would be held for it for a quarter of an hour otherwise, and its place with it.
+pub(super) const STALLED: Duration = Duration::from_secs(30);
 /// After a failed accept (no file descriptors, mostly).
 const BREATH: Duration = Duration::from_millis(50);
 
-/// How many connections at once. Beyond: closed at once, and counted.
+/// How many connections at once, and how slow. Beyond: closed at once, and counted.
 #[derive(Debug, Clone)]
 pub(super) struct Caps {
     /// In all.
@@ -42,6 +45,8 @@ pub(super) struct Caps {
     pub(super) per_address: usize,
     /// Whose trusted proxies speak for many; no limit per address holds for them.
     pub(super) proxies: Option<Settings>,
+    /// [`STALLED`], but for tests.
+    pub(super) stalled: Duration,
 }
 
 /// Serves until `stop` turns true, then lets answers under way end.
@@ -53,7 +58,7 @@ pub(super) async fn serve(
     counted: (Arc<Metrics>, Listener),
     mut stop: watch::Receiver<bool>,
 ) {
-    let house = Arc::new(House { router, tls, counted });
+    let house = Arc::new(House { router, tls, counted, stalled: caps.stalled });
     let door = Arc::new(Door { caps, open: Mutex::default() });
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -84,6 +89,7 @@ struct House {
     router: Router,
     tls: Option<Tls>,
     counted: (Arc<Metrics>, Listener),
+    stalled: Duration,
 }
 
 impl House {
@@ -93,7 +99,9 @@ impl House {
 }
 
 async fn welcome(house: Arc<House>, stream: TcpStream, peer: SocketAddr, mut stop: watch::Receiver<bool>, _pass: Pass) {
+    // Where they cannot be had, answers are slower, and who stalls goes later.
     let _ = stream.set_nodelay(true);
+    let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(house.stalled));
     let router = house.router.clone();
     let Some(tls) = &house.tls else { return converse(stream, peer, router, stop).await };
     let accepted = tokio::select! {

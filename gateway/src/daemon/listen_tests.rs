@@ -9,7 +9,7 @@ use super::*;
 fn the_door_counts_in_and_out() {
     let mut config = crate::testing::config();
     config.public.trusted_proxies = vec!["10.0.0.1".parse().unwrap()];
-    let caps = Caps { total: 5, per_address: 2, proxies: Some(config.into()) };
+    let caps = Caps { total: 5, per_address: 2, proxies: Some(config.into()), stalled: Duration::from_millis(500) };
     let door = Arc::new(Door { caps, open: Mutex::default() });
     let enter = |address: &str| Door::enter(&door, address.parse().unwrap());
     let first = enter("2001:db8::1").map_err(drop).unwrap();
@@ -23,7 +23,7 @@ fn the_door_counts_in_and_out() {
 
 #[test]
 fn everybody_gone_leaves_nothing_behind() {
-    let caps = Caps { total: 5, per_address: 2, proxies: None };
+    let caps = Caps { total: 5, per_address: 2, proxies: None, stalled: Duration::from_millis(500) };
     let door = Arc::new(Door { caps, open: Mutex::default() });
     drop(Door::enter(&door, "192.0.2.1".parse().unwrap()));
     let open = door.open.lock().unwrap();
@@ -38,8 +38,13 @@ async fn served(total: usize) -> (SocketAddr, watch::Sender<bool>, tokio::task::
         tokio::time::sleep(Duration::from_secs(1)).await;
         "slow"
     };
+    let endless = async || {
+        let much = || Ok::<_, std::convert::Infallible>(vec![b'x'; 64 * 1024]);
+        Body::from_stream(futures::stream::repeat_with(much))
+    };
     let router = Router::new().route("/", get(async || "quick")).route("/slow", get(slow));
-    let caps = Caps { total, per_address: 1, proxies: None };
+    let router = router.route("/endless", get(endless));
+    let caps = Caps { total, per_address: 1, proxies: None, stalled: Duration::from_millis(500) };
     let (stop, stopped) = watch::channel(false);
     let counted = (Arc::new(Metrics::new()), Listener::Public);
     (address, stop, tokio::spawn(serve(listener, router, caps, None, counted, stopped)))
@@ -103,4 +108,23 @@ async fn what_is_under_way_is_answered_before_the_end() {
     drop(idle);
     task.await.unwrap();
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+/// In real time: it is the kernel's clock that runs here.
+#[tokio::test]
+async fn who_takes_nothing_of_his_answer_is_hung_up_on() {
+    let (address, _stop, _task) = served(1).await;
+    let mut stalls = say(address, b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let mut first = [0; 12];
+    stalls.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    for _ in 0..2_000 {
+        let next = say(address, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+        if hear_out(next).await.ends_with("quick") {
+            drop(stalls);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("its place is never given back");
 }

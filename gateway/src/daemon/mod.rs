@@ -213,7 +213,7 @@ impl Daemon {
         tasks.spawn(webhooks.run(stopped.clone()));
         let serve = |listener, router, tls, proxies, name| {
             let total = listen::connection_cap();
-            let caps = Caps { total, per_address: PER_ADDRESS, proxies };
+            let caps = Caps { total, per_address: PER_ADDRESS, proxies, stalled: listen::STALLED };
             listen::serve(listener, router, caps, tls, (metrics.clone(), name), stopped.clone())
         };
         let public_pages = public_api::router(Arc::new(public_api)).merge(pages);

@@ -14,7 +14,7 @@ use tokio_rustls::client;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion};
 
-use super::super::listen::{Caps, serve};
+use super::super::listen::{Caps, STALLED, serve};
 use super::*;
 use crate::metrics::{Listener, Metrics, Snapshot};
 use crate::testing;
@@ -48,7 +48,7 @@ impl Served {
         let address = listener.local_addr().unwrap();
         let tls = Tls { room: Semaphore::new(handshakes), ..Tls::new(settings.clone()).unwrap() };
         let (metrics, (stop, stopped)) = (Arc::new(Metrics::new()), watch::channel(false));
-        let caps = Caps { total: 100, per_address: 100, proxies: None };
+        let caps = Caps { total: 100, per_address: 100, proxies: None, stalled: STALLED };
         let router = Router::new().route("/", get(async || "here"));
         tokio::spawn(serve(listener, router, caps, Some(tls), (metrics.clone(), Listener::Public), stopped));
         Self { address, settings, metrics, _stop: stop, dir, certificate }
