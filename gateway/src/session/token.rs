@@ -62,7 +62,8 @@ pub struct Claims {
 pub struct Verified {
     /// What it says.
     pub claims: Claims,
-    /// It can start no call any more; for the call it has started it stays good.
+    /// It can start no call, any more or by a clock that was set back since it was made; for the call it has started it
+    /// stays good.
     pub expired: bool,
 }
 
@@ -92,14 +93,14 @@ struct Key {
 }
 
 impl TokenKeys {
-    /// The configured keys, or `random` when there is none. The issuer is part of every token: another gateway's tokens
-    /// are not ours, even under the same key.
+    /// The configured keys; last `random`, which signs when there is none, and checks on what it has signed when there comes
+    /// one. The issuer is part of every token: another gateway's tokens are not ours, even under the same key.
     #[must_use]
     pub fn new(configured: &[TokenKey], random: &Secret, issuer: &str) -> Self {
         use_one_crypto_library();
-        let random = [TokenKey::Shared(random.clone())];
-        let keys = if configured.is_empty() { &random } else { configured };
-        Self { issuer: issuer.to_owned(), ring: keys.iter().filter_map(|key| Key::of(key, issuer)).collect() }
+        let random = TokenKey::Shared(random.clone());
+        let keys = configured.iter().chain([&random]);
+        Self { issuer: issuer.to_owned(), ring: keys.filter_map(|key| Key::of(key, issuer)).collect() }
     }
 
     /// A token for a session, and until when it can start a call.
@@ -143,10 +144,10 @@ impl TokenKeys {
         let now = wall.as_second();
         let leeway = i64::try_from(LEEWAY.as_secs()).unwrap_or(0);
         let lifetime = i64::try_from(LIFETIME.as_secs()).unwrap_or(0);
-        if claims.exp.saturating_sub(claims.iat) > lifetime || claims.iat > now.saturating_add(leeway) {
+        if claims.exp.saturating_sub(claims.iat) > lifetime {
             return Err(invalid());
         }
-        let expired = now >= claims.exp.saturating_add(leeway);
+        let expired = now >= claims.exp.saturating_add(leeway) || claims.iat > now.saturating_add(leeway);
         Ok(Verified { claims, expired })
     }
 }

@@ -69,8 +69,11 @@ fn the_random_key_outlives_a_change_of_the_configuration() {
     settings.replace(with(&[]));
     assert!(takes(&desk, &token));
     assert!(!takes(&self::desk(&[]), &token), "another process has another one");
+    // The pages of live calls still have what it has signed; what is new is signed by the configured one.
     settings.replace(with(&[shared('a')]));
-    assert!(!takes(&desk, &token));
+    assert!(takes(&desk, &token));
+    let (new, _) = issued(&desk);
+    assert!(takes(&self::desk(&[shared('a')]), &new) && !takes(&self::desk(&[shared('a')]), &token));
 }
 
 #[test]
