@@ -147,7 +147,7 @@ impl Desk {
         }
         state.sessions.insert(now.instant, &session)?;
         if let Some(claim) = claim {
-            state.answers.keep(now.instant, claim, body.clone());
+            state.answers.keep(now.instant, claim, &body);
         }
         Ok(Opened { body, new: Some(New { report, notice }) })
     }
