@@ -1,10 +1,15 @@
 //! A destination, tested: over which trunks a call there would go, and how each of them is.
 
+use futures::StreamExt as _;
+use futures::stream;
 use serde_json::{Value, json};
 use trunkline_config::Config;
 
 use super::Trunks;
 use crate::routing::{self, Limits, Planned};
+
+/// Trunks of a group that are tested at once.
+const AT_ONCE: usize = 16;
 
 impl Trunks {
     /// What a call of this app to this destination would meet, trunk by trunk in the order it would try them. `None`: too
@@ -12,17 +17,12 @@ impl Trunks {
     pub async fn test_destination(&self, config: &Config, app: &str, destination: &str) -> Option<Value> {
         let _permit = self.shared.tests.try_acquire().ok()?;
         let plan = routing::dial(config, app, &[destination.to_owned()], Limits::default());
-        let mut ways = Vec::new();
-        for planned in plan {
-            match planned {
-                Planned::Hunt(of_group) => {
-                    for way in of_group {
-                        ways.push(self.way(config, &way).await);
-                    }
-                }
-                way @ (Planned::Dial(_) | Planned::Skip { .. }) => ways.push(self.way(config, &way).await),
-            }
-        }
+        let ways = plan.iter().flat_map(|planned| match planned {
+            Planned::Hunt(of_group) => of_group.as_slice(),
+            Planned::Dial(_) | Planned::Skip { .. } => std::slice::from_ref(planned),
+        });
+        let ways: Vec<_> = ways.map(|way| self.way(config, way)).collect();
+        let ways: Vec<Value> = stream::iter(ways).buffered(AT_ONCE).collect().await;
         let ok = ways.iter().any(|way| way.get("ok") == Some(&Value::Bool(true)));
         Some(json!({ "destination": destination, "ok": ok, "ways": ways }))
     }

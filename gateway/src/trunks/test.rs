@@ -1,5 +1,6 @@
 //! A trunk, tested step by step, each with what failed: what an operator would do by hand.
 
+use futures::future::join_all;
 use serde_json::{Map, Value, json};
 use trunkline_config::Trunk;
 use trunkline_signaling::endpoint::StreamError;
@@ -15,12 +16,19 @@ const MAX_TARGETS: usize = 6;
 /// Each question to DNS, then the way to each target up to the step that fails. `ok`: a call would get through.
 pub(super) async fn run(finder: &Finder, prober: &dyn Prober, trunk: &Trunk) -> Value {
     let mut steps = Steps::default();
-    let mut ok = false;
-    for target in resolve(&mut steps, finder, trunk).await {
-        let reached = connect(&mut steps, prober, trunk, &target).await;
-        ok |= reached && options(&mut steps, prober, trunk, &target).await;
-    }
+    let targets = resolve(&mut steps, finder, trunk).await;
+    // At once: whoever tests a trunk may have several that do not answer, and waits for each.
+    let tried = join_all(targets.iter().map(|target| try_out(prober, trunk, target))).await;
+    let ok = tried.iter().any(|(_, ok)| *ok);
+    steps.0.extend(tried.into_iter().flat_map(|(steps, _)| steps.0));
     json!({ "trunk": trunk.id, "ok": ok, "steps": steps.0 })
+}
+
+/// The way to one target, and whether a call would get through.
+async fn try_out(prober: &dyn Prober, trunk: &Trunk, target: &Target) -> (Steps, bool) {
+    let mut steps = Steps::default();
+    let ok = connect(&mut steps, prober, trunk, target).await && options(&mut steps, prober, trunk, target).await;
+    (steps, ok)
 }
 
 #[derive(Default)]

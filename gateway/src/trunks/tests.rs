@@ -1,6 +1,9 @@
 //! The watch and the test against a prober that says what it is told to.
 
+use trunkline_signaling::targets::{Answer, Families, NoAnswer, Question, Records};
+
 use super::*;
+use crate::targets::Dns;
 use crate::testing;
 
 /// Answers every OPTIONS alike, or never.
@@ -99,6 +102,30 @@ async fn a_test_ends_with_the_step_that_fails() {
     };
     let tested = closed.test(&nowhere).await.unwrap();
     assert_eq!(steps(&tested), ["dns false", "dns false"], "the question, and what it was for");
+}
+
+/// A name of three addresses.
+struct Three;
+
+impl Dns for Three {
+    fn ask(&self, _: Question) -> BoxFuture<'static, Result<Answer, NoAnswer>> {
+        let addresses = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(|address| address.parse().unwrap());
+        let records = Records::Addresses(addresses.into());
+        Box::pin(std::future::ready(Ok(Answer { records, ttl: Duration::from_secs(60) })))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn targets_that_do_not_answer_are_waited_for_together() {
+    let (_, trunk) = trunks(None);
+    let target = trunkline_config::TrunkTarget { host: "sbc.example".into(), port: Some(5060), ..trunk.target };
+    let trunk = Trunk { target, ..trunk };
+    let finder = Finder::asking(Arc::new(Three), Families::V4);
+    let start = tokio::time::Instant::now();
+    let tested = test::run(&finder, &Fixed(None), &trunk).await;
+    let of = |step: &str| tested["steps"].as_array().unwrap().iter().filter(|s| s["step"] == step).count();
+    assert_eq!((&tested["ok"], of("transport"), of("options")), (&Value::Bool(false), 3, 3), "{tested:#}");
+    assert!(start.elapsed() < 2 * LIMIT, "{:?}", start.elapsed());
 }
 
 #[tokio::test]
