@@ -21,6 +21,7 @@ use crate::openapi::schemas::{CallList, CallRecord};
 use crate::problem::Problem;
 use crate::public_api::body::{read_json, read_json_or_nothing};
 use crate::public_api::calls::{about, check_digits, default_duration_ms, unknown_call};
+use crate::store::Cursor;
 
 /// `live` is every state but `ended`.
 const STATES: [&str; 6] = ["live", "setup", "ringing", "talking", "reconnecting", "ended"];
@@ -59,6 +60,9 @@ impl Wanted {
         let limit = self.limit.unwrap_or(PAGE);
         if !(1..=LONGEST_PAGE).contains(&limit) {
             return Err(Problem::invalid_request(format!("limit is 1 to {LONGEST_PAGE}")));
+        }
+        if self.cursor.as_deref().is_some_and(|cursor| Cursor::parse(cursor).is_none()) {
+            return Err(Problem::invalid_request("cursor is the next_cursor of another page"));
         }
         Ok(CallFilter {
             state: self.state,

@@ -155,6 +155,11 @@ async fn unknown_calls_and_strange_queries() {
         ("GET", "/v1/calls?limit=0", READ, None, (400, "invalid-request")),
         ("GET", "/v1/calls?limit=x", READ, None, (400, "invalid-request")),
         ("GET", "/v1/calls?since=yesterday", READ, None, (400, "invalid-request")),
+        ("GET", "/v1/calls?cursor=yesterday", READ, None, (400, "invalid-request")),
+        ("POST", "/v1/destinations/test", CONTROL, Some(json!({"destination": 7})), (400, "invalid-request")),
+        ("POST", "/v1/destinations/test", CONTROL, Some(json!("x".repeat(70_000))), (413, "payload-too-large")),
+        ("POST", "/v1/destinations/test", "", Some(json!("x".repeat(70_000))), (401, "invalid-api-key")),
+        ("POST", "/v1/destinations/test", CONTROL, None, (415, "unsupported-media-type")),
         ("GET", "/v1/nothing", READ, None, (404, "not-found")),
         ("DELETE", "/v1/calls", READ, None, (405, "method-not-allowed")),
     ] {

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,6 +13,7 @@ use trunkline_config::{BrowserAudio, Scope, SipTransport, Srtp, Trunk};
 use super::{Api, auth};
 use crate::openapi::schemas::{DestinationTest, DestinationToTest, TrunkList, TrunkTest};
 use crate::problem::Problem;
+use crate::public_api::body::read_json;
 use crate::trunks::Trunks;
 
 /// The trunks and their state
@@ -58,14 +58,10 @@ pub(super) async fn test(
         (status = 400, description = "`invalid-request`"),
         (status = 404, description = "`unknown-app`"),
         (status = 429, description = "`rate-limited`: other tests are under way")))]
-pub(super) async fn test_destination(
-    State(api): State<Arc<Api>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Json<Value>, Problem> {
-    auth::require(&api, &headers, Scope::Control)?;
-    let asked: AskedDestination = serde_json::from_slice(&body)
-        .map_err(|error| Problem::invalid_request(format!("not an object with a destination: {error}")))?;
+pub(super) async fn test_destination(State(api): State<Arc<Api>>, request: Request) -> Result<Json<Value>, Problem> {
+    let (parts, body) = request.into_parts();
+    auth::require(&api, &parts.headers, Scope::Control)?;
+    let asked: AskedDestination = read_json(&parts.headers, body).await?;
     let config = api.settings.load();
     let named = |app: &str| config.apps.iter().any(|a| a.id == app);
     if asked.app.as_deref().is_some_and(|app| !named(app)) {
