@@ -174,6 +174,7 @@ stays! {
     "media.rtp_ports" => media.rtp_ports;
     "media.rtp_quarantine_seconds" => media.quarantine;
     "media.prompts_dir" => media.prompts_dir;
+    "media.say_command" => media.say_command;
     "media.hold_audio" => media.hold_audio;
     "sip.udp_listen" => sip.udp_listen;
     "sip.udp_listen (both families)" => sip.udp_listen_beside;
@@ -181,6 +182,7 @@ stays! {
     "sip.tls_listen" => sip.tls_listen;
     "sip.advertise" => sip.advertise;
     "sip.domain" => sip.domain;
+    "sip.dns_servers" => sip.dns_servers;
     "sip.max_connections" => sip.max_connections;
     "sip.max_connections_per_address" => sip.max_connections_per_address;
     "outbound.tls_ca" => outbound.tls_ca;
