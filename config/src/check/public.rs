@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::ice::ice_servers;
 use super::tokens::token_keys;
-use super::urls::{http_url, is_local};
+use super::urls::{http_url, is_local, origin_of};
 use super::{every, id, ip, listen, unique};
 use crate::host::Host;
 use crate::lines::item;
@@ -89,7 +89,8 @@ fn url(raw: &RawPublic, listen: Option<SocketAddr>, report: &mut Report) -> Opti
     } else if url.scheme == "http" && !is_local(url.host) {
         report.note(KEY, "http: browsers give the microphone only to pages on https, and those cannot use this URL");
     }
-    Some(raw.url.trim_end_matches('/').to_owned())
+    // As browsers write it: pages of this origin are our own, however the file writes it.
+    Some(origin_of(&url))
 }
 
 fn api_key(key: &str, raw: &RawApiKey, secrets: &Secrets<'_>, report: &mut Report) -> Option<ApiKey> {

@@ -43,6 +43,15 @@ pub(super) fn origin(text: &str) -> Result<String, String> {
         _ => {}
     }
     let url = url(text).map_err(|_| format!("{text:?} is no origin: write scheme://host[:port]"))?;
+    let canonical = origin_of(&url);
+    if canonical == text {
+        return Ok(canonical);
+    }
+    Err(format!("{text:?} never matches: browsers send {canonical:?}"))
+}
+
+/// The origin of a URL, as a browser writes it: no default port, no capitals.
+pub(super) fn origin_of(url: &Url<'_>) -> String {
     let host = url.host.to_ascii_lowercase();
     let host = if host.contains(':') { format!("[{host}]") } else { host };
     let default_port = match url.scheme.as_str() {
@@ -51,11 +60,7 @@ pub(super) fn origin(text: &str) -> Result<String, String> {
         _ => None,
     };
     let port = url.port.filter(|port| Some(*port) != default_port).map_or_else(String::new, |port| format!(":{port}"));
-    let canonical = format!("{}://{host}{port}", url.scheme);
-    if canonical == text {
-        return Ok(canonical);
-    }
-    Err(format!("{text:?} never matches: browsers send {canonical:?}"))
+    format!("{}://{host}{port}", url.scheme)
 }
 
 /// Whether only this machine is meant.

@@ -20,6 +20,19 @@ fn an_empty_file_is_a_configuration() {
 }
 
 #[test]
+fn the_public_url_is_kept_as_browsers_write_their_origin() {
+    for (written, kept) in [
+        ("https://Voice.Example.com:443/", "https://voice.example.com"),
+        ("http://127.0.0.1:80", "http://127.0.0.1"),
+        ("HTTPS://[::1]:8443", "https://[::1]:8443"),
+        ("https://voice.example.com", "https://voice.example.com"),
+    ] {
+        let config = load_with(&format!("public.url = {written:?}"), &[]).unwrap().config;
+        assert_eq!(config.public.url, kept, "{written}");
+    }
+}
+
+#[test]
 fn an_odd_first_rtp_port_is_rounded_up() {
     let ports = |range: &str| load_with(&format!("media.rtp_ports = {range:?}"), &[]).unwrap().config.media;
     assert_eq!(ports("20101-20104").rtp_ports, 20102..=20104);
