@@ -73,7 +73,7 @@ fn execute(cli: &Cli) -> anyhow::Result<()> {
         Command::Run { config } => {
             daemon::be_frugal();
             let source = source(config.clone());
-            let loaded = source().map_err(|problems| anyhow::anyhow!("{}:\n{problems}", config.display()))?;
+            let loaded = source().map_err(|problems| wrong(config, &problems))?;
             log(cli.log_format);
             for note in &loaded.notes {
                 tracing::warn!("{note}");
@@ -81,7 +81,8 @@ fn execute(cli: &Cli) -> anyhow::Result<()> {
             runtime()?.block_on(daemon::run(loaded.config, source)).context("the gateway stopped")
         }
         Command::Check { config } => {
-            let loaded = load(config).map_err(|problems| anyhow::anyhow!("{}:\n{problems}", config.display()))?;
+            // As a run does: what is right here starts there.
+            let loaded = source(config.clone())().map_err(|problems| wrong(config, &problems))?;
             let notes: String = loaded.notes.iter().map(|note| format!("note: {note}\n")).collect();
             print(&format!("{notes}{}", trunkline_config::describe(&loaded.config)))
         }
@@ -93,6 +94,10 @@ fn execute(cli: &Cli) -> anyhow::Result<()> {
             runtime()?.block_on(demo::run(demo::Options { port: *port }, say))
         }
     }
+}
+
+fn wrong(config: &Path, problems: &Problems) -> anyhow::Error {
+    anyhow::anyhow!("{}:\n{problems}", config.display())
 }
 
 /// Reads the same file and the environment each time it is asked.

@@ -28,6 +28,10 @@ use trunkline_tests::media_phone::MediaPhone;
 use trunkline_tests::sipp::{Sipp, free_udp_port};
 use trunkline_tests::web_client::Caller;
 
+fn binary() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/trunkline")
+}
+
 /// A file, the process that runs by it, and what to ask it.
 struct Node {
     home: TempDir,
@@ -74,7 +78,7 @@ profiles = [{{ id = "main", destinations = ["sip:agent@t0"] }}]
 "#
         );
         std::fs::write(home.path().join("trunkline.toml"), text)?;
-        let binary: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/trunkline");
+        let binary = binary();
         let child = Command::new(&binary)
             .args(["run", "--config", "trunkline.toml"])
             .current_dir(home.path())
@@ -303,5 +307,25 @@ async fn a_gateway_begins_with_an_allocator_that_keeps_nothing_back() -> Result<
     let arguments = String::from_utf8(std::fs::read(process.join("cmdline"))?)?;
     ensure!(arguments.ends_with("trunkline\0run\0--config\0trunkline.toml\0"), "{arguments:?}");
     ensure!(std::fs::read_to_string(process.join("comm"))?.trim_end() == "trunkline");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_check_passes_what_a_run_takes_and_nothing_else() -> Result<()> {
+    let node = Node::start(TempDir::new()?, "127.0.0.1:9", 5, false).await?;
+    let check = async || {
+        let mut check = Command::new(binary());
+        let check = check.args(["check", "--config", "trunkline.toml"]).current_dir(node.home.path());
+        anyhow::Ok(check.output().await?)
+    };
+    let passed = check().await?;
+    ensure!(passed.status.success() && passed.stderr.is_empty(), "{passed:?}");
+    node.edit(|text| text.replace("sip:agent@t0", "sips:agent@t0"))?;
+    let refused = check().await?;
+    let why = String::from_utf8(refused.stderr)?;
+    ensure!(refused.status.code() == Some(1) && refused.stdout.is_empty(), "{:?} {why}", refused.status);
+    ensure!(why.contains("apps[0].profiles[0].destinations[0]: sips is not active yet"), "{why}");
+    let (status, problem) = node.ask(Method::POST, "/v1/node/reload", ADMIN).await?;
+    ensure!(status == 422 || status == 400, "{status} {problem}");
     Ok(())
 }

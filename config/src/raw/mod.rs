@@ -160,7 +160,7 @@ pub(crate) struct RawMedia {
     pub(crate) workers: u32,
     /// Address and port of the browsers' media; worker n listens on port + n.
     pub(crate) udp_listen: String,
-    /// Address and port of ICE-TCP; empty = off. Not active yet.
+    /// Address and port of ICE-TCP; empty = off.
     pub(crate) tcp_listen: String,
     /// Public addresses told to browsers instead of the listening one, behind 1:1 NAT.
     #[schemars(length(max = 8))]
