@@ -240,7 +240,8 @@ export class Incoming {
 /**
  * A call in progress. Events: `state`, `audio` (the agent's track was put into `remoteStream`, also after a reattach),
  * `event` (`detail` is a {@link GatewayEvent}), `quality` (`quality`, `issues` and {@link Call.network} have changed),
- * `dtmf` (`detail.digit`), `end` (`detail` is the data of `call_ended` or `call_error`).
+ * `dtmf` (`detail.digit`), `end` (`detail` is the data of `call_ended` or `call_error`; `{reason: 'lost'}` where the gateway
+ * knows the call no more and nobody heard how it ended).
  */
 export class Call extends EventTarget {
   /**
@@ -283,6 +284,9 @@ export class Call extends EventTarget {
   #lastSeq = 0;
   #callUrl = '';
   #recovering = false;
+  /** The next try to recover, and how long it waits. */ #again = 0;
+  #pause = PAUSE_MS;
+  /** The gateway may have given the call to a connection whose answer never came: only another new one gets it back. */ #displaced = false;
   #wasConnected = false;
   /** Reports sent of each kind, so that none is repeated without end. @type {Map<string, number>} */ #reported = new Map();
   /** The newest statistics, for the moment in which there is no time to ask. */ #summary = '';
@@ -321,13 +325,13 @@ export class Call extends EventTarget {
     }
   }
 
-  /** Ends the call. Safe to repeat. */
+  /** Ends the call. Safe to repeat. A gateway that cannot be told finds out by itself: the connection is closed. */
   async hangup() {
     if (this.isOver) return;
     // Nothing is said any more, while the statistics are on their way: they go before the call does.
     for (const track of this.localStream.getTracks()) track.stop();
     await within(1000, this.#sayGoodbye());
-    await request(this.#callUrl, { method: 'DELETE', headers: this.#auth() }).catch(ignoreUnknownCall);
+    await within(3000, request(this.#callUrl, { method: 'DELETE', headers: this.#auth(), keepalive: true }));
     this.release();
     this.#setState('ended');
   }
@@ -390,21 +394,31 @@ export class Call extends EventTarget {
   }
 
   /**
-   * Brings audio back after a network change: an ICE restart first, a new peer connection if that is refused. Runs by
-   * itself when the browser reports a lost connection.
+   * Brings audio back after a network change: an ICE restart first, a new peer connection if that fails; both again, at
+   * growing intervals, as long as the gateway cannot be reached. Runs by itself when the browser reports a lost connection.
    * @param {string} why for the console
    */
   async recover(why) {
     if (this.isOver || this.#recovering) return;
     this.#recovering = true;
+    clearTimeout(this.#again);
     console.info('trunkline: recovering,', why);
     try {
-      await this.#restartIce().catch(() => this.#reattach());
+      await (this.#displaced ? this.#reattach() : this.#restartIce().catch(() => this.#reattach()));
+      this.#pause = PAUSE_MS;
     } catch (error) {
       console.warn('trunkline: recovery failed, will try again', error);
+      this.#recoverLater();
     } finally {
       this.#recovering = false;
     }
+  }
+
+  #recoverLater() {
+    if (this.isOver) return;
+    // It may have come back by itself meanwhile.
+    this.#again = setTimeout(() => (this.#displaced || !isUp(this.#pc)) && this.recover('once more'), this.#pause);
+    this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE_MS);
   }
 
   /** Frees microphone, connection and streams without telling the gateway. */
@@ -412,6 +426,7 @@ export class Call extends EventTarget {
     removeEventListener('online', this.#online);
     removeEventListener('pagehide', this.#goodbye);
     clearInterval(this.#watching);
+    clearTimeout(this.#again);
     this.#events?.close();
     this.#pc.close();
     for (const track of this.localStream.getTracks()) track.stop();
@@ -440,7 +455,7 @@ export class Call extends EventTarget {
     };
     pc.oniceconnectionstatechange = () => {
       if (pc !== this.#pc || this.isOver) return;
-      if (pc.iceConnectionState === 'connected' || pc.iceConnectionState === 'completed') this.#wasConnected = true;
+      if (isUp(pc)) this.#wasConnected = true;
       if (pc.iceConnectionState === 'failed') {
         this.#report('ice_failed', this.#wasConnected ? 'after the call was up' : 'before the call was up');
         this.recover('ICE failed');
@@ -452,8 +467,8 @@ export class Call extends EventTarget {
     return pc;
   }
 
-  /** @param {string} endpoint @returns {Promise<Response>} */
-  async #offer(endpoint) {
+  /** @param {string} endpoint @param {AbortSignal} [signal] @returns {Promise<Response>} */
+  async #offer(endpoint, signal) {
     const pc = this.#pc;
     await pc.setLocalDescription();
     // The gateway is ICE-lite and learns our address from our checks: nothing is gained by waiting for candidates.
@@ -461,6 +476,7 @@ export class Call extends EventTarget {
       method: 'POST',
       headers: { ...this.#auth(), 'Content-Type': 'application/sdp' },
       body: pc.localDescription?.sdp,
+      signal,
     });
     await pc.setRemoteDescription({ type: 'answer', sdp: await response.text() });
     setTimeout(() => this.#tellCandidates(pc, response.headers.get('ETag')), CANDIDATES_AFTER_MS);
@@ -470,8 +486,7 @@ export class Call extends EventTarget {
   /** Our candidates, where they explain something: a path that does not come up, a relay. @param {RTCPeerConnection} pc @param {string|null} etag */
   #tellCandidates(pc, etag) {
     const sdp = pc.localDescription?.sdp ?? '';
-    const isUp = pc.iceConnectionState === 'connected' || pc.iceConnectionState === 'completed';
-    if (pc !== this.#pc || this.isOver || !etag || (isUp && !sdp.includes(' typ relay'))) return;
+    if (pc !== this.#pc || this.isOver || !etag || (isUp(pc) && !sdp.includes(' typ relay'))) return;
     const headers = { ...this.#auth(), 'Content-Type': 'application/trickle-ice-sdpfrag', 'If-Match': etag };
     request(this.#callUrl, { method: 'PATCH', headers, body: sdpFragment(sdp) }).catch(() => {});
   }
@@ -486,6 +501,7 @@ export class Call extends EventTarget {
         method: 'PATCH',
         headers: { ...this.#auth(), 'Content-Type': 'application/trickle-ice-sdpfrag', 'If-Match': '*' },
         body: sdpFragment(offer),
+        signal: soon(),
       });
       const fragment = await response.text();
       await pc.setRemoteDescription({ type: 'answer', sdp: withCredentials(before, fragment) });
@@ -495,16 +511,51 @@ export class Call extends EventTarget {
     }
   }
 
+  /** The old connection stays until the new one is answered: where that fails, it may come back by itself. */
   async #reattach() {
-    this.#pc.close();
+    const [old, displaced] = [this.#pc, this.#displaced];
     this.#pc = this.#newPeerConnection();
-    await this.#offer(`${this.#callUrl}/reattach`);
+    this.#displaced = true;
+    try {
+      await this.#offer(`${this.#callUrl}/reattach`, soon());
+    } catch (error) {
+      // What was refused has changed nothing.
+      if (error instanceof TrunklineError && error.status) this.#displaced = displaced;
+      this.#pc.close();
+      this.#pc = old;
+      if (this.isOver) old.close();
+      throw error;
+    }
+    this.#displaced = false;
+    old.close();
   }
 
   #listen() {
+    if (this.isOver) return;
     const source = new EventSource(`${this.#callUrl}/events?token=${encodeURIComponent(this.session.token)}`);
     this.#events = source;
     for (const name of EVENT_NAMES) source.addEventListener(name, (message) => this.#onEvent(JSON.parse(message.data)));
+    // The browser itself comes again after a lost connection, but not after a refusal.
+    source.onerror = () => source.readyState === EventSource.CLOSED && this.#lookForCall();
+  }
+
+  /** The stream of events was refused: a proxy that is just being exchanged, or a call that ended while nobody could hear of it. */
+  async #lookForCall() {
+    try {
+      await request(this.#callUrl, { headers: this.#auth() });
+    } catch (error) {
+      const gone = error instanceof TrunklineError && (error.status === 401 || error.status === 404);
+      if (gone && !this.isOver) return this.#end('error', { reason: 'lost' });
+    }
+    setTimeout(() => this.#listen(), LISTEN_AGAIN_MS);
+  }
+
+  /** @param {CallState} state @param {Record<string, any>} outcome */
+  #end(state, outcome) {
+    this.outcome = outcome;
+    this.release();
+    this.#setState(state);
+    this.dispatchEvent(new CustomEvent('end', { detail: outcome }));
   }
 
   /** @param {GatewayEvent} event */
@@ -536,12 +587,9 @@ export class Call extends EventTarget {
         return this.dispatchEvent(new CustomEvent('dtmf', { detail: event.data }));
       case 'call_ended':
       case 'call_error':
-        this.outcome = event.data;
         // The gateway takes these for some seconds after the end.
         this.#sendSummary();
-        this.release();
-        this.#setState(event.name === 'call_ended' ? 'ended' : 'error');
-        return this.dispatchEvent(new CustomEvent('end', { detail: event.data }));
+        return this.#end(event.name === 'call_ended' ? 'ended' : 'error', event.data);
     }
   }
 
@@ -604,14 +652,26 @@ export class Call extends EventTarget {
   }
 }
 
-/** Best first. @type {Level[]} */
 /** A path that is up is up by then. */
 const CANDIDATES_AFTER_MS = 1500;
+/** Between tries to recover, the first and the longest: the gateway waits 30 s for a browser that has vanished. */
+const PAUSE_MS = 1000;
+const LONGEST_PAUSE_MS = 5000;
+/** For an answer meanwhile: a connection that was cut without a word gives none, and a new one would. */
+const ANSWER_MS = 5000;
+/** Until a stream of events that was refused is asked for again. */
+const LISTEN_AGAIN_MS = 3000;
 
+/** Best first. @type {Level[]} */
 const LEVELS = ['unknown', 'green', 'amber', 'red'];
+
+/** @param {RTCPeerConnection} pc */
+const isUp = (pc) => pc.iceConnectionState === 'connected' || pc.iceConnectionState === 'completed';
 
 /** @returns {Quality} */
 const unknownQuality = () => ({ level: 'unknown', reasons: [] });
+
+const soon = () => AbortSignal.timeout?.(ANSWER_MS);
 
 /** A key for a request; pages without HTTPS have no `randomUUID`. */
 function randomKey() {
@@ -656,11 +716,6 @@ async function request(url, init) {
   const code = String(problem.type ?? '').replace('urn:trunkline:problem:', '') || `http-${response.status}`;
   const retryAfter = Number(response.headers.get('Retry-After')) || undefined;
   throw new TrunklineError(code, problem.detail ?? problem.title ?? response.statusText, { status: response.status, retryAfter });
-}
-
-/** @param {unknown} error */
-function ignoreUnknownCall(error) {
-  if (!(error instanceof TrunklineError && error.code === 'unknown-call')) throw error;
 }
 
 /** @param {MediaStream|MediaTrackConstraints|boolean} audio */

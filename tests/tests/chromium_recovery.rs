@@ -28,10 +28,7 @@ struct Call {
 impl Call {
     async fn begin() -> Result<Self> {
         let page = Page::open(VISITOR).await?;
-        let phone = MediaPhone::start(Codec::Pcmu, AGENT).await?;
-        let port = phone.address().port().to_string();
-        let keys = [("rtp_port", port), ("codec_pt", "0".into()), ("codec_name", "PCMU".into())];
-        let sipp = Sipp::start("answer", &keys).await?;
+        let (phone, sipp) = agent().await?;
         let gateway = Gateway::start(Plan::to(&[sipp.address()]).origin(page.origin())).await?;
         let call = page.call(&gateway, &[]).await?;
         page.state("talking").await?;
@@ -99,6 +96,76 @@ async fn a_new_peer_connection_takes_over_the_call() -> Result<()> {
     call.finish().await
 }
 
+/// What stands between the module and the gateway fails it as `window.broken` says: `away` lets no request out that would
+/// bring audio back, `deaf` lets it out and its answer not in.
+const BREAK: &str = "const real = window.fetch; window.fetch = async (url, init) => { \
+    const fails = window.broken && (init?.method === 'PATCH' || url.endsWith('/reattach')); \
+    if (fails && (window.broken === 'away' || init.method === 'PATCH')) throw new TypeError('no network'); \
+    const response = await real(url, init); \
+    if (fails) { window.broken = ''; throw new TypeError('no answer'); } \
+    return response; }";
+
+#[tokio::test]
+async fn a_recovery_that_fails_costs_nothing_and_is_tried_again() -> Result<()> {
+    let call = Call::begin().await?;
+    let browser = call.page.browser();
+    let recover = |broken: &str| format!("window.broken = '{broken}'; await call.recover('a test asks for it')");
+    browser.run(BREAK, Value::Null).await?;
+    // Nothing gets out: the connection there was is as good as before.
+    browser.run(&recover("away"), Value::Null).await?;
+    call.both_hear().await.context("after a recovery that reached nobody")?;
+    // The gateway has let go of that connection, and the browser never heard of it: nobody but the module can mend this.
+    browser.run(&recover("deaf"), Value::Null).await?;
+    call.both_hear().await.context("after an answer that was lost")?;
+    call.finish().await
+}
+
+/// Chromium's stream of events is refused, as by a proxy that is being exchanged, or by a gateway that began anew.
+const REFUSE: &str = "const Real = window.EventSource; window.streams = 0; window.refused = true; \
+    window.EventSource = class extends Real { constructor(url) { \
+        super(window.refused ? `${url}x` : url); window.streams += 1; } }";
+
+#[tokio::test]
+async fn a_stream_of_events_that_is_refused_is_asked_for_again() -> Result<()> {
+    let page = Page::open(VISITOR).await?;
+    let (_phone, sipp) = agent().await?;
+    let gateway = Gateway::start(Plan::to(&[sipp.address()]).origin(page.origin())).await?;
+    page.browser().run(REFUSE, Value::Null).await?;
+    let call = page.call(&gateway, &[]).await?;
+    gateway.record_when(&call, "the answer", |record| record["state"] == "talking").await?;
+    page.browser().wait_for("window.streams > 1", Duration::from_secs(20)).await?;
+    ensure!(page.events().await?.is_empty(), "nothing was heard");
+    page.browser().run("window.refused = false", Value::Null).await?;
+    page.state("talking").await?;
+    let first = page.event("call_started").await?;
+    ensure!(first["call"] == call.as_str(), "{first}");
+    page.close().await;
+    gateway.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_page_whose_call_nobody_knows_any_more_lets_go_of_the_microphone() -> Result<()> {
+    let page = Page::open(VISITOR).await?;
+    let (_phone, sipp) = agent().await?;
+    let gateway = Gateway::start(Plan::to(&[sipp.address()]).origin(page.origin())).await?;
+    page.browser().run(REFUSE, Value::Null).await?;
+    // The token is no good to the gateway any more: it has begun anew, with another key.
+    let forgotten = "const real = window.fetch; window.fetch = (url, init) => real(url, \
+                     init?.method ? init : { ...init, headers: { Authorization: 'Bearer of-another-time' } })";
+    page.browser().run(forgotten, Value::Null).await?;
+    page.call(&gateway, &[]).await?;
+    page.state("error").await?;
+    let ended = "return { reason: call.outcome.reason, tracks: call.localStream.getTracks().map((t) => t.readyState) }";
+    let ended = page.browser().run(ended, Value::Null).await?;
+    ensure!(ended == json!({"reason": "lost", "tracks": ["ended"]}), "{ended}");
+    // To hang up what is over is no mistake, nor is it where the gateway cannot be reached.
+    page.browser().run("await call.hangup()", Value::Null).await?;
+    page.close().await;
+    gateway.stop().await;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_frozen_browser_comes_back() -> Result<()> {
     let call = Call::begin().await?;
@@ -136,6 +203,14 @@ async fn who_mutes_is_not_heard_and_stays_in_the_call() -> Result<()> {
     }
     call.both_hear().await?;
     call.finish().await
+}
+
+/// A phone that answers every call, and who speaks SIP for it.
+async fn agent() -> Result<(MediaPhone, Sipp)> {
+    let phone = MediaPhone::start(Codec::Pcmu, AGENT).await?;
+    let port = phone.address().port().to_string();
+    let keys = [("rtp_port", port), ("codec_pt", "0".into()), ("codec_name", "PCMU".into())];
+    Ok((phone, Sipp::start("answer", &keys).await?))
 }
 
 /// The phone has not heard the visitor's tone for the last 300 ms.
