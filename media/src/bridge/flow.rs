@@ -21,6 +21,7 @@ use resting::{PAUSE, Resting};
 
 mod packet;
 mod passing;
+mod recent;
 mod relayed;
 mod resting;
 mod window;

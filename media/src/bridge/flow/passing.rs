@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::recent::Recent;
 use super::resting::SOFTER_BY_PACKET;
 use super::window::{Place, Window};
 use super::{Flow, Packet, RELAY_IDLE};
@@ -26,8 +27,8 @@ pub(super) struct Passing {
     decoders: Vec<(Codec, Decoder)>,
     /// Sequence and timestamp due next.
     next: Option<(u64, u32)>,
-    /// Bit n: the packet n before the last one was played.
-    played: u128,
+    /// What was played, up to the last one.
+    played: Recent,
     window: Window,
     decoded: Vec<i16>,
     /// Decoded, and not yet a frame.
@@ -213,7 +214,7 @@ impl Passing {
             rate,
             decoders: Vec::new(),
             next: None,
-            played: 0,
+            played: Recent::default(),
             window: Window::default(),
             decoded: Vec::new(),
             waiting: Vec::new(),
@@ -249,16 +250,15 @@ impl Passing {
         let due = self.next.filter(|_| !fresh);
         if let Some(ago) = due.and_then(|(next, _)| next.checked_sub(packet.sequence + 1)) {
             // What a later one had said again (RFC 2198) has been heard.
-            let heard = u32::try_from(ago).ok().and_then(|ago| self.played.checked_shr(ago)).unwrap_or(0) & 1 != 0;
-            let counted = if heard { &mut self.stats.duplicate } else { &mut self.stats.late };
+            let counted = if self.played.is_marked(ago) { &mut self.stats.duplicate } else { &mut self.stats.late };
             *counted += 1;
             return None;
         }
         let decoder = decoder_of(&mut self.decoders, codec, self.rate)?;
         let clock = codec.clock_rate();
         let ahead = due.map(|(next, at)| (packet.sequence - next, packet.rtp.timestamp.wrapping_sub(at)));
-        let steps = ahead.and_then(|(missing, _)| u32::try_from(missing + 1).ok());
-        self.played = steps.and_then(|by| self.played.checked_shl(by)).unwrap_or(0) | 1;
+        self.played.advance(ahead.map_or(u64::MAX, |(missing, _)| missing + 1));
+        self.played.mark();
         self.next = Some((packet.sequence + 1, packet.rtp.timestamp.wrapping_add(samples)));
         let ahead = ahead.filter(|(_, gap)| *gap <= TIMELINE_BREAK_SECONDS * clock);
         let seam = match ahead {

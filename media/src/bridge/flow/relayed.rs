@@ -1,18 +1,19 @@
 //! Which numbers of a speaker's sequence have gone on in a relay: each once. What a packet says again of those before it
 //! (RFC 2198) may be here before they are, and no number of ours is sent twice.
 
-/// The newest of them, and those it had been told of before they came.
+use super::recent::Recent;
+
+/// The newest of them, and which went on out of a later packet.
 #[derive(Debug, Default)]
 pub(super) struct Relayed {
     newest: u64,
-    /// Bit n: `newest - n` went on out of a later packet.
-    again: u128,
+    again: Recent,
 }
 
 impl Relayed {
     /// Another source begins with this number.
     pub(super) fn begin(&mut self, sequence: u64) {
-        (self.newest, self.again) = (sequence, 0);
+        (self.newest, self.again) = (sequence, Recent::default());
     }
 
     /// A later packet says this one again. Whether it is to go on.
@@ -20,7 +21,7 @@ impl Relayed {
         let is_missing = sequence > self.newest;
         if is_missing {
             self.advance(sequence);
-            self.again |= 1;
+            self.again.mark();
         }
         is_missing
     }
@@ -28,7 +29,7 @@ impl Relayed {
     /// This one came. Whether it is to go on.
     pub(super) fn came(&mut self, sequence: u64) -> bool {
         match self.newest.checked_sub(sequence) {
-            Some(behind) => u32::try_from(behind).ok().and_then(|by| self.again.checked_shr(by)).unwrap_or(0) & 1 == 0,
+            Some(behind) => !self.again.is_marked(behind),
             None => {
                 self.advance(sequence);
                 true
@@ -37,8 +38,7 @@ impl Relayed {
     }
 
     fn advance(&mut self, sequence: u64) {
-        let by = u32::try_from(sequence - self.newest).ok();
-        self.again = by.and_then(|by| self.again.checked_shl(by)).unwrap_or(0);
+        self.again.advance(sequence.saturating_sub(self.newest));
         self.newest = sequence;
     }
 }
